@@ -1,0 +1,97 @@
+#include "base/fault.h"
+
+#include "base/text.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+static const struct fault_info table[FAULT_COUNT] = {
+    [FAULT_NONE] = {"none", 200, "No error", ""},
+    [FAULT_MALFORMED_JSON] = {"malformed-json", 400, "The body is not valid JSON", "Correct the body; the detail names the line and column."},
+    [FAULT_INVALID_FIELD] = {"invalid-field", 400, "A field has a wrong type or value", "Correct the field that the pointer names."},
+    [FAULT_UNKNOWN_FIELD] = {"unknown-field", 400, "A field is not known here", "Remove or correct the field that the pointer names."},
+    [FAULT_INVALID_ID] = {"invalid-id", 400, "An id has a bad length or character", "Use 1 to 63 letters, digits and . _ ~ - in ids."},
+    [FAULT_INVALID_PARAMETER] = {"invalid-parameter", 400, "A query parameter or header has a bad value", "Correct the parameter that the detail names."},
+    [FAULT_NOT_FOUND] = {"not-found", 404, "There is no such resource", "List what exists and check the id."},
+    [FAULT_METHOD_NOT_ALLOWED] = {"method-not-allowed", 405, "The resource does not take this method", "The Allow header lists the methods."},
+    [FAULT_NOT_ACCEPTABLE] = {"not-acceptable", 406, "No representation matches Accept", "Accept application/json."},
+    [FAULT_ALREADY_EXISTS] = {"already-exists", 409, "The resource exists already", "Change the existing one, or choose another id."},
+    [FAULT_IN_USE] = {"in-use", 409, "Something else still uses the resource", "Remove what uses it first."},
+    [FAULT_CONFLICT] = {"conflict", 409, "The request does not fit the present state", ""},
+    [FAULT_PRECONDITION_FAILED] = {"precondition-failed", 412, "The resource has changed since it was read", "Read it again and repeat with its new ETag."},
+    [FAULT_BODY_TOO_LARGE] = {"body-too-large", 413, "The body is over the limit", "Send less, or raise the limit in tcgw.conf."},
+    [FAULT_HEADERS_TOO_LARGE] = {"headers-too-large", 431, "The header fields are over the limit", "Send fewer or shorter header fields."},
+    [FAULT_UNSUPPORTED_MEDIA_TYPE] = {"unsupported-media-type", 415, "The body's Content-Type is not taken here", "The Accept header of the answer lists what is."},
+    [FAULT_KEY_REUSED] = {"idempotency-key-reused", 422, "The Idempotency-Key was used for another request", "Use a new key for a new request."},
+    [FAULT_INVALID_WASM] = {"invalid-wasm", 422, "The code is not a WebAssembly module that an agent could run", "Build it with clang --target=wasm32 and the options in examples/."},
+    [FAULT_INVALID_RBPF] = {"invalid-rbpf", 422, "The code is not an rBPF application that passes verification", "Build it with clang -target bpf and pack it as in examples/."},
+    [FAULT_INVALID_METADATA] = {"invalid-metadata", 422, "The metadata cannot be parsed", "See docs/device-protocol.md for its form."},
+    [FAULT_INVALID_ARTIFACT] = {"invalid-artifact", 422, "The artifact is not complete or contradicts itself", ""},
+    [FAULT_RUNTIME_UNSUPPORTED] = {"runtime-unsupported", 422, "The device has no runtime for this type of artifact", "Deploy a build for one of the device's runtimes."},
+    [FAULT_PACKAGE_TOO_LARGE] = {"package-too-large", 422, "The container does not fit the device", "Make code or data smaller, or configure the device's real PDU size if its firmware was built with a larger one."},
+    [FAULT_AGENT_UNSUPPORTED] = {"agent-unsupported", 501, "The device's agent does not support this", "Agents of kind v1 cannot stop or delete: restart the device to free its slots, or update its firmware to an agent of kind v2."},
+    [FAULT_AGENT_UNKNOWN] = {"agent-unknown", 409, "It is not known which agent the device runs", "Probe the device, or configure its agent kind."},
+    [FAULT_UID_OCCUPIED] = {"uid-occupied", 409, "The device already holds another container with this uid", "Use a new uid, or restart the device to free its slots: its agent cannot replace a container."},
+    [FAULT_NO_SLOT] = {"no-slot", 503, "The device has no free container slot", "Remove a container; agents of kind v1 free slots only when the device restarts."},
+    [FAULT_LOAD_REFUSED] = {"load-refused", 502, "The device refused to load the container", "The agent gives no reason: check free slots, the trusted key (tcgw key show), and the artifact's type."},
+    [FAULT_VERIFICATION_REFUSED] = {"verification-refused", 502, "The device could not verify the container", "Check that the device trusts this gateway's key (tcgw key show)."},
+    [FAULT_START_REFUSED] = {"start-refused", 502, "The device refused to start the container", "Look at the container's log, and check its limits."},
+    [FAULT_STOPPED_EARLY] = {"stopped-early", 502, "The container ended soon after its start", "Look at the container's log; check that its runtime fits the device and that start() does not fail."},
+    [FAULT_OUTCOME_UNKNOWN] = {"outcome-unknown", 504, "It is not known whether the device did what was asked", "Ask for the container's state; restart the device if it stays unknown."},
+    [FAULT_DEVICE_UNREACHABLE] = {"device-unreachable", 504, "The device cannot be reached", "Check its address, its power and the network, then repeat."},
+    [FAULT_DEVICE_TIMEOUT] = {"device-timeout", 504, "The device did not answer in time", "Check that it is awake and in range, then repeat."},
+    [FAULT_DEVICE_ANSWER] = {"device-answer", 502, "The device's answer was not understood", "Check that the device's agent kind is configured correctly."},
+    [FAULT_CONTAINER_NOT_ON_DEVICE] = {"container-not-on-device", 409, "The device does not hold this container", "Deploy it first."},
+    [FAULT_EXPIRED] = {"expired", 504, "The operation's time to live ended before it was done", "Repeat with a longer time to live, or when the device is reachable."},
+    [FAULT_CANCELLED] = {"cancelled", 409, "The operation was cancelled", ""},
+    [FAULT_NOT_CANCELLABLE] = {"not-cancellable", 409, "The operation has already ended", ""},
+    [FAULT_LIMIT_REACHED] = {"limit-reached", 507, "A configured limit is reached", "Remove what is no longer needed, or raise the limit in tcgw.conf."},
+    [FAULT_QUEUE_FULL] = {"queue-full", 503, "The device's queue is full", "Wait until its operations end, or cancel some."},
+    [FAULT_STORAGE_FULL] = {"storage-full", 507, "The gateway's disk is full", "Free space in the state directory; nothing was changed."},
+    [FAULT_STORAGE_FAILED] = {"storage-failed", 500, "The gateway could not write its database", "Look at the gateway's log and its disk; nothing was changed."},
+    [FAULT_SHUTTING_DOWN] = {"shutting-down", 503, "The gateway is stopping", "Repeat in a moment."},
+    [FAULT_INTERNAL] = {"internal", 500, "The gateway failed to handle the request", "Look at the gateway's log."},
+};
+
+const struct fault_info *fault_info(enum fault_code code)
+{
+    return &table[(unsigned)code < FAULT_COUNT ? code : FAULT_INTERNAL];
+}
+
+enum fault_code fault_from_slug(const char *slug)
+{
+    for (unsigned i = 1; i < FAULT_COUNT; i++)
+        if (strcmp(table[i].slug, slug) == 0)
+            return (enum fault_code)i;
+    return FAULT_NONE;
+}
+
+static int set(struct fault *fault, enum fault_code code, const char *pointer, const char *format, va_list ap)
+{
+    if (!fault)
+        return 1;
+    fault->code = code;
+    (void)text_copy(fault->pointer, sizeof fault->pointer, pointer);
+    (void)vsnprintf(fault->detail, sizeof fault->detail, format, ap);
+    return 1;
+}
+
+int fault_set(struct fault *fault, enum fault_code code, const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    (void)set(fault, code, "", format, ap);
+    va_end(ap);
+    return 1;
+}
+
+int fault_set_at(struct fault *fault, enum fault_code code, const char *pointer, const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    (void)set(fault, code, pointer, format, ap);
+    va_end(ap);
+    return 1;
+}

@@ -1,0 +1,38 @@
+#ifndef TC_COAP_AGENTS_H
+#define TC_COAP_AGENTS_H
+
+#include "core/ports.h"
+
+#include <openssl/evp.h>
+#include <uv.h>
+
+/*
+ * The southbound room's face: an agent_port that speaks CoAP. It owns the libcoap context on the given libuv loop.
+ */
+struct agents;
+
+struct agents_options {
+    uv_loop_t *loop;
+    EVP_PKEY *key;                 /* Ed25519, signs metadata; stays the caller's */
+    uint32_t max_sessions;         /* idle sessions kept, least recently used dropped; 0: 64 */
+    uint32_t answer_timeout_ms;    /* after an empty ACK, or for a load that is not retransmitted */
+    uint32_t ack_timeout_ms;       /* RFC 7252 ACK_TIMEOUT, at least 1000 */
+    uint32_t max_retransmit;       /* RFC 7252 MAX_RETRANSMIT, at least 1 */
+    uint32_t load_timeout_ms;      /* how long a load may take before its answer counts as lost */
+    uint32_t log_max;              /* bytes of a container's log read at most */
+};
+
+int agents_new(struct agents **out, const struct agents_options *options) must_check; /* negative errno */
+struct agent_port agents_port(struct agents *agents);
+void agents_configure(struct agents *agents, const struct agents_options *options);
+/* Drops every call (their done is not called) and closes. The owner is freed in the loop's close callbacks; closed
+ * (may be NULL) is called then. */
+void agents_close(struct agents *agents, void (*closed)(void *arg), void *arg);
+
+struct agents_stats {
+    uint64_t requests, responses, timeouts;
+    uint32_t sessions;
+};
+void agents_get_stats(const struct agents *agents, struct agents_stats *out);
+
+#endif

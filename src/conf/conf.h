@@ -1,0 +1,78 @@
+#ifndef TC_CONF_CONF_H
+#define TC_CONF_CONF_H
+
+#include "base/cleanup.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/*
+ * tcgw.conf: sections with keys, all from one table (table.c) that gives type, range, default, help, and whether a
+ * reload (SIGHUP) takes a change over.
+ */
+
+enum conf_type { CONF_STRING, CONF_PATH, CONF_INT, CONF_BOOL, CONF_ENUM, CONF_SIZE, CONF_DURATION, CONF_LISTEN };
+
+struct conf {
+    /* [gateway] */
+    char *state_directory;
+    /* [log] */
+    int log_format; /* enum log_format */
+    int log_level;  /* enum log_level */
+    /* [http] */
+    char *http_socket;         /* path of the Unix socket, empty: none */
+    int64_t http_socket_mode;  /* permission bits */
+    char *http_listen;         /* "127.0.0.1:8080", "[::1]:8080", empty: none */
+    int64_t http_max_connections;
+    int64_t http_connection_timeout_ms;
+    int64_t http_max_json_bytes;
+    int64_t http_max_wait_ms;
+    /* [storage] */
+    int storage_synchronous; /* 1 normal, 2 full */
+    /* [limits] */
+    int64_t max_devices, max_artifacts, max_containers_per_device, max_queue_per_device;
+    int64_t max_artifact_bytes;
+    int64_t operations_kept;
+    /* [operations] */
+    int64_t operation_ttl_ms, operation_ttl_max_ms;
+    int64_t verify_delay_ms, settle_delay_ms;
+    /* [coap] */
+    int64_t coap_ack_timeout_ms, coap_max_retransmit, coap_answer_timeout_ms, coap_load_timeout_ms;
+    int64_t coap_max_sessions, coap_log_max;
+};
+
+/* One row of the table; the man page, --print-config and the reader go by it. */
+struct conf_key {
+    const char *section, *key;
+    enum conf_type type;
+    size_t offset;      /* of the member in struct conf */
+    int64_t min, max;   /* CONF_INT, CONF_SIZE (bytes), CONF_DURATION (ms) */
+    const char *choices; /* CONF_ENUM: "auto text json journal" */
+    const char *fallback; /* default, as text */
+    bool reload;
+    const char *help;
+};
+
+extern const struct conf_key conf_table[];
+extern const size_t conf_table_size;
+
+/* All defaults. As root the state directory is /var/lib/tcgw and the socket /run/tcgw/tcgw.sock; for others below
+ * $XDG_STATE_HOME (or ~/.local/state) and $XDG_RUNTIME_DIR (or the state directory). Under systemd $STATE_DIRECTORY and
+ * $RUNTIME_DIRECTORY win. Negative errno. */
+int conf_new(struct conf **out) must_check;
+struct conf *conf_free(struct conf *conf);
+
+/* Reads a file over the present values. 0, or 1 with "FILE:LINE: what is wrong" in reason (at least 256 bytes); negative
+ * errno when the file cannot be read (reason says so too). */
+int conf_read(struct conf *conf, const char *path, char *reason, size_t reason_size) must_check;
+/* Sets one key from text ("section.key"), as the command line's -o does. */
+int conf_set(struct conf *conf, const char *name, const char *value, char *reason, size_t reason_size) must_check;
+/* Checks that go across keys (paths that fit a socket address, listener beyond localhost, ttl <= ttl_max ...). */
+int conf_check(const struct conf *conf, char *reason, size_t reason_size) must_check;
+/* Writes the effective configuration in the file's syntax, with each key's help as a comment when `help`. */
+void conf_print(const struct conf *conf, FILE *to, bool help);
+/* Copies the reloadable keys from `fresh`; writes the names of others that differ to `ignored` (a list for a log). */
+void conf_apply_reload(struct conf *conf, const struct conf *fresh, char *ignored, size_t ignored_size);
+
+#endif

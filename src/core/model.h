@@ -1,0 +1,184 @@
+#ifndef TC_CORE_MODEL_H
+#define TC_CORE_MODEL_H
+
+#include "base/fault.h"
+#include "base/list.h"
+#include "base/text.h"
+#include "tcgw/metadata.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+
+/*
+ * The domain's records as they live in memory. Everybody may read them on the loop thread; only src/core writes them.
+ * A pointer to a record is good until control goes back to the loop: keep ids across callbacks, not pointers.
+ */
+
+#define CORE_ID_MAX 63       /* device ids and container uids */
+#define CORE_NAME_MAX 127    /* names for people, UTF-8 */
+#define CORE_ADDRESS_MAX 127 /* "coap://[fe80::1%25eth0]:5683" */
+#define CORE_DIGEST_TEXT 65  /* 64 hex digits and NUL */
+
+enum agent_kind { AGENT_UNKNOWN, AGENT_V1, AGENT_V2, AGENT_KIND_COUNT };
+
+enum device_capability { /* bits of device.caps_configured */
+    DEVICE_CAP_PDU_SIZE = 1,
+    DEVICE_CAP_SLOTS = 2,
+    DEVICE_CAP_RUNTIMES = 4,
+    DEVICE_CAP_PACKAGE_MAX = 8,
+};
+
+struct device_caps {
+    uint32_t pdu_size;    /* largest request datagram in bytes; 0: not known (v1 default: 1204) */
+    uint32_t slots;       /* 0: not known */
+    uint32_t runtimes;    /* bit (1 << enum container_type); 0: not known, everything is tried */
+    uint32_t package_max; /* largest v2 package in bytes; 0: not known */
+};
+
+struct operation;
+struct core;
+
+struct device {
+    struct core *core;
+    char id[CORE_ID_MAX + 1];
+    char name[CORE_NAME_MAX + 1];
+    char address[CORE_ADDRESS_MAX + 1];
+    enum agent_kind agent;
+    bool agent_configured;
+    char agent_version[64];
+    char reported_id[132]; /* the device id that the agent told; bytes that are no printable ASCII as \xNN, cut */
+    struct device_caps caps;
+    uint32_t caps_configured;
+    int64_t created, updated, last_seen; /* wall ms; last_seen 0: never */
+    uint64_t revision;                   /* changes with every change that a person or a probe made */
+    bool removing;                       /* hidden; its removal is being committed */
+
+    struct container *containers; /* uthash by uid */
+    struct list operations;       /* unfinished, oldest first (operation.device_node) */
+    unsigned operation_count;     /* unfinished */
+    struct list queries;          /* core-private: reads without a record that wait for the device */
+    unsigned query_count;
+    struct agent_call *call;      /* the one outstanding exchange, or NULL */
+    struct {                      /* core-private: rendered representation, NULL when stale */
+        char *json;
+        size_t size;
+    } rendered;
+    UT_hash_handle hh;
+};
+
+enum container_state {
+    CONTAINER_UNKNOWN, /* nothing is known, or an answer was lost */
+    CONTAINER_ABSENT,
+    CONTAINER_INSTALLED, /* loaded, never started */
+    CONTAINER_STARTING,
+    CONTAINER_RUNNING,
+    CONTAINER_STOPPED,
+    CONTAINER_FAILED,
+    CONTAINER_STATE_COUNT
+};
+
+enum container_load {
+    LOAD_NONE, /* no load is known to be on the device */
+    LOAD_SENT, /* a load was (or is about to be) sent, its outcome is not known; durable before the first byte leaves */
+    LOAD_DONE, /* the device confirmed it, or answered a start, which proves it */
+    LOAD_COUNT
+};
+
+struct container {
+    struct device *device;
+    char uid[CORE_ID_MAX + 1];
+    enum container_state desired;                /* RUNNING, STOPPED or ABSENT */
+    char desired_artifact[CORE_DIGEST_TEXT];     /* empty: none */
+    enum container_state reported;
+    char reported_artifact[CORE_DIGEST_TEXT];    /* what was loaded last; empty: none */
+    enum container_load load;
+    struct fault fault;                          /* of the last operation that failed; code FAULT_NONE: none */
+    int64_t created, updated, reported_at;       /* wall ms; reported_at 0: the device never said */
+    uint64_t revision;                           /* changes with every change of desired; the ETag */
+    struct {
+        char *json;
+        size_t size;
+    } rendered;
+    UT_hash_handle hh;
+};
+
+
+struct artifact {
+    char id[CORE_DIGEST_TEXT];      /* SHA-256 of the manifest's text */
+    char name[CORE_NAME_MAX + 1];
+    enum container_type type;
+    uint32_t syscall_mask;
+    size_t endpoint_count;
+    struct container_endpoint *endpoints;
+    struct container_limits limits;
+    char code_digest[CORE_DIGEST_TEXT], data_digest[CORE_DIGEST_TEXT];
+    uint64_t code_size, data_size;
+    char *manifest;                 /* canonical JSON: sorted keys, no white space, no name */
+    int64_t created;
+    unsigned users;                 /* containers whose desired or reported artifact it is, and unfinished operations */
+    bool removing;
+    UT_hash_handle hh;
+};
+
+enum operation_kind {
+    OPERATION_DEPLOY, /* bring a container to its desired artifact and state */
+    OPERATION_START,
+    OPERATION_STOP,
+    OPERATION_REMOVE,
+    OPERATION_PROBE, /* learn the device's agent kind and capabilities */
+    OPERATION_KIND_COUNT
+};
+
+enum operation_state {
+    OPERATION_QUEUED,
+    OPERATION_RUNNING,
+    OPERATION_SUCCEEDED,
+    OPERATION_FAILED,
+    OPERATION_EXPIRED,
+    OPERATION_CANCELLED,
+    OPERATION_STATE_COUNT
+};
+
+struct operation {
+    char id[UUID_SIZE];
+    enum operation_kind kind;
+    enum operation_state state;
+    char device_id[CORE_ID_MAX + 1];
+    struct device *device; /* NULL once finished */
+    char uid[CORE_ID_MAX + 1]; /* empty for a probe */
+    char artifact[CORE_DIGEST_TEXT];
+    char step[24];             /* "", "checking", "loading", "settling", "starting", "verifying", "stopping", ... */
+    struct fault fault;
+    char *result;              /* JSON text of an object, or NULL */
+    int64_t created, started, ended, expires; /* wall ms; 0: not yet */
+    bool cancel_requested;
+
+    bool durable;              /* core-private from here on */
+    int64_t deadline;          /* monotonic ms of `expires` */
+    int64_t wake_at;           /* monotonic ms at which its machine goes on by itself; 0: it waits for an answer */
+    int machine;               /* state of the operation's machine (operation_*.c) */
+    unsigned attempts;
+    struct list device_node;
+    struct list watchers;
+    UT_hash_handle hh;
+};
+
+/* The names that REST, the CLI and the database use; each has its inverse, which gives the COUNT for no match. */
+const char *agent_kind_name(enum agent_kind kind);              /* "unknown", "v1", "v2" */
+const char *container_state_name(enum container_state state);   /* "unknown", "absent", "installed", ... */
+const char *container_load_name(enum container_load load);      /* "none", "sent", "done" */
+const char *operation_kind_name(enum operation_kind kind);      /* "deploy", ... */
+const char *operation_state_name(enum operation_state state);   /* "queued", ... */
+enum agent_kind agent_kind_from_name(const char *name);
+enum container_state container_state_from_name(const char *name);
+enum container_load container_load_from_name(const char *name);
+enum operation_kind operation_kind_from_name(const char *name);
+enum operation_state operation_state_from_name(const char *name);
+
+static inline bool operation_is_finished(const struct operation *op)
+{
+    return op->state >= OPERATION_SUCCEEDED;
+}
+
+#endif

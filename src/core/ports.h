@@ -1,0 +1,102 @@
+#ifndef TC_CORE_PORTS_H
+#define TC_CORE_PORTS_H
+
+#include "core/model.h"
+
+/*
+ * What the core asks of the rooms above it. An agent call is one intention towards a device (which may take several
+ * datagrams: block-wise transfer). At most one call per device is under way.
+ */
+
+enum agent_verb {
+    AGENT_CALL_PROBE,
+    AGENT_CALL_LOAD,
+    AGENT_CALL_START,
+    AGENT_CALL_STATUS,
+    AGENT_CALL_STOP,
+    AGENT_CALL_REMOVE,
+    AGENT_CALL_LOG,
+    AGENT_CALL_COUNT
+};
+
+const char *agent_verb_name(enum agent_verb verb);
+
+enum agent_outcome {
+    AGENT_OK,
+    AGENT_NO_ANSWER,   /* sent, and no answer in time: what the device did is not known */
+    AGENT_UNREACHABLE, /* could not be sent, or the network said at once that nobody is there: the device did nothing */
+    AGENT_GARBAGE,     /* an answer that the protocol does not allow; detail says which */
+    AGENT_REFUSED,     /* the agent said no without saying why (v1: 5.00) */
+    AGENT_NO_SLOT,     /* the agent said that no slot is free (v2: 5.03) */
+    AGENT_TOO_LARGE,   /* 4.13 */
+    AGENT_UNVERIFIED,  /* 4.22: a token or the code did not verify */
+    AGENT_ABSENT,      /* the agent does not hold that container (v2: 4.04) */
+    AGENT_UNSUPPORTED, /* the agent cannot do this (5.01, or a kind that has no such request) */
+    AGENT_LOCAL,       /* the gateway failed (memory, key, limits); detail says how; nothing was sent */
+};
+
+struct agent_probe { /* the answer to AGENT_CALL_PROBE */
+    enum agent_kind kind;
+    char version[64];
+    char reported_id[132];
+    struct device_caps caps; /* zero where the agent does not tell */
+};
+
+struct agent_call {
+    enum agent_verb verb;
+    const struct device *device; /* stays until done was called: the core cancels before it frees a device */
+    char uid[CORE_ID_MAX + 1];
+    const struct artifact *artifact; /* LOAD: endpoints, limits, type */
+    const uint8_t *code, *data;      /* LOAD: owned by the caller until done */
+    size_t code_size, data_size;
+    bool start;                      /* LOAD: reserved, false */
+
+    /* the answer */
+    enum agent_outcome outcome;
+    uint8_t code_received;     /* CoAP code of the deciding answer, 0 for none */
+    char detail[160];          /* a sentence for GARBAGE, LOCAL, REFUSED and the like; may be empty */
+    enum container_state state; /* STATUS; START, STOP of agents whose answer tells: else CONTAINER_UNKNOWN */
+    char artifact_seen[CORE_DIGEST_TEXT]; /* STATUS: hex digest of the code that the agent says it holds; empty when it
+                                             does not tell */
+    struct agent_probe probe;
+    uint8_t *log;              /* LOG: malloc'ed text, owned by the call's owner, who frees it */
+    size_t log_size;
+
+    void (*done)(struct agent_call *call); /* exactly once per begin, unless cancelled; never from within begin */
+    void *owner;
+    void *driver; /* the driver's state while the call is under way */
+};
+
+/* What an agent of a kind can do. */
+struct agent_features {
+    bool load_is_idempotent; /* the same load twice is one container (v2) */
+    bool can_replace;        /* a load with a uid in use replaces (v2) */
+    bool can_stop, can_remove, can_log;
+    bool start_is_true;      /* the answer to start is given when it is true (v2); no verification delay needed */
+};
+
+struct agent_port {
+    void *arg;
+    /* Never NULL; for AGENT_UNKNOWN all false. */
+    const struct agent_features *(*features)(void *arg, enum agent_kind kind);
+    /* 0 when the container fits the device; 1 with fault FAULT_PACKAGE_TOO_LARGE (with the sizes), FAULT_RUNTIME_
+     * UNSUPPORTED, FAULT_INVALID_ARTIFACT otherwise. Nothing is sent. */
+    int (*check)(void *arg, const struct device *device, const char *uid, const struct artifact *artifact,
+                 struct fault *fault);
+    /* Starts the call; it ends with call->done, or with cancel. */
+    void (*begin)(void *arg, struct agent_call *call);
+    /* Gives up a call that is under way: done will not be called, call->driver is NULL afterwards. */
+    void (*cancel)(void *arg, struct agent_call *call);
+    /* 0 when the text is an address that this port can send to; 1 with FAULT_INVALID_FIELD. The canonical form goes to
+     * out (CORE_ADDRESS_MAX + 1 bytes). Accepts "host", "host:port", "[v6]:port", "coap://..."; no name look-up, only
+     * literal addresses. */
+    int (*parse_address)(void *arg, const char *text, char *out, struct fault *fault);
+};
+
+/* The core's clockwork: called when core_next_deadline may have become earlier, so that the loop arms its timer anew. */
+struct loop_port {
+    void *arg;
+    void (*rearm)(void *arg);
+};
+
+#endif

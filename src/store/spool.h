@@ -1,0 +1,28 @@
+#ifndef TC_STORE_SPOOL_H
+#define TC_STORE_SPOOL_H
+
+#include "base/cleanup.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * A file below the state directory's spool/ that takes an upload as it streams in, with its SHA-256. It is removed by
+ * spool_free; what a crash left behind is removed by store_open.
+ */
+struct spool;
+
+/* limit: bytes that it may take at most. Returns 0 or negative errno. */
+int spool_new(struct spool **out, const char *directory, uint64_t limit) must_check;
+/* 0; 1 when the limit would be passed (nothing is written); -ENOSPC and other negative errno. */
+int spool_write(struct spool *spool, const void *data, size_t size) must_check;
+/* Ends writing; afterwards digest, size, path and map may be asked. */
+int spool_finish(struct spool *spool) must_check;
+const uint8_t *spool_digest(const struct spool *spool); /* 32 bytes, SHA-256 */
+uint64_t spool_size(const struct spool *spool);
+const char *spool_path(const struct spool *spool);
+/* The content, mapped read-only until spool_free; NULL with *size 0 for an empty one, NULL otherwise on failure. */
+const uint8_t *spool_map(struct spool *spool, size_t *size);
+struct spool *spool_free(struct spool *spool); /* unlinks; returns NULL */
+
+#endif

@@ -1,0 +1,188 @@
+#ifndef TC_STORE_STORE_H
+#define TC_STORE_STORE_H
+
+#include "base/cleanup.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * SQLite behind one writer thread with group commit. The loop thread fills a batch with typed changes and submits it;
+ * the writer commits whatever batches have gathered as one transaction; then `wake` is called from the writer's thread
+ * and store_dispatch, on the loop thread, runs the batches' callbacks in the order of submission. A batch is applied as
+ * a whole or not at all. Blobs are read by a reader thread, so that nothing here blocks the loop after store_open.
+ */
+
+struct store;
+
+struct store_options {
+    const char *directory; /* the state directory; the database is tcgw.db in it, uploads spool below it */
+    int synchronous;       /* 1 NORMAL, 2 FULL; FULL is the default */
+    int64_t cache_bytes;   /* SQLite page cache of the writer; 0: 2 MiB */
+    void (*wake)(void *arg); /* called from other threads when store_dispatch has something to do; must be cheap */
+    void *wake_arg;
+};
+
+/* Positive results of store_open; each comes with a sentence for the operator. */
+enum store_open_error {
+    STORE_E_DIRECTORY = 1, /* missing, not a directory, or not writable */
+    STORE_E_NEWER,         /* the schema version is newer than this program's */
+    STORE_E_CORRUPT,       /* not a database, or PRAGMA quick_check failed */
+    STORE_E_LOCKED,        /* another daemon uses the directory */
+    STORE_E_IO,
+};
+
+/*
+ * Opens (and creates, and migrates) the database, checks it, and starts the threads. On a positive result `reason`
+ * (at least 256 bytes) says what is wrong and what to do. Creates the directory with mode 0750 when only the last
+ * component is missing.
+ */
+int store_open(struct store **out, const struct store_options *options, char *reason, size_t reason_size) must_check;
+
+/* Commits what was submitted, runs no further callback, stops the threads, closes. NULL is fine. Returns NULL. */
+struct store *store_close(struct store *store);
+
+/* Runs the callbacks of finished batches and reads on the calling (loop) thread. */
+void store_dispatch(struct store *store);
+
+/* Waits until all that was submitted so far is committed, and runs its callbacks. For shutdown. */
+void store_flush(struct store *store);
+
+/* Rows ---------------------------------------------------------------------------------------------------------- */
+
+/* The rows hold what cannot be derived. Enumerations are stored as the names that the core's tables give. Strings are
+ * copied by store_batch_*; in a loading callback they live until it returns. Times are wall milliseconds, 0 for never.
+ * Strings may be NULL where that says "none". */
+
+struct store_device {
+    const char *id;
+    const char *name;
+    const char *address;       /* "coap://[fd00::1]:5683" */
+    const char *agent;         /* "v1", "v2", "unknown" */
+    const char *agent_version; /* what the agent said of itself, or NULL */
+    const char *reported_id;   /* what /device-id/ or /tc/id said, or NULL; as text */
+    bool agent_configured;     /* a person said so; a probe does not change it */
+    uint32_t pdu_size;         /* 0: not known */
+    uint32_t slots;            /* 0: not known */
+    uint32_t runtimes;         /* bit (1 << container type) */
+    uint32_t package_max;      /* bytes; 0: not known */
+    uint32_t caps_configured;  /* bit per capability that a person set */
+    int64_t created, updated, last_seen;
+    uint64_t revision;
+};
+
+struct store_artifact {
+    const char *id; /* 64 hex digits */
+    const char *name;
+    const char *manifest; /* canonical JSON text that the id is the SHA-256 of */
+    uint64_t code_size, data_size;
+    int64_t created;
+};
+
+struct store_container {
+    const char *device;
+    const char *uid;
+    const char *desired_state;
+    const char *desired_artifact; /* NULL: none */
+    const char *reported_state;
+    const char *reported_artifact; /* what was last loaded; NULL: none */
+    const char *load;              /* "none", "sent", "done" */
+    const char *fault;             /* slug of the last fault, NULL: none */
+    const char *fault_detail;
+    int64_t created, updated, reported;
+    uint64_t revision;
+};
+
+struct store_operation {
+    const char *id;
+    const char *kind;
+    const char *state;
+    const char *device;
+    const char *uid;      /* NULL for operations on the device itself */
+    const char *artifact; /* NULL: none */
+    const char *step;
+    const char *fault;
+    const char *fault_detail;
+    const char *result; /* JSON text, NULL: none */
+    int64_t created, started, ended, expires;
+};
+
+/* An answer that is kept for a repeated Idempotency-Key. */
+struct store_answer {
+    const char *key;
+    const char *digest; /* of the request: method, path, body */
+    int status;
+    const char *location; /* NULL: none */
+    const char *body;
+    int64_t created;
+};
+
+/* Each is called once per row, in a stable order (operations oldest first). Return 0 to go on. */
+struct store_loader {
+    int (*device)(void *arg, const struct store_device *row);
+    int (*artifact)(void *arg, const struct store_artifact *row);
+    int (*container)(void *arg, const struct store_container *row);
+    int (*operation)(void *arg, const struct store_operation *row);
+    int (*answer)(void *arg, const struct store_answer *row);
+    void *arg;
+};
+
+/* Reads all rows on the calling thread. Only before the first batch is submitted. NULL callbacks are skipped.
+ * Returns 0, a callback's non-zero result, or negative on a read error. */
+int store_load(struct store *store, const struct store_loader *loader) must_check;
+
+/* Changes ------------------------------------------------------------------------------------------------------- */
+
+struct store_batch;
+
+/* 0: durable. Otherwise nothing of the batch was applied: -ENOSPC when the disk is full, -EIO for any other error. */
+typedef void (*store_done_fn)(void *arg, int result);
+
+/* NULL only when out of memory; errors while filling are sticky and come out of store_submit's callback. */
+struct store_batch *store_batch_new(void);
+struct store_batch *store_batch_free(struct store_batch *batch); /* for one that is not submitted; returns NULL */
+
+void store_batch_put_device(struct store_batch *batch, const struct store_device *row);
+void store_batch_delete_device(struct store_batch *batch, const char *id); /* and its containers and operations */
+/* Paths name spool files whose content becomes the blobs; NULL for none. The files stay the caller's. */
+void store_batch_put_artifact(struct store_batch *batch, const struct store_artifact *row, const char *code_path,
+                              const char *data_path);
+void store_batch_delete_artifact(struct store_batch *batch, const char *id);
+void store_batch_put_container(struct store_batch *batch, const struct store_container *row);
+void store_batch_delete_container(struct store_batch *batch, const char *device, const char *uid);
+void store_batch_put_operation(struct store_batch *batch, const struct store_operation *row);
+void store_batch_delete_operation(struct store_batch *batch, const char *id);
+void store_batch_put_answer(struct store_batch *batch, const struct store_answer *row);
+void store_batch_delete_answers_before(struct store_batch *batch, int64_t created);
+
+/* Takes the batch over. done (may be NULL) is called from store_dispatch or store_flush, never from here. */
+void store_submit(struct store *store, struct store_batch *batch, store_done_fn done, void *arg);
+
+/* Blobs --------------------------------------------------------------------------------------------------------- */
+
+struct store_blobs {
+    uint8_t *code;
+    size_t code_size;
+    uint8_t *data;
+    size_t data_size;
+};
+
+/* result: 0 (the callee owns and frees code and data), -ENOENT, -EIO, -ENOMEM. */
+typedef void (*store_blobs_fn)(void *arg, int result, struct store_blobs *blobs);
+
+/* Reads an artifact's parts off the loop; the callback comes from store_dispatch. */
+void store_read_blobs(struct store *store, const char *artifact_id, store_blobs_fn done, void *arg);
+
+/* Figures ------------------------------------------------------------------------------------------------------- */
+
+struct store_stats {
+    uint64_t batches, commits, failed_commits;
+    uint64_t pending;      /* batches that wait or are being written */
+    uint64_t file_bytes;   /* database and WAL */
+    int schema_version;
+};
+
+void store_get_stats(const struct store *store, struct store_stats *out);
+
+#endif

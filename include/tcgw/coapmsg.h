@@ -142,10 +142,11 @@ size_t coapmsg_size(const struct coapmsg *msg);
 size_t coapmsg_encode(const struct coapmsg *msg, uint8_t *out, size_t size);
 
 /* Reads a datagram; msg then points into it. Returns 0 or a positive coapmsg_error; after an error type, code, id and
- * token are still set as far as they could be read, so that a caller may answer with RST. */
+ * token are still set as far as they could be read, so that a caller may answer with RST; the type is RST (which is
+ * never answered) where the bytes are no CoAP message of version 1 at all. */
 int coapmsg_decode(struct coapmsg *msg, const void *data, size_t size) __attribute__((warn_unused_result));
 
-/* "2.05", static storage for known and unknown codes alike is not needed: writes into out and returns it. */
+/* Writes a code as text ("2.05") into out and returns it. */
 char *coapmsg_code_text(uint8_t code, char out[5]);
 
 /* A Block1 or Block2 option value (RFC 7959 section 2.2). */

@@ -7,6 +7,7 @@
 
 static const struct fault_info table[FAULT_COUNT] = {
     [FAULT_NONE] = {"none", 200, "No error", ""},
+    [FAULT_MALFORMED_REQUEST] = {"malformed-request", 400, "The request is malformed", "Correct what the detail names."},
     [FAULT_MALFORMED_JSON] = {"malformed-json", 400, "The body is not valid JSON", "Correct the body; the detail names the line and column."},
     [FAULT_INVALID_FIELD] = {"invalid-field", 400, "A field has a wrong type or value", "Correct the field that the pointer names."},
     [FAULT_UNKNOWN_FIELD] = {"unknown-field", 400, "A field is not known here", "Remove or correct the field that the pointer names."},
@@ -21,6 +22,9 @@ static const struct fault_info table[FAULT_COUNT] = {
     [FAULT_PRECONDITION_FAILED] = {"precondition-failed", 412, "The resource has changed since it was read", "Read it again and repeat with its new ETag."},
     [FAULT_BODY_TOO_LARGE] = {"body-too-large", 413, "The body is over the limit", "Send less, or raise the limit in tcgw.conf."},
     [FAULT_HEADERS_TOO_LARGE] = {"headers-too-large", 431, "The header fields are over the limit", "Send fewer or shorter header fields."},
+    [FAULT_URI_TOO_LONG] = {"uri-too-long", 414, "The path and query are over the limit", "Send a shorter path and query."},
+    [FAULT_CROSS_SITE] = {"cross-site", 403, "Requests from web pages may not change anything", "Use tcgw or another client that sends no Origin header."},
+    [FAULT_HOST_REFUSED] = {"host-refused", 421, "The Host is not one that this gateway answers for", "Use an IP address or localhost in the URL."},
     [FAULT_UNSUPPORTED_MEDIA_TYPE] = {"unsupported-media-type", 415, "The body's Content-Type is not taken here", "The Accept header of the answer lists what is."},
     [FAULT_KEY_REUSED] = {"idempotency-key-reused", 422, "The Idempotency-Key was used for another request", "Use a new key for a new request."},
     [FAULT_INVALID_WASM] = {"invalid-wasm", 422, "The code is not a WebAssembly module that an agent could run", "Build it with clang --target=wasm32 and the options in examples/."},
@@ -47,6 +51,7 @@ static const struct fault_info table[FAULT_COUNT] = {
     [FAULT_NOT_CANCELLABLE] = {"not-cancellable", 409, "The operation has already ended", ""},
     [FAULT_LIMIT_REACHED] = {"limit-reached", 507, "A configured limit is reached", "Remove what is no longer needed, or raise the limit in tcgw.conf."},
     [FAULT_QUEUE_FULL] = {"queue-full", 503, "The device's queue is full", "Wait until its operations end, or cancel some."},
+    [FAULT_TOO_MANY_CONNECTIONS] = {"too-many-connections", 503, "The gateway has no free connection", "Close idle connections, repeat later, or raise max_connections in tcgw.conf."},
     [FAULT_STORAGE_FULL] = {"storage-full", 507, "The gateway's disk is full", "Free space in the state directory; nothing was changed."},
     [FAULT_STORAGE_FAILED] = {"storage-failed", 500, "The gateway could not write its database", "Look at the gateway's log and its disk; nothing was changed."},
     [FAULT_SHUTTING_DOWN] = {"shutting-down", 503, "The gateway is stopping", "Repeat in a moment."},

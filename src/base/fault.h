@@ -10,6 +10,7 @@
 enum fault_code {
     FAULT_NONE,
     /* the request */
+    FAULT_MALFORMED_REQUEST,
     FAULT_MALFORMED_JSON,
     FAULT_INVALID_FIELD,
     FAULT_UNKNOWN_FIELD,
@@ -24,6 +25,9 @@ enum fault_code {
     FAULT_PRECONDITION_FAILED,
     FAULT_BODY_TOO_LARGE,
     FAULT_HEADERS_TOO_LARGE,
+    FAULT_URI_TOO_LONG,
+    FAULT_CROSS_SITE,
+    FAULT_HOST_REFUSED,
     FAULT_UNSUPPORTED_MEDIA_TYPE,
     FAULT_KEY_REUSED,
     /* the artifact */
@@ -54,6 +58,7 @@ enum fault_code {
     /* limits and the gateway itself */
     FAULT_LIMIT_REACHED,
     FAULT_QUEUE_FULL,
+    FAULT_TOO_MANY_CONNECTIONS,
     FAULT_STORAGE_FULL,
     FAULT_STORAGE_FAILED,
     FAULT_SHUTTING_DOWN,

@@ -19,6 +19,7 @@ struct rest_options {
     const uint8_t *public_key;       /* its 32 raw bytes */
     uint32_t max_connections;        /* over all listeners */
     uint32_t max_json_bytes;         /* body of a JSON request */
+    uint64_t max_artifact_bytes;     /* code and data of an upload together */
     uint32_t max_wait_s;             /* of Prefer: wait */
     uint32_t connection_timeout_s;
 };

@@ -6,10 +6,16 @@
 
 /*
  * A structural check of a WebAssembly module, as far as a gateway needs it before it sends one to a device: header,
- * order and sizes of the sections, types, imports and exports. The function bodies are validated by the agent's runtime.
+ * order and sizes of the sections, types, imports and exports. The function bodies are validated by the agent's
+ * runtime.
  */
 
 #define WASM_MAX_MODULE (1u << 20)
+#define WASM_MAX_TYPES 1024
+#define WASM_MAX_FUNCTIONS 4096
+#define WASM_MAX_LOCALS 1024 /* of one function, without its parameters */
+#define WASM_MAX_PARAMETERS 32
+#define WASM_MAX_TABLE 4096 /* elements */
 
 struct wasm_summary {
     uint32_t syscall_mask;   /* the imports env.open, close, read, write as metadata bits; logger needs none */
@@ -18,7 +24,9 @@ struct wasm_summary {
 };
 
 /* Returns 0, or 1 with a sentence in reason (at least 128 bytes). Refuses imports other than env.logger, open, close,
- * read and write with the protocol's types, and a module without an exported `loop` of type () -> i32. */
+ * read and write with the protocol's types, a module without an exported `loop` of type () -> i32, `start` or `stop`
+ * with another type than () -> (), a start section (it would run before the agent asks), and what is over the limits
+ * above. Sections and value types are those of WebAssembly 1.0. */
 int wasm_check(const void *input, size_t size, struct wasm_summary *out, char *reason, size_t reason_size)
     __attribute__((warn_unused_result));
 

@@ -10,6 +10,7 @@
  * "Metadata"). CBOR under tag 6082514239057121876 ("TinyPART").
  */
 
+#define METADATA_TAG 6082514239057121876ULL /* the ASCII of "TinyPART" */
 #define METADATA_UID_MAX 63
 #define METADATA_MAX_ENDPOINTS 32
 #define METADATA_TOKEN_SIZE 111 /* a hash token is always this long */
@@ -61,7 +62,7 @@ int endpoint_direction_from_name(const char *name);
 struct container_endpoint {
     uint32_t id;            /* what the container passes to open() */
     enum endpoint_peer peer;
-    char peer_uid[METADATA_UID_MAX + 1]; /* only for a container as peer; empty otherwise */
+    char peer_uid[METADATA_UID_MAX + 1]; /* required for a container as peer; empty: absent */
     uint32_t peer_endpoint; /* the sensor or actuator (local), or the endpoint of the peer */
     enum endpoint_direction direction;
 };
@@ -98,7 +99,8 @@ typedef int (*metadata_sign_fn)(void *arg, const uint8_t *data, size_t size,
 int metadata_build(const struct metadata *md, const void *data, size_t data_size, const void *code, size_t code_size,
                    metadata_sign_fn sign, void *arg, uint8_t *out, size_t size);
 
-/* The size that metadata_build would return, without signing; 0 when md is not valid. */
+/* The size that metadata_build would return, without signing; 0 when md is not valid: a uid of another length, a type,
+ * peer or direction that is not in its table, too many endpoints, an id twice, a container as peer without a uid. */
 size_t metadata_size(const struct metadata *md);
 
 /* What metadata_parse found besides the plain fields: the tokens, as views into the input. */

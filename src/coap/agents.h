@@ -3,7 +3,6 @@
 
 #include "core/ports.h"
 
-#include <openssl/evp.h>
 #include <uv.h>
 
 /*
@@ -13,7 +12,8 @@ struct agents;
 
 struct agents_options {
     uv_loop_t *loop;
-    EVP_PKEY *key;                 /* Ed25519, signs metadata; stays the caller's */
+    metadata_sign_fn sign;         /* signs container metadata with the gateway's key */
+    void *sign_arg;
     uint32_t max_sessions;         /* idle sessions kept, least recently used dropped; 0: 64 */
     uint32_t answer_timeout_ms;    /* after an empty ACK, or for a load that is not retransmitted */
     uint32_t ack_timeout_ms;       /* RFC 7252 ACK_TIMEOUT, at least 1000 */

@@ -1,0 +1,144 @@
+#include "coap/exchange.h"
+
+#include <errno.h>
+
+static void finish(struct exchange *x, enum exchange_result result, const struct coapmsg *response, bool keep_channel)
+{
+    (void)uv_timer_stop(&x->timer);
+    x->channel = channel_close(x->channel, keep_channel);
+    x->done(x, result, response, x->error);
+}
+
+/* True when no retransmission can have left yet. With a wide margin, since two clocks are involved. */
+static bool is_young(const struct exchange *x)
+{
+    return x->times.max_retransmit == 0 || (uv_now(x->timer.loop) - x->started) * 2 < x->times.ack_timeout_ms;
+}
+
+/* A copy of the request that is still under way, or our acknowledgement of a separate response, could meet a closed
+ * port later, and its ICMP error would be taken for one of the next request: such a channel is not used again. */
+static void on_response(void *owner, const struct coapmsg *response, bool separate)
+{
+    struct exchange *x = owner;
+
+    finish(x, EXCHANGE_ANSWERED, response, !separate && is_young(x));
+}
+
+static void on_event(void *owner, enum channel_event event)
+{
+    struct exchange *x = owner;
+
+    switch (event) {
+    case CHANNEL_GIVEN_UP:
+        finish(x, EXCHANGE_NO_ANSWER, NULL, false);
+        break;
+    case CHANNEL_RESET:
+        finish(x, EXCHANGE_RESET, NULL, false);
+        break;
+    case CHANNEL_REFUSED:
+        /* Later on, the first copy may have been processed and only a further one refused: wait for an answer. */
+        if (is_young(x)) {
+            x->error = -ECONNREFUSED;
+            finish(x, EXCHANGE_UNREACHABLE, NULL, false);
+        }
+        break;
+    }
+}
+
+const struct endpoint_handlers exchange_handlers = {on_response, on_event};
+
+static void on_deferred(uv_timer_t *timer)
+{
+    struct exchange *x = container_of(timer, struct exchange, timer);
+
+    finish(x, x->result, NULL, false);
+}
+
+/* Ticks once per answer_timeout: an answer is due within it once the device has acknowledged the request. */
+static void on_tick(uv_timer_t *timer)
+{
+    struct exchange *x = container_of(timer, struct exchange, timer);
+
+    if (x->times.max_retransmit == 0 || x->acknowledged || uv_now(timer->loop) >= x->give_up)
+        finish(x, EXCHANGE_NO_ANSWER, NULL, false);
+    else
+        x->acknowledged = !channel_awaits_ack(x->channel);
+}
+
+static void defer(struct exchange *x, enum exchange_result result, int error)
+{
+    x->result = result;
+    x->error = error;
+    (void)uv_timer_start(&x->timer, on_deferred, 0, 0);
+}
+
+/* MAX_TRANSMIT_WAIT (RFC 7252 section 4.8.2) with the default ACK_RANDOM_FACTOR of 1.5. libcoap gives up by then,
+ * unless the wall clock that it goes by was set back. */
+static uint64_t transmit_wait(const struct exchange_times *times)
+{
+    return (uint64_t)times->ack_timeout_ms * 3 / 2 * ((2ull << times->max_retransmit) - 1);
+}
+
+static int send_request(struct exchange *x, const char *address, struct coapmsg *request, bool fresh)
+{
+    int r = endpoint_open_channel(x->endpoint, address, fresh, x, &x->channel);
+
+    if (r == 0)
+        r = channel_send(x->channel, request, x->times.ack_timeout_ms, x->times.max_retransmit);
+    if (r < 0)
+        x->channel = channel_close(x->channel, false);
+    return r;
+}
+
+static bool is_local(int error)
+{
+    return error == -ENOMEM || error == -EMSGSIZE || error == -EMFILE || error == -ENFILE || error == -ENOBUFS ||
+           error == -EINVAL || error == -EIO;
+}
+
+void exchange_init(struct exchange *exchange, uv_loop_t *loop, struct endpoint *endpoint)
+{
+    *exchange = (struct exchange){.endpoint = endpoint};
+    (void)uv_timer_init(loop, &exchange->timer);
+}
+
+void exchange_start(struct exchange *exchange, const char *address, struct coapmsg *request,
+                    const struct exchange_times *times, exchange_fn done)
+{
+    struct exchange *x = exchange;
+    int r;
+
+    x->times = *times;
+    x->done = done;
+    x->error = 0;
+    x->acknowledged = false;
+    r = send_request(x, address, request, times->max_retransmit == 0);
+    /* An idle socket may hold an old error, or an address that this machine has lost since. */
+    if (r < 0 && !is_local(r))
+        r = send_request(x, address, request, true);
+    if (r < 0) {
+        defer(x, is_local(r) ? EXCHANGE_FAILED : EXCHANGE_UNREACHABLE, r);
+        return;
+    }
+    x->started = uv_now(x->timer.loop);
+    x->give_up = x->started + transmit_wait(times);
+    (void)uv_timer_start(&x->timer, on_tick, times->answer_timeout_ms, times->answer_timeout_ms);
+}
+
+void exchange_defer(struct exchange *exchange, exchange_fn done)
+{
+    exchange->done = done;
+    defer(exchange, EXCHANGE_FAILED, 0);
+}
+
+void exchange_stop(struct exchange *exchange)
+{
+    (void)uv_timer_stop(&exchange->timer);
+    exchange->channel = channel_close(exchange->channel, false);
+}
+
+void exchange_close(struct exchange *exchange, uv_close_cb closed)
+{
+    exchange_stop(exchange);
+    uv_close((uv_handle_t *)&exchange->timer, closed);
+}

@@ -1,0 +1,61 @@
+#ifndef TC_COAP_EXCHANGE_H
+#define TC_COAP_EXCHANGE_H
+
+#include "coap/endpoint.h"
+
+/*
+ * One request and its answer, with deadlines of our own: libcoap forgets a request as soon as it is acknowledged, and
+ * an answer that never follows would never be missed.
+ */
+
+enum exchange_result {
+    EXCHANGE_ANSWERED,
+    EXCHANGE_NO_ANSWER,   /* what the device did is not known */
+    EXCHANGE_UNREACHABLE, /* the network refused it before anything can have been processed; error says how */
+    EXCHANGE_RESET,       /* the device answered RST */
+    EXCHANGE_FAILED,      /* the gateway could not send it; error says how */
+};
+
+struct exchange_times {
+    uint32_t ack_timeout_ms;    /* RFC 7252 section 4.8, from 1000 */
+    uint32_t max_retransmit;    /* from 1; 0: exactly one datagram leaves, on a channel of its own */
+    uint32_t answer_timeout_ms; /* after an acknowledgement, or with max_retransmit 0 after sending */
+};
+
+struct exchange;
+
+/* Called once per start, never from within it; the exchange may be started again from there. The response is NULL
+ * unless the result is EXCHANGE_ANSWERED, and lives until the call returns; error is a negative errno or 0. */
+typedef void (*exchange_fn)(struct exchange *exchange, enum exchange_result result, const struct coapmsg *response,
+                            int error);
+
+/* Embedded in its owner. */
+struct exchange {
+    struct endpoint *endpoint;
+    struct channel *channel; /* NULL: none under way */
+    uv_timer_t timer;
+    struct exchange_times times;
+    exchange_fn done;
+    uint64_t started, give_up; /* loop time, ms */
+    bool acknowledged;
+    enum exchange_result result; /* to be told by the timer */
+    int error;
+};
+
+/* What the endpoint must be made with. */
+extern const struct endpoint_handlers exchange_handlers;
+
+/* Prepares an exchange; it ends with exchange_close. */
+void exchange_init(struct exchange *exchange, uv_loop_t *loop, struct endpoint *endpoint);
+
+/* Sends a request, whose token is set here; it need not outlive the call. Failures come through done, too. */
+void exchange_start(struct exchange *exchange, const char *address, struct coapmsg *request,
+                    const struct exchange_times *times, exchange_fn done);
+/* Sends nothing: done comes from the loop with EXCHANGE_FAILED and error 0. */
+void exchange_defer(struct exchange *exchange, exchange_fn done);
+/* Gives up what is under way, if anything: done will not be called. */
+void exchange_stop(struct exchange *exchange);
+/* Stops it, and calls closed from the loop, when its owner may be freed. */
+void exchange_close(struct exchange *exchange, uv_close_cb closed);
+
+#endif

@@ -1,0 +1,460 @@
+#include "daemon/manager.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "coap/agents.h"
+#include "codec/key.h"
+#include "config.h"
+#include "core/core.h"
+#include "daemon/listen.h"
+#include "rest/rest.h"
+#include "store/store.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <uv.h>
+
+#define REASON_SIZE 512
+/* What has not ended by then is left behind: everything durable is on the disk before. */
+#define STOP_TIMEOUT_MS 800
+
+struct manager {
+    uv_loop_t loop;
+    uv_async_t store_ready;
+    uv_timer_t core_timer;
+    uv_timer_t watchdog;
+    uv_timer_t stop_timeout;
+    uv_signal_t signals[3];
+    const struct options *options;
+    struct conf *conf;
+    struct key *key;
+    char key_pem[KEY_PEM_MAX];
+    uint8_t key_public[KEY_PUBLIC_SIZE];
+    struct store *store;
+    struct agents *agents;
+    struct core *core;
+    struct rest *rest;
+    unsigned open_modules; /* rest and agents, while they close */
+    bool stopping;
+};
+
+static const char *default_config = SYSCONFDIR "/tcgw/tcgw.conf";
+
+static int apply_setting(struct conf *conf, const char *setting, char *reason, size_t reason_size)
+{
+    const char *equals = strchr(setting, '=');
+    char name[64];
+
+    if (!equals || (size_t)(equals - setting) >= sizeof name) {
+        (void)snprintf(reason, reason_size, "--set %s: expected SECTION.KEY=VALUE", setting);
+        return 1;
+    }
+    memcpy(name, setting, (size_t)(equals - setting));
+    name[equals - setting] = 0;
+    return conf_set(conf, name, equals + 1, reason, reason_size);
+}
+
+static void free_conf(struct conf **conf)
+{
+    (void)conf_free(*conf);
+}
+
+int manager_read_conf(struct conf **out, const struct options *options, char *reason, size_t reason_size)
+{
+    cleanup(free_conf) struct conf *conf = NULL;
+    const char *path = options->config;
+
+    if (conf_new(&conf) < 0) {
+        (void)snprintf(reason, reason_size, "out of memory");
+        return 1;
+    }
+    if (!path && access(default_config, F_OK) == 0)
+        path = default_config;
+    if (path && conf_read(conf, path, reason, reason_size))
+        return 1;
+    for (size_t i = 0; i < options->setting_count; i++)
+        if (apply_setting(conf, options->settings[i], reason, reason_size))
+            return 1;
+    if (conf_check(conf, reason, reason_size))
+        return 1;
+    *out = steal_pointer(conf);
+    return 0;
+}
+
+/* The modules' options, made from the configuration -------------------------------------------------------------- */
+
+static struct agents_options agents_options(struct manager *m)
+{
+    return (struct agents_options){
+        .loop = &m->loop,
+        .sign = key_sign,
+        .sign_arg = m->key,
+        .max_sessions = (uint32_t)m->conf->coap_max_sessions,
+        .answer_timeout_ms = (uint32_t)m->conf->coap_answer_timeout_ms,
+        .ack_timeout_ms = (uint32_t)m->conf->coap_ack_timeout_ms,
+        .max_retransmit = (uint32_t)m->conf->coap_max_retransmit,
+        .load_timeout_ms = (uint32_t)m->conf->coap_load_timeout_ms,
+        .log_max = (uint32_t)m->conf->coap_log_max,
+    };
+}
+
+static void rearm_core(void *arg);
+
+static struct core_options core_options(struct manager *m)
+{
+    return (struct core_options){
+        .clock = clock_system(),
+        .store = m->store,
+        .agents = agents_port(m->agents),
+        .loop = {.arg = m, .rearm = rearm_core},
+        .state_directory = m->conf->state_directory,
+        .max_devices = (uint32_t)m->conf->max_devices,
+        .max_artifacts = (uint32_t)m->conf->max_artifacts,
+        .max_containers_per_device = (uint32_t)m->conf->max_containers_per_device,
+        .max_queue_per_device = (uint32_t)m->conf->max_queue_per_device,
+        .max_artifact_bytes = (uint64_t)m->conf->max_artifact_bytes,
+        .verify_delay_ms = (uint32_t)m->conf->verify_delay_ms,
+        .settle_delay_ms = (uint32_t)m->conf->settle_delay_ms,
+        .operation_ttl_ms = (uint32_t)m->conf->operation_ttl_ms,
+        .operation_ttl_max_ms = (uint32_t)m->conf->operation_ttl_max_ms,
+        .operations_kept = (uint32_t)m->conf->operations_kept,
+    };
+}
+
+static struct rest_options rest_options(struct manager *m)
+{
+    return (struct rest_options){
+        .loop = &m->loop,
+        .core = m->core,
+        .store = m->store,
+        .state_directory = m->conf->state_directory,
+        .public_key_pem = m->key_pem,
+        .public_key = m->key_public,
+        .max_connections = (uint32_t)m->conf->http_max_connections,
+        .max_json_bytes = (uint32_t)m->conf->http_max_json_bytes,
+        .max_artifact_bytes = (uint64_t)m->conf->max_artifact_bytes,
+        .max_wait_s = (uint32_t)(m->conf->http_max_wait_ms / 1000),
+        .connection_timeout_s = (uint32_t)(m->conf->http_connection_timeout_ms / 1000),
+    };
+}
+
+/* The core's clockwork and the store's completions on the loop --------------------------------------------------- */
+
+static void run_core(uv_timer_t *timer)
+{
+    struct manager *m = timer->data;
+
+    core_run(m->core);
+    rearm_core(m);
+}
+
+static void rearm_core(void *arg)
+{
+    struct manager *m = arg;
+    int64_t deadline, now;
+
+    if (!m->core || m->stopping)
+        return;
+    deadline = core_next_deadline(m->core);
+    if (deadline == INT64_MAX) {
+        (void)uv_timer_stop(&m->core_timer);
+        return;
+    }
+    /* The loop's own time may be stale when a callback has run for long. */
+    uv_update_time(&m->loop);
+    now = clock_monotonic_ms(clock_system());
+    (void)uv_timer_start(&m->core_timer, run_core, deadline > now ? (uint64_t)(deadline - now) : 0, 0);
+}
+
+static void dispatch_store(uv_async_t *async)
+{
+    struct manager *m = async->data;
+
+    if (m->store)
+        store_dispatch(m->store);
+}
+
+static void wake_loop(void *arg)
+{
+    struct manager *m = arg;
+
+    (void)uv_async_send(&m->store_ready);
+}
+
+/* Stop ----------------------------------------------------------------------------------------------------------- */
+
+static void close_handle(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void end_loop(struct manager *m)
+{
+    m->core = core_free(m->core);
+    m->store = store_close(m->store);
+    uv_stop(&m->loop);
+}
+
+static void module_closed(void *arg)
+{
+    struct manager *m = arg;
+
+    if (--m->open_modules == 0)
+        end_loop(m);
+}
+
+static void stop_too_slow(uv_timer_t *timer)
+{
+    struct manager *m = timer->data;
+
+    log_warning("connections did not close in time and are dropped", NULL);
+    uv_stop(&m->loop);
+}
+
+/* Stops in reverse order of the start. Before anything closes, what was promised is on the disk and answered. */
+static void stop(struct manager *m)
+{
+    if (m->stopping)
+        return;
+    m->stopping = true;
+    (void)sd_notify(0, "STOPPING=1\nSTATUS=stopping");
+    log_info("stopping", NULL);
+    (void)uv_timer_stop(&m->core_timer);
+    (void)uv_timer_start(&m->stop_timeout, stop_too_slow, STOP_TIMEOUT_MS, 0);
+    core_stop(m->core);
+    store_flush(m->store);
+    m->open_modules = 2;
+    rest_close(m->rest, module_closed, m);
+    m->rest = NULL;
+    agents_close(m->agents, module_closed, m);
+    m->agents = NULL;
+}
+
+/* Reload --------------------------------------------------------------------------------------------------------- */
+
+static void notify_reloading(void)
+{
+    char text[80];
+
+    (void)snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%lld",
+                   (long long)clock_monotonic_ms(clock_system()) * 1000);
+    (void)sd_notify(0, text);
+}
+
+static void reload(struct manager *m)
+{
+    cleanup(free_conf) struct conf *fresh = NULL;
+    char reason[REASON_SIZE], ignored[256];
+    struct core_options core;
+    struct rest_options rest;
+    struct agents_options agents;
+
+    notify_reloading();
+    if (manager_read_conf(&fresh, m->options, reason, sizeof reason)) {
+        log_error("the configuration was not reloaded: the one in use stays", "error", reason, NULL);
+    } else {
+        conf_apply_reload(m->conf, fresh, ignored, sizeof ignored);
+        log_setup((enum log_format)m->conf->log_format, (enum log_level)m->conf->log_level);
+        core = core_options(m);
+        rest = rest_options(m);
+        agents = agents_options(m);
+        core_configure(m->core, &core);
+        rest_configure(m->rest, &rest);
+        agents_configure(m->agents, &agents);
+        if (ignored[0])
+            log_warning("some changed keys take effect at the next start only", "keys", ignored, NULL);
+        log_info("configuration reloaded", NULL);
+    }
+    (void)sd_notify(0, "READY=1");
+}
+
+static void take_signal(uv_signal_t *handle, int number)
+{
+    struct manager *m = handle->data;
+
+    if (number == SIGHUP) {
+        if (!m->stopping)
+            reload(m);
+    } else {
+        stop(m);
+    }
+}
+
+/* Start ---------------------------------------------------------------------------------------------------------- */
+
+static int init_loop(struct manager *m)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+
+    if (uv_loop_init(&m->loop) || uv_async_init(&m->loop, &m->store_ready, dispatch_store))
+        return -ENOMEM;
+    (void)uv_timer_init(&m->loop, &m->core_timer);
+    (void)uv_timer_init(&m->loop, &m->watchdog);
+    (void)uv_timer_init(&m->loop, &m->stop_timeout);
+    m->store_ready.data = m->core_timer.data = m->watchdog.data = m->stop_timeout.data = m;
+    for (size_t i = 0; i < array_size(numbers); i++) {
+        (void)uv_signal_init(&m->loop, &m->signals[i]);
+        m->signals[i].data = m;
+        if (uv_signal_start(&m->signals[i], take_signal, numbers[i]))
+            return -EINVAL;
+    }
+    return 0;
+}
+
+static int store_exit_status(int result)
+{
+    switch (result) {
+    case STORE_E_NEWER:
+    case STORE_E_CORRUPT:
+        return DAEMON_EXIT_DATABASE;
+    case STORE_E_DIRECTORY:
+    case STORE_E_LOCKED:
+        return DAEMON_EXIT_STATE;
+    default:
+        return DAEMON_EXIT_FAILURE;
+    }
+}
+
+static int open_storage(struct manager *m, char *reason)
+{
+    struct store_options options = {.directory = m->conf->state_directory,
+                                    .synchronous = m->conf->storage_synchronous,
+                                    .wake = wake_loop,
+                                    .wake_arg = m};
+    char path[4096];
+    int r = store_open(&m->store, &options, reason, REASON_SIZE);
+
+    if (r)
+        return store_exit_status(r);
+    (void)snprintf(path, sizeof path, "%s/gateway-key.pem", m->conf->state_directory);
+    if (key_load_or_create(&m->key, path, reason, REASON_SIZE))
+        return DAEMON_EXIT_STATE;
+    key_public(m->key, m->key_public);
+    (void)key_public_pem(m->key, m->key_pem);
+    return DAEMON_EXIT_OK;
+}
+
+static int start_modules(struct manager *m, char *reason)
+{
+    struct agents_options agents = agents_options(m);
+    struct core_options core;
+    struct rest_options rest;
+    int r = agents_new(&m->agents, &agents);
+
+    if (r == 0) {
+        core = core_options(m);
+        r = core_new(&m->core, &core);
+    }
+    if (r == 0) {
+        rest = rest_options(m);
+        r = rest_new(&m->rest, &rest);
+    }
+    if (r == 0)
+        return DAEMON_EXIT_OK;
+    (void)snprintf(reason, REASON_SIZE, "cannot start: %s", strerror(r < 0 ? -r : EIO));
+    return DAEMON_EXIT_FAILURE;
+}
+
+static int serve(struct manager *m, int fd, char *reason)
+{
+    if (fd < 0)
+        return DAEMON_EXIT_LISTEN;
+    if (rest_listen(m->rest, fd) == 0)
+        return DAEMON_EXIT_OK;
+    (void)snprintf(reason, REASON_SIZE, "cannot serve HTTP on descriptor %d", fd);
+    return DAEMON_EXIT_LISTEN;
+}
+
+/* Sockets that systemd passes replace the configured ones. */
+static int open_listeners(struct manager *m, char *reason)
+{
+    int passed = sd_listen_fds(1), status = DAEMON_EXIT_OK;
+
+    for (int i = 0; i < passed && status == DAEMON_EXIT_OK; i++)
+        status = serve(m, SD_LISTEN_FDS_START + i, reason);
+    if (passed > 0)
+        return status;
+    if (m->conf->http_socket[0])
+        status = serve(m, listen_unix(m->conf->http_socket, (mode_t)m->conf->http_socket_mode, reason, REASON_SIZE),
+                       reason);
+    if (status == DAEMON_EXIT_OK && m->conf->http_listen[0])
+        status = serve(m, listen_tcp(m->conf->http_listen, reason, REASON_SIZE), reason);
+    return status;
+}
+
+static void feed_watchdog(uv_timer_t *timer)
+{
+    (void)timer;
+    (void)sd_notify(0, "WATCHDOG=1");
+}
+
+static void notify_ready(struct manager *m)
+{
+    uint64_t interval = 0;
+
+    if (sd_watchdog_enabled(0, &interval) > 0)
+        (void)uv_timer_start(&m->watchdog, feed_watchdog, 0, interval / 2000);
+    (void)sd_notify(0, "READY=1\nSTATUS=serving");
+    log_info("tcgwd is ready", "version", PACKAGE_VERSION, "state_directory", m->conf->state_directory, "socket",
+             m->conf->http_socket, "listen", m->conf->http_listen, NULL);
+}
+
+static int start(struct manager *m, char *reason)
+{
+    int status;
+
+    if (init_loop(m)) {
+        (void)snprintf(reason, REASON_SIZE, "cannot set up the event loop");
+        return DAEMON_EXIT_FAILURE;
+    }
+    status = open_storage(m, reason);
+    if (status == DAEMON_EXIT_OK)
+        status = start_modules(m, reason);
+    if (status == DAEMON_EXIT_OK)
+        status = open_listeners(m, reason);
+    if (status == DAEMON_EXIT_OK) {
+        core_start(m->core);
+        rearm_core(m);
+        notify_ready(m);
+    }
+    return status;
+}
+
+/* Closes what a failed start or an overdue stop left open. */
+static void finish(struct manager *m)
+{
+    if (m->rest)
+        rest_close(m->rest, NULL, NULL);
+    if (m->agents)
+        agents_close(m->agents, NULL, NULL);
+    m->core = core_free(m->core);
+    m->store = store_close(m->store);
+    uv_walk(&m->loop, close_handle, NULL);
+    (void)uv_run(&m->loop, UV_RUN_DEFAULT);
+    (void)uv_loop_close(&m->loop);
+    if (m->conf->http_socket[0] && m->stopping)
+        (void)unlink(m->conf->http_socket);
+    m->key = key_free(m->key);
+    m->conf = conf_free(m->conf);
+}
+
+int manager_run(struct conf *conf, const struct options *options)
+{
+    struct manager m = {.options = options, .conf = conf};
+    char reason[REASON_SIZE] = "";
+    int status = start(&m, reason);
+
+    if (status == DAEMON_EXIT_OK)
+        (void)uv_run(&m.loop, UV_RUN_DEFAULT);
+    else
+        log_error("tcgwd cannot start", "error", reason, NULL);
+    finish(&m);
+    if (status == DAEMON_EXIT_OK)
+        log_info("stopped", NULL);
+    return status;
+}

@@ -25,4 +25,8 @@ const char *spool_path(const struct spool *spool);
 const uint8_t *spool_map(struct spool *spool, size_t *size);
 struct spool *spool_free(struct spool *spool); /* unlinks; returns NULL */
 
+/* Makes the spool directory below the state directory if it is missing and removes uploads left behind in it. Negative
+ * errno. */
+int spool_clean(const char *directory) must_check;
+
 #endif

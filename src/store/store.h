@@ -171,8 +171,8 @@ struct store_blobs {
 /* result: 0 (the callee owns and frees code and data), -ENOENT, -EIO, -ENOMEM. */
 typedef void (*store_blobs_fn)(void *arg, int result, struct store_blobs *blobs);
 
-/* Reads an artifact's parts off the loop; the callback comes from store_dispatch. */
-void store_read_blobs(struct store *store, const char *artifact_id, store_blobs_fn done, void *arg);
+/* Reads an artifact's parts off the loop; the callback comes from store_dispatch. 0, or -ENOMEM when it will not. */
+int store_read_blobs(struct store *store, const char *artifact_id, store_blobs_fn done, void *arg) must_check;
 
 /* Figures ------------------------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,112 @@
+#include "store/store_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#define COPY_SIZE 16384
+
+int store_errno(sqlite3 *db, int rc)
+{
+    int system = (rc & 0xff) == SQLITE_IOERR ? sqlite3_system_errno(db) : 0;
+
+    /* EFBIG and EDQUOT are a full disk too, as far as the operator can tell. */
+    if ((rc & 0xff) == SQLITE_FULL || system == ENOSPC || system == EDQUOT || system == EFBIG)
+        return -ENOSPC;
+    return -EIO;
+}
+
+/* Runs a statement whose values are bound. */
+static int step(struct store *store, sqlite3_stmt *statement)
+{
+    int rc = sqlite3_step(statement);
+    int result = rc == SQLITE_DONE ? 0 : store_errno(store->db, rc);
+
+    (void)sqlite3_reset(statement);
+    return result;
+}
+
+int store_run(struct store *store, enum statement statement)
+{
+    return step(store, store->statements[statement]);
+}
+
+static int bind_value(sqlite3_stmt *statement, int index, const struct value *value)
+{
+    switch (value->type) {
+    case VALUE_TEXT:
+        return sqlite3_bind_text(statement, index, value->text, -1, SQLITE_STATIC);
+    case VALUE_NUMBER:
+        return sqlite3_bind_int64(statement, index, value->number);
+    default:
+        return sqlite3_bind_null(statement, index);
+    }
+}
+
+/* Fills the open blob from the file, which must have exactly its size. */
+static int copy_file(struct store *store, sqlite3_blob *blob, int fd)
+{
+    unsigned char bytes[COPY_SIZE];
+    int size = sqlite3_blob_bytes(blob), offset = 0;
+    ssize_t n;
+
+    while ((n = read(fd, bytes, sizeof bytes)) != 0) {
+        int rc;
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 || n > size - offset)
+            return -EIO;
+        rc = sqlite3_blob_write(blob, bytes, (int)n, offset);
+        if (rc != SQLITE_OK)
+            return store_errno(store->db, rc);
+        offset += (int)n;
+    }
+    return offset == size ? 0 : -EIO;
+}
+
+static int write_part(struct store *store, const char *path)
+{
+    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+    sqlite3_blob *blob = NULL;
+    int rc, result;
+
+    if (fd < 0)
+        return -EIO;
+    rc = sqlite3_blob_open(store->db, "main", "part", "content", sqlite3_last_insert_rowid(store->db), 1, &blob);
+    if (rc != SQLITE_OK)
+        return store_errno(store->db, rc);
+    result = copy_file(store, blob, fd);
+    rc = sqlite3_blob_close(blob);
+    return result == 0 && rc != SQLITE_OK ? store_errno(store->db, rc) : result;
+}
+
+static int apply_change(struct store *store, const struct change *change)
+{
+    sqlite3_stmt *statement = store->statements[change->statement];
+    int rc = SQLITE_OK, result;
+
+    for (size_t i = 0; i < change->value_count && rc == SQLITE_OK; i++)
+        rc = bind_value(statement, (int)i + 1, &change->values[i]);
+    result = rc == SQLITE_OK ? step(store, statement) : -EIO;
+    (void)sqlite3_clear_bindings(statement);
+    if (result == 0 && change->path)
+        result = write_part(store, change->path);
+    return result;
+}
+
+int store_apply_batch(struct store *store, const struct store_batch *batch)
+{
+    int result = batch->failed ? -EIO : store_run(store, STATEMENT_SAVEPOINT);
+
+    if (result < 0)
+        return result;
+    for (const struct change *change = batch->first; change && result == 0; change = change->next)
+        result = apply_change(store, change);
+    if (sqlite3_get_autocommit(store->db))
+        return result;
+    if ((result < 0 && store_run(store, STATEMENT_ROLLBACK_TO) < 0) || store_run(store, STATEMENT_RELEASE) < 0) {
+        (void)store_run(store, STATEMENT_ROLLBACK);
+        return -EIO;
+    }
+    return result;
+}

@@ -1,0 +1,210 @@
+#include "store/store_private.h"
+
+#include <stdalign.h>
+#include <string.h>
+
+/* A typical batch (an operation and a container) fits one chunk. */
+#define CHUNK_SIZE 2048
+
+struct arena_chunk {
+    struct arena_chunk *next;
+    size_t size, used;
+    alignas(max_align_t) unsigned char bytes[];
+};
+
+static void *arena_take(struct store_batch *batch, size_t size)
+{
+    const size_t align = alignof(max_align_t);
+    struct arena_chunk *chunk = batch->chunks;
+    void *taken;
+
+    size = (size + align - 1) / align * align;
+    if (!chunk || chunk->size - chunk->used < size) {
+        size_t capacity = size > CHUNK_SIZE ? size : CHUNK_SIZE;
+
+        chunk = malloc(sizeof *chunk + capacity);
+        if (!chunk) {
+            batch->failed = true;
+            return NULL;
+        }
+        *chunk = (struct arena_chunk){.next = batch->chunks, .size = capacity};
+        batch->chunks = chunk;
+    }
+    taken = chunk->bytes + chunk->used;
+    chunk->used += size;
+    return taken;
+}
+
+static const char *copy_text(struct store_batch *batch, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = arena_take(batch, size);
+
+    return copy ? memcpy(copy, text, size) : NULL;
+}
+
+static void finish_batch(struct job *job, bool call)
+{
+    struct store_batch *batch = container_of(job, struct store_batch, job);
+
+    if (call && batch->done)
+        batch->done(batch->arg, batch->result);
+    store_batch_free(batch);
+}
+
+struct store_batch *store_batch_new(void)
+{
+    struct store_batch *batch = calloc(1, sizeof *batch);
+
+    if (!batch)
+        return NULL;
+    list_init(&batch->job.node);
+    batch->job.finish = finish_batch;
+    batch->last = &batch->first;
+    return batch;
+}
+
+struct store_batch *store_batch_free(struct store_batch *batch)
+{
+    if (!batch)
+        return NULL;
+    for (struct arena_chunk *chunk = batch->chunks, *next; chunk; chunk = next) {
+        next = chunk->next;
+        free(chunk);
+    }
+    free(batch);
+    return NULL;
+}
+
+/* Appends a change with room for `count` values, which are NULL at first; NULL when out of memory. */
+static struct change *add_change(struct store_batch *batch, enum statement statement, size_t count)
+{
+    size_t size = sizeof(struct change) + count * sizeof(struct value);
+    struct change *change = arena_take(batch, size);
+
+    if (!change)
+        return NULL;
+    memset(change, 0, size);
+    change->statement = statement;
+    change->value_count = count;
+    *batch->last = change;
+    batch->last = &change->next;
+    return change;
+}
+
+static void set_value(struct store_batch *batch, struct change *change, size_t index, struct value value)
+{
+    if (value.type == VALUE_TEXT)
+        value.text = copy_text(batch, value.text);
+    change->values[index] = value;
+}
+
+static struct value text_value(const char *text)
+{
+    return (struct value){.type = VALUE_TEXT, .text = text};
+}
+
+static struct value number_value(int64_t number)
+{
+    return (struct value){.type = VALUE_NUMBER, .number = number};
+}
+
+static void put_row(struct store_batch *batch, enum record_kind kind, const void *row)
+{
+    const struct record *record = &store_records[kind];
+    struct change *change = add_change(batch, (enum statement)kind, record->column_count);
+
+    for (size_t i = 0; change && i < record->column_count; i++)
+        set_value(batch, change, i, record_get_value(&record->columns[i], row));
+}
+
+static void delete_by_text(struct store_batch *batch, enum statement statement, const char *key)
+{
+    struct change *change = add_change(batch, statement, 1);
+
+    if (change)
+        set_value(batch, change, 0, text_value(key));
+}
+
+static void put_part(struct store_batch *batch, const char *artifact, const char *kind, const char *path, uint64_t size)
+{
+    struct change *change;
+
+    if (!path) {
+        batch->failed |= size != 0;
+        return;
+    }
+    change = add_change(batch, STATEMENT_PUT_PART, 3);
+    if (!change)
+        return;
+    set_value(batch, change, 0, text_value(artifact));
+    set_value(batch, change, 1, text_value(kind));
+    set_value(batch, change, 2, number_value((int64_t)size));
+    change->path = copy_text(batch, path);
+    change->size = (int64_t)size;
+}
+
+void store_batch_put_device(struct store_batch *batch, const struct store_device *row)
+{
+    put_row(batch, RECORD_DEVICE, row);
+}
+
+void store_batch_delete_device(struct store_batch *batch, const char *id)
+{
+    delete_by_text(batch, STATEMENT_DELETE_DEVICE_OPERATIONS, id);
+    delete_by_text(batch, STATEMENT_DELETE_DEVICE_CONTAINERS, id);
+    delete_by_text(batch, STATEMENT_DELETE_DEVICE, id);
+}
+
+void store_batch_put_artifact(struct store_batch *batch, const struct store_artifact *row, const char *code_path,
+                              const char *data_path)
+{
+    put_row(batch, RECORD_ARTIFACT, row);
+    delete_by_text(batch, STATEMENT_DELETE_PARTS, row->id);
+    put_part(batch, row->id, "code", code_path, row->code_size);
+    put_part(batch, row->id, "data", data_path, row->data_size);
+}
+
+void store_batch_delete_artifact(struct store_batch *batch, const char *id)
+{
+    delete_by_text(batch, STATEMENT_DELETE_PARTS, id);
+    delete_by_text(batch, STATEMENT_DELETE_ARTIFACT, id);
+}
+
+void store_batch_put_container(struct store_batch *batch, const struct store_container *row)
+{
+    put_row(batch, RECORD_CONTAINER, row);
+}
+
+void store_batch_delete_container(struct store_batch *batch, const char *device, const char *uid)
+{
+    struct change *change = add_change(batch, STATEMENT_DELETE_CONTAINER, 2);
+
+    if (!change)
+        return;
+    set_value(batch, change, 0, text_value(device));
+    set_value(batch, change, 1, text_value(uid));
+}
+
+void store_batch_put_operation(struct store_batch *batch, const struct store_operation *row)
+{
+    put_row(batch, RECORD_OPERATION, row);
+}
+
+void store_batch_delete_operation(struct store_batch *batch, const char *id)
+{
+    delete_by_text(batch, STATEMENT_DELETE_OPERATION, id);
+}
+
+void store_batch_put_answer(struct store_batch *batch, const struct store_answer *row)
+{
+    put_row(batch, RECORD_ANSWER, row);
+}
+
+void store_batch_delete_answers_before(struct store_batch *batch, int64_t created)
+{
+    struct change *change = add_change(batch, STATEMENT_DELETE_ANSWERS, 1);
+
+    if (change)
+        set_value(batch, change, 0, number_value(created));
+}

@@ -1,0 +1,81 @@
+#include "store/store_private.h"
+
+#include <errno.h>
+#include <string.h>
+
+union any_row {
+    struct store_device device;
+    struct store_artifact artifact;
+    struct store_container container;
+    struct store_operation operation;
+    struct store_answer answer;
+};
+
+static bool is_wanted(const struct store_loader *loader, enum record_kind kind)
+{
+    const bool wanted[RECORD_COUNT] = {
+        [RECORD_DEVICE] = loader->device,       [RECORD_ARTIFACT] = loader->artifact,
+        [RECORD_CONTAINER] = loader->container, [RECORD_OPERATION] = loader->operation,
+        [RECORD_ANSWER] = loader->answer,
+    };
+
+    return wanted[kind];
+}
+
+static int hand_row(const struct store_loader *loader, enum record_kind kind, const union any_row *row)
+{
+    switch (kind) {
+    case RECORD_DEVICE:
+        return loader->device(loader->arg, &row->device);
+    case RECORD_ARTIFACT:
+        return loader->artifact(loader->arg, &row->artifact);
+    case RECORD_CONTAINER:
+        return loader->container(loader->arg, &row->container);
+    case RECORD_OPERATION:
+        return loader->operation(loader->arg, &row->operation);
+    default:
+        return loader->answer(loader->arg, &row->answer);
+    }
+}
+
+static int load_rows(const struct store_loader *loader, enum record_kind kind, sqlite3_stmt *from)
+{
+    const struct record *record = &store_records[kind];
+    int rc, result = 0;
+
+    while (result == 0 && (rc = sqlite3_step(from)) != SQLITE_DONE) {
+        union any_row row = {0};
+
+        if (rc != SQLITE_ROW)
+            return -EIO;
+        for (size_t i = 0; i < record->column_count; i++)
+            record_set_value(&record->columns[i], &row, from, (int)i);
+        result = hand_row(loader, kind, &row);
+    }
+    return result;
+}
+
+static int load_record(struct store *store, const struct store_loader *loader, enum record_kind kind)
+{
+    cleanup_free char *sql = record_select_sql(&store_records[kind]);
+    sqlite3_stmt *from = NULL;
+    int result;
+
+    if (!sql)
+        return -ENOMEM;
+    if (sqlite3_prepare_v2(store->db, sql, -1, &from, NULL) != SQLITE_OK)
+        return -EIO;
+    result = load_rows(loader, kind, from);
+    (void)sqlite3_finalize(from);
+    return result;
+}
+
+int store_load(struct store *store, const struct store_loader *loader)
+{
+    int result = 0;
+
+    for (int kind = 0; kind < RECORD_COUNT && result == 0; kind++)
+        if (is_wanted(loader, (enum record_kind)kind))
+            result = load_record(store, loader, (enum record_kind)kind);
+    return result;
+}

@@ -1,0 +1,214 @@
+#include "store/store_private.h"
+#include "store/store_schema.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+/* How long a write waits for another program (a backup, say) that holds the database. */
+#define BUSY_MS 5000
+#define WRITER_CACHE (2 << 20)
+#define READER_CACHE_KIB 256
+/* The WAL is cut back to this after a large artifact went through it. */
+#define WAL_KEPT (4 << 20)
+
+int store_refuse(char *reason, size_t reason_size, int result, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(reason, reason_size, format, args);
+    va_end(args);
+    return result;
+}
+
+/* The reason for the last failure of SQLite. */
+static int refuse_sqlite(const struct store *store, sqlite3 *db, int rc, char *reason, size_t size)
+{
+    const char *path = store->database;
+
+    switch (rc & 0xff) {
+    case SQLITE_NOTADB:
+    case SQLITE_CORRUPT:
+        return store_refuse(reason, size, STORE_E_CORRUPT,
+                            "%s is damaged or not a database (%s): restore it from a backup, or move it away to start "
+                            "with an empty one",
+                            path, sqlite3_errmsg(db));
+    case SQLITE_CANTOPEN:
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+        return store_refuse(reason, size, STORE_E_DIRECTORY,
+                            "%s cannot be opened for writing (%s): give the user that runs the daemon access to it",
+                            path, sqlite3_errmsg(db));
+    case SQLITE_BUSY:
+        return store_refuse(reason, size, STORE_E_IO, "%s is held by another program: end that first", path);
+    default:
+        if (store_errno(db, rc) != -ENOSPC)
+            return store_refuse(reason, size, STORE_E_IO, "%s cannot be used: %s", path, sqlite3_errmsg(db));
+        return store_refuse(reason, size, STORE_E_IO, "no space is left for %s: free some and start again", path);
+    }
+}
+
+/* The first column of a statement's first row, as text (cut to the room there is) or number. */
+static int query_text(sqlite3 *db, const char *sql, char *out, size_t size)
+{
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+
+    out[0] = 0;
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(statement);
+    if (rc == SQLITE_ROW && sqlite3_column_text(statement, 0))
+        (void)snprintf(out, size, "%s", (const char *)sqlite3_column_text(statement, 0));
+    (void)sqlite3_finalize(statement);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int query_number(sqlite3 *db, const char *sql, int64_t *out)
+{
+    char text[32];
+    int rc = query_text(db, sql, text, sizeof text);
+
+    *out = strtoll(text, NULL, 10);
+    return rc;
+}
+
+/* Is it ours, and of a version that we know? *version is 0 for a new one. */
+static int check_identity(const struct store *store, int *version, char *reason, size_t size)
+{
+    int64_t application, user_version = 0, tables = 0;
+    int rc = query_number(store->db, "PRAGMA application_id", &application);
+
+    if (rc == SQLITE_OK)
+        rc = query_number(store->db, "PRAGMA user_version", &user_version);
+    if (rc == SQLITE_OK)
+        rc = query_number(store->db, "SELECT count(*) FROM sqlite_schema", &tables);
+    if (rc != SQLITE_OK)
+        return refuse_sqlite(store, store->db, rc, reason, size);
+    if (application != SCHEMA_APPLICATION_ID && (application != 0 || user_version != 0 || tables != 0))
+        return store_refuse(reason, size, STORE_E_CORRUPT,
+                            "%s is a database of another program: move it away or choose another state directory",
+                            store->database);
+    if (user_version > schema_version)
+        return store_refuse(reason, size, STORE_E_NEWER,
+                            "%s has schema version %d, this program knows versions up to %d: install the newer tcgw "
+                            "again, or restore the backup from before the upgrade",
+                            store->database, (int)user_version, schema_version);
+    if (user_version < 0)
+        return store_refuse(reason, size, STORE_E_CORRUPT, "%s has the impossible schema version %d", store->database,
+                            (int)user_version);
+    *version = (int)user_version;
+    return 0;
+}
+
+static int check_content(const struct store *store, char *reason, size_t size)
+{
+    char verdict[128];
+    int rc = query_text(store->db, "PRAGMA quick_check(1)", verdict, sizeof verdict);
+
+    if (rc != SQLITE_OK)
+        return refuse_sqlite(store, store->db, rc, reason, size);
+    if (strcmp(verdict, "ok") != 0)
+        return store_refuse(reason, size, STORE_E_CORRUPT,
+                            "%s is damaged (%s): restore it from a backup, or move it away to start with an empty one",
+                            store->database, verdict);
+    return 0;
+}
+
+static int set_pragmas(const struct store *store, const struct store_options *options, char *reason, size_t size)
+{
+    int64_t cache = options->cache_bytes > 0 ? options->cache_bytes : WRITER_CACHE;
+    char mode[16], sql[160];
+    int rc = query_text(store->db, "PRAGMA journal_mode=WAL", mode, sizeof mode);
+
+    (void)snprintf(sql, sizeof sql,
+                   "PRAGMA synchronous=%s; PRAGMA cache_size=-%lld; PRAGMA journal_size_limit=%d;"
+                   "PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY",
+                   options->synchronous == 1 ? "NORMAL" : "FULL", (long long)(cache + 1023) / 1024, WAL_KEPT);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
+    if (rc != SQLITE_OK)
+        return refuse_sqlite(store, store->db, rc, reason, size);
+    if (strcmp(mode, "wal") != 0)
+        return store_refuse(reason, size, STORE_E_IO,
+                            "%s cannot have a write-ahead log: put the state directory on a local file system",
+                            store->database);
+    return 0;
+}
+
+static int prepare(struct store *store, enum statement statement, const char *sql)
+{
+    if (!sql)
+        return SQLITE_NOMEM;
+    return sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &store->statements[statement], NULL);
+}
+
+static int prepare_all(struct store *store)
+{
+    static const char *const fixed[STATEMENT_COUNT] = {
+        [STATEMENT_PUT_PART] = "INSERT INTO part(artifact, kind, content) VALUES(?, ?, zeroblob(?))",
+        [STATEMENT_DELETE_DEVICE] = "DELETE FROM device WHERE id = ?",
+        [STATEMENT_DELETE_DEVICE_CONTAINERS] = "DELETE FROM container WHERE device = ?",
+        [STATEMENT_DELETE_DEVICE_OPERATIONS] = "DELETE FROM operation WHERE device = ?",
+        [STATEMENT_DELETE_ARTIFACT] = "DELETE FROM artifact WHERE id = ?",
+        [STATEMENT_DELETE_PARTS] = "DELETE FROM part WHERE artifact = ?",
+        [STATEMENT_DELETE_CONTAINER] = "DELETE FROM container WHERE device = ? AND uid = ?",
+        [STATEMENT_DELETE_OPERATION] = "DELETE FROM operation WHERE id = ?",
+        [STATEMENT_DELETE_ANSWERS] = "DELETE FROM answer WHERE created < ?",
+        [STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
+        [STATEMENT_COMMIT] = "COMMIT",
+        [STATEMENT_ROLLBACK] = "ROLLBACK",
+        [STATEMENT_SAVEPOINT] = "SAVEPOINT batch",
+        [STATEMENT_ROLLBACK_TO] = "ROLLBACK TO batch",
+        [STATEMENT_RELEASE] = "RELEASE batch",
+    };
+    int rc = SQLITE_OK;
+
+    for (int i = 0; i < RECORD_COUNT && rc == SQLITE_OK; i++) {
+        cleanup_free char *sql = record_put_sql(&store_records[i]);
+
+        rc = prepare(store, (enum statement)i, sql);
+    }
+    for (int i = RECORD_COUNT; i < STATEMENT_COUNT && rc == SQLITE_OK; i++)
+        rc = prepare(store, (enum statement)i, fixed[i]);
+    return rc;
+}
+
+static int open_reader(struct store *store)
+{
+    char sql[64];
+    int rc = sqlite3_open_v2(store->database, &store->reader_db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+
+    if (rc != SQLITE_OK)
+        return rc;
+    (void)snprintf(sql, sizeof sql, "PRAGMA cache_size=-%d; PRAGMA mmap_size=0", READER_CACHE_KIB);
+    (void)sqlite3_busy_timeout(store->reader_db, BUSY_MS);
+    return sqlite3_exec(store->reader_db, sql, NULL, NULL, NULL);
+}
+
+int store_open_database(struct store *store, const struct store_options *options, char *reason, size_t size)
+{
+    int version = 0, result;
+    int rc = sqlite3_open_v2(store->database, &store->db,
+                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+
+    if (rc != SQLITE_OK)
+        return refuse_sqlite(store, store->db, rc, reason, size);
+    (void)sqlite3_extended_result_codes(store->db, 1);
+    (void)sqlite3_busy_timeout(store->db, BUSY_MS);
+    result = check_identity(store, &version, reason, size);
+    if (result == 0)
+        result = check_content(store, reason, size);
+    if (result == 0)
+        result = set_pragmas(store, options, reason, size);
+    if (result != 0)
+        return result;
+    rc = schema_migrate(store->db, schema_migrations, version, schema_version);
+    if (rc == SQLITE_OK)
+        rc = prepare_all(store);
+    if (rc != SQLITE_OK)
+        return refuse_sqlite(store, store->db, rc, reason, size);
+    rc = open_reader(store);
+    return rc == SQLITE_OK ? 0 : refuse_sqlite(store, store->reader_db, rc, reason, size);
+}

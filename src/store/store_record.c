@@ -1,0 +1,154 @@
+#include "store/store_private.h"
+
+#include "base/buffer.h"
+
+#include <string.h>
+
+#define COLUMN(kind, record, member)                                                                                   \
+    {                                                                                                                  \
+        .name = #member, .type = COLUMN_##kind, .offset = offsetof(struct store_##record, member)                      \
+    }
+
+static const struct column device_columns[] = {
+    COLUMN(TEXT, device, id),
+    COLUMN(TEXT, device, name),
+    COLUMN(TEXT, device, address),
+    COLUMN(TEXT, device, agent),
+    COLUMN(TEXT, device, agent_version),
+    COLUMN(TEXT, device, reported_id),
+    COLUMN(BOOL, device, agent_configured),
+    COLUMN(U32, device, pdu_size),
+    COLUMN(U32, device, slots),
+    COLUMN(U32, device, runtimes),
+    COLUMN(U32, device, package_max),
+    COLUMN(U32, device, caps_configured),
+    COLUMN(I64, device, created),
+    COLUMN(I64, device, updated),
+    COLUMN(I64, device, last_seen),
+    COLUMN(U64, device, revision),
+};
+
+static const struct column artifact_columns[] = {
+    COLUMN(TEXT, artifact, id),       COLUMN(TEXT, artifact, name),     COLUMN(TEXT, artifact, manifest),
+    COLUMN(U64, artifact, code_size), COLUMN(U64, artifact, data_size), COLUMN(I64, artifact, created),
+};
+
+static const struct column container_columns[] = {
+    COLUMN(TEXT, container, device),         COLUMN(TEXT, container, uid),
+    COLUMN(TEXT, container, desired_state),  COLUMN(TEXT, container, desired_artifact),
+    COLUMN(TEXT, container, reported_state), COLUMN(TEXT, container, reported_artifact),
+    COLUMN(TEXT, container, load),           COLUMN(TEXT, container, fault),
+    COLUMN(TEXT, container, fault_detail),   COLUMN(I64, container, created),
+    COLUMN(I64, container, updated),         COLUMN(I64, container, reported),
+    COLUMN(U64, container, revision),
+};
+
+static const struct column operation_columns[] = {
+    COLUMN(TEXT, operation, id),     COLUMN(TEXT, operation, kind),   COLUMN(TEXT, operation, state),
+    COLUMN(TEXT, operation, device), COLUMN(TEXT, operation, uid),    COLUMN(TEXT, operation, artifact),
+    COLUMN(TEXT, operation, step),   COLUMN(TEXT, operation, fault),  COLUMN(TEXT, operation, fault_detail),
+    COLUMN(TEXT, operation, result), COLUMN(I64, operation, created), COLUMN(I64, operation, started),
+    COLUMN(I64, operation, ended),   COLUMN(I64, operation, expires),
+};
+
+static const struct column answer_columns[] = {
+    COLUMN(TEXT, answer, key),      COLUMN(TEXT, answer, digest), COLUMN(INT, answer, status),
+    COLUMN(TEXT, answer, location), COLUMN(TEXT, answer, body),   COLUMN(I64, answer, created),
+};
+
+const struct record store_records[RECORD_COUNT] = {
+    [RECORD_DEVICE] = {"device", "id", "id", device_columns, array_size(device_columns)},
+    [RECORD_ARTIFACT] = {"artifact", "id", "id", artifact_columns, array_size(artifact_columns)},
+    [RECORD_CONTAINER] = {"container", "device, uid", "device, uid", container_columns, array_size(container_columns)},
+    [RECORD_OPERATION] = {"operation", "id", "id", operation_columns, array_size(operation_columns)},
+    [RECORD_ANSWER] = {"answer", "key", "created", answer_columns, array_size(answer_columns)},
+};
+
+static void append_columns(struct buffer *sql, const struct record *record)
+{
+    for (size_t i = 0; i < record->column_count; i++)
+        buffer_printf(sql, "%s%s", i ? ", " : "", record->columns[i].name);
+}
+
+char *record_put_sql(const struct record *record)
+{
+    cleanup_buffer struct buffer sql = buffer_init(0);
+    size_t size;
+
+    buffer_printf(&sql, "INSERT INTO %s(", record->table);
+    append_columns(&sql, record);
+    buffer_append_text(&sql, ") VALUES(");
+    for (size_t i = 0; i < record->column_count; i++)
+        buffer_append_text(&sql, i ? ", ?" : "?");
+    buffer_printf(&sql, ") ON CONFLICT(%s) DO UPDATE SET ", record->key);
+    for (size_t i = 0; i < record->column_count; i++)
+        buffer_printf(&sql, "%s%s = excluded.%s", i ? ", " : "", record->columns[i].name, record->columns[i].name);
+    return (char *)buffer_steal(&sql, &size);
+}
+
+char *record_select_sql(const struct record *record)
+{
+    cleanup_buffer struct buffer sql = buffer_init(0);
+    size_t size;
+
+    buffer_append_text(&sql, "SELECT ");
+    append_columns(&sql, record);
+    buffer_printf(&sql, " FROM %s ORDER BY %s", record->table, record->order);
+    return (char *)buffer_steal(&sql, &size);
+}
+
+struct value record_get_value(const struct column *column, const void *row)
+{
+    const void *member = (const char *)row + column->offset;
+    struct value value = {.type = VALUE_NUMBER};
+
+    switch (column->type) {
+    case COLUMN_TEXT:
+        value.text = *(const char *const *)member;
+        value.type = value.text ? VALUE_TEXT : VALUE_NULL;
+        break;
+    case COLUMN_BOOL:
+        value.number = *(const bool *)member;
+        break;
+    case COLUMN_INT:
+        value.number = *(const int *)member;
+        break;
+    case COLUMN_U32:
+        value.number = *(const uint32_t *)member;
+        break;
+    case COLUMN_I64:
+        value.number = *(const int64_t *)member;
+        break;
+    case COLUMN_U64:
+        value.number = (int64_t) * (const uint64_t *)member;
+        break;
+    }
+    return value;
+}
+
+void record_set_value(const struct column *column, void *row, sqlite3_stmt *from, int index)
+{
+    void *member = (char *)row + column->offset;
+    int64_t number = column->type == COLUMN_TEXT ? 0 : sqlite3_column_int64(from, index);
+
+    switch (column->type) {
+    case COLUMN_TEXT:
+        *(const char **)member = (const char *)sqlite3_column_text(from, index);
+        break;
+    case COLUMN_BOOL:
+        *(bool *)member = number != 0;
+        break;
+    case COLUMN_INT:
+        *(int *)member = (int)number;
+        break;
+    case COLUMN_U32:
+        *(uint32_t *)member = (uint32_t)number;
+        break;
+    case COLUMN_I64:
+        *(int64_t *)member = number;
+        break;
+    case COLUMN_U64:
+        *(uint64_t *)member = (uint64_t)number;
+        break;
+    }
+}

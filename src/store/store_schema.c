@@ -1,0 +1,57 @@
+#include "store/store_schema.h"
+
+/*
+ * Operations and containers are read and written by key alone, so their tables are clustered by it. Answers and parts
+ * have large rows, which a table with a rowid holds better; parts need one for incremental blob access. There are no
+ * foreign keys: whoever deletes a record says in the same batch what goes with it.
+ */
+static const char version_1[] =
+    "CREATE TABLE device(id TEXT PRIMARY KEY NOT NULL, name TEXT, address TEXT NOT NULL, agent TEXT NOT NULL,"
+    " agent_version TEXT, reported_id TEXT, agent_configured INTEGER NOT NULL, pdu_size INTEGER NOT NULL,"
+    " slots INTEGER NOT NULL, runtimes INTEGER NOT NULL, package_max INTEGER NOT NULL,"
+    " caps_configured INTEGER NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL,"
+    " last_seen INTEGER NOT NULL, revision INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE artifact(id TEXT PRIMARY KEY NOT NULL, name TEXT, manifest TEXT NOT NULL,"
+    " code_size INTEGER NOT NULL, data_size INTEGER NOT NULL, created INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE part(n INTEGER PRIMARY KEY, artifact TEXT NOT NULL, kind TEXT NOT NULL, content BLOB NOT NULL,"
+    " UNIQUE(artifact, kind));"
+    "CREATE TABLE container(device TEXT NOT NULL, uid TEXT NOT NULL, desired_state TEXT NOT NULL,"
+    " desired_artifact TEXT, reported_state TEXT NOT NULL, reported_artifact TEXT, load TEXT NOT NULL, fault TEXT,"
+    " fault_detail TEXT, created INTEGER NOT NULL, updated INTEGER NOT NULL, reported INTEGER NOT NULL,"
+    " revision INTEGER NOT NULL, PRIMARY KEY(device, uid)) WITHOUT ROWID;"
+    "CREATE TABLE operation(id TEXT PRIMARY KEY NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL,"
+    " device TEXT NOT NULL, uid TEXT, artifact TEXT, step TEXT, fault TEXT, fault_detail TEXT, result TEXT,"
+    " created INTEGER NOT NULL, started INTEGER NOT NULL, ended INTEGER NOT NULL, expires INTEGER NOT NULL)"
+    " WITHOUT ROWID;"
+    "CREATE TABLE answer(key TEXT PRIMARY KEY NOT NULL, digest TEXT NOT NULL, status INTEGER NOT NULL, location TEXT,"
+    " body TEXT, created INTEGER NOT NULL);"
+    "CREATE INDEX answer_created ON answer(created);";
+
+const char *const schema_migrations[] = {version_1};
+const int schema_version = (int)array_size(schema_migrations);
+
+static int migrate_step(sqlite3 *db, const char *sql, int version)
+{
+    char mark[80];
+    int rc;
+
+    (void)snprintf(mark, sizeof mark, "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT", SCHEMA_APPLICATION_ID,
+                   version);
+    rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db, mark, NULL, NULL, NULL);
+    if (rc != SQLITE_OK && !sqlite3_get_autocommit(db))
+        (void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return rc;
+}
+
+int schema_migrate(sqlite3 *db, const char *const *migrations, int from, int to)
+{
+    int rc = SQLITE_OK;
+
+    for (int version = from; version < to && rc == SQLITE_OK; version++)
+        rc = migrate_step(db, migrations[version], version + 1);
+    return rc;
+}

@@ -1,0 +1,113 @@
+#include "store/store_private.h"
+
+#include <sys/stat.h>
+
+/* Bounds how long the first batch of a group waits for the last one. */
+#define GROUP_MAX 256
+
+static struct store_batch *batch_of(struct list *node)
+{
+    return container_of(node, struct store_batch, job.node);
+}
+
+static void fail_all(struct list *group, int result)
+{
+    list_each(node, group) if (batch_of(node)->result == 0) batch_of(node)->result = result;
+}
+
+/* Writes a group as one transaction and notes each batch's result. False when a batch made SQLite give up the whole
+ * transaction, so that nothing of the group is written. */
+static bool write_together(struct store *store, struct list *group, bool *committed)
+{
+    int result = store_run(store, STATEMENT_BEGIN);
+
+    *committed = false;
+    list_each(node, group)
+    {
+        batch_of(node)->result = result < 0 ? result : store_apply_batch(store, batch_of(node));
+        if (result == 0 && sqlite3_get_autocommit(store->db))
+            return false;
+    }
+    if (result < 0)
+        return true;
+    result = store_run(store, STATEMENT_COMMIT);
+    *committed = result == 0;
+    if (result < 0) {
+        fail_all(group, result);
+        if (!sqlite3_get_autocommit(store->db))
+            (void)store_run(store, STATEMENT_ROLLBACK);
+    }
+    return true;
+}
+
+/* The same with a transaction for each batch, so that one which cannot be written takes none with it. */
+static void write_singly(struct store *store, struct list *group, struct store_stats *stats)
+{
+    list_each(node, group)
+    {
+        struct list alone, *next = node->next;
+        bool committed;
+
+        list_init(&alone);
+        list_unlink(node);
+        list_append(&alone, node);
+        (void)write_together(store, &alone, &committed);
+        stats->commits += committed;
+        stats->failed_commits += !committed;
+        list_unlink(node);
+        list_append(next, node); /* back to where it was */
+    }
+}
+
+static void write_group(struct store *store, struct list *group, struct store_stats *stats)
+{
+    bool committed;
+
+    if (write_together(store, group, &committed)) {
+        stats->commits += committed;
+        stats->failed_commits += !committed;
+    } else {
+        write_singly(store, group, stats);
+    }
+}
+
+/* Takes the next group, waiting for one; false when there is none and the store closes. */
+static bool take_group(struct store *store, struct list *group, size_t *count)
+{
+    list_init(group);
+    *count = 0;
+    pthread_mutex_lock(&store->mutex);
+    while (list_empty(&store->batches) && !store->stopping)
+        pthread_cond_wait(&store->batches_wait, &store->mutex);
+    for (; *count < GROUP_MAX && !list_empty(&store->batches); ++*count) {
+        struct list *node = store->batches.next;
+
+        list_unlink(node);
+        list_append(group, node);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return *count > 0;
+}
+
+static uint64_t file_size(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+void *store_writer_main(void *arg)
+{
+    struct store *store = arg;
+    struct list group;
+    size_t count;
+
+    while (take_group(store, &group, &count)) {
+        struct store_stats stats = {.batches = count};
+
+        write_group(store, &group, &stats);
+        stats.file_bytes = file_size(store->database) + file_size(store->wal);
+        store_hand_back(store, &group, count, &stats);
+    }
+    return NULL;
+}

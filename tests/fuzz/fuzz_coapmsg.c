@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

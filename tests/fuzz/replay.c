@@ -1,6 +1,7 @@
 #include "base/cleanup.h"
 
 #include <dirent.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>

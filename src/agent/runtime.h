@@ -24,11 +24,6 @@ struct runtime_host {
     void (*heartbeat)(void *arg);
 };
 
-struct runtime_bounds {
-    uint64_t fuel;         /* instructions per call of start, loop or stop */
-    uint32_t memory_bytes; /* upper limit of a WebAssembly memory; rBPF always has 512 bytes of stack */
-};
-
 enum runtime_error {
     RUNTIME_E_INVALID = 1, /* the code does not validate; nothing ran */
     RUNTIME_E_TYPE,        /* there is no runtime for this type */
@@ -38,17 +33,19 @@ enum runtime_error {
 
 struct runtime;
 
-/* Validates and instantiates. code and data are copied. reason: at least 128 bytes. */
+/* Validates and instantiates. code and data are copied; memory_bytes is the upper limit of a WebAssembly memory (rBPF
+ * always has 512 bytes of stack). reason: at least 128 bytes. Returns 0, RUNTIME_E_INVALID, RUNTIME_E_TYPE or -ENOMEM.
+ */
 int runtime_new(struct runtime **out, enum container_type type, const void *code, size_t code_size, const void *data,
-                size_t data_size, const struct runtime_host *host, const struct runtime_bounds *bounds, char *reason,
+                size_t data_size, const struct runtime_host *host, uint32_t memory_bytes, char *reason,
                 size_t reason_size) must_check;
 struct runtime *runtime_free(struct runtime *rt); /* returns NULL */
 
-/* Each returns 0 or a positive runtime_error with reason filled in. loop's result: non-zero ends the container
- * (WebAssembly); for rBPF the return value of the program, which never ends it. start and stop do nothing in rBPF and
- * where a module does not export them. */
-int runtime_start(struct runtime *rt, char *reason, size_t reason_size) must_check;
-int runtime_loop(struct runtime *rt, int64_t *result, char *reason, size_t reason_size) must_check;
-int runtime_stop(struct runtime *rt, char *reason, size_t reason_size) must_check;
+/* Each runs at most fuel instructions and returns 0, a positive runtime_error with reason filled in, or -ENOMEM. loop's
+ * result: non-zero ends the container (WebAssembly); for rBPF the return value of the program, which never ends it.
+ * start and stop do nothing in rBPF and where a module does not export them. */
+int runtime_start(struct runtime *rt, uint64_t fuel, char *reason, size_t reason_size) must_check;
+int runtime_loop(struct runtime *rt, uint64_t fuel, int64_t *result, char *reason, size_t reason_size) must_check;
+int runtime_stop(struct runtime *rt, uint64_t fuel, char *reason, size_t reason_size) must_check;
 
 #endif

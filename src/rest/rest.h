@@ -15,12 +15,12 @@ struct rest_options {
     struct core *core;
     struct store *store;
     const char *state_directory;
-    const char *public_key_pem;      /* the gateway's Ed25519 key, SubjectPublicKeyInfo PEM */
-    const uint8_t *public_key;       /* its 32 raw bytes */
-    uint32_t max_connections;        /* over all listeners */
-    uint32_t max_json_bytes;         /* body of a JSON request */
-    uint64_t max_artifact_bytes;     /* code and data of an upload together */
-    uint32_t max_wait_s;             /* of Prefer: wait */
+    const char *public_key_pem;  /* the gateway's Ed25519 key, SubjectPublicKeyInfo PEM */
+    const uint8_t *public_key;   /* its 32 raw bytes */
+    uint32_t max_connections;    /* over all listeners */
+    uint32_t max_json_bytes;     /* body of a JSON request */
+    uint64_t max_artifact_bytes; /* code and data of an upload together */
+    uint32_t max_wait_s;         /* of Prefer: wait */
     uint32_t connection_timeout_s;
 };
 

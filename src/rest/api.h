@@ -1,0 +1,54 @@
+#ifndef TC_REST_API_H
+#define TC_REST_API_H
+
+#include "core/core.h"
+#include "rest/http.h"
+
+/* The handlers of the route table. Each answers its request at once or later. */
+
+/* api_gateway.c */
+void api_show_health(struct http_request *req);
+void api_show_openapi(struct http_request *req);
+void api_show_info(struct http_request *req);
+void api_show_key(struct http_request *req);
+
+/* api_device.c */
+void api_list_devices(struct http_request *req);
+void api_add_device(struct http_request *req);
+void api_show_device(struct http_request *req);
+void api_patch_device(struct http_request *req);
+void api_remove_device(struct http_request *req);
+void api_probe_device(struct http_request *req);
+
+/* api_container.c */
+void api_list_containers(struct http_request *req);
+void api_show_container(struct http_request *req);
+void api_put_container(struct http_request *req);
+void api_remove_container(struct http_request *req);
+void api_start_container(struct http_request *req);
+void api_stop_container(struct http_request *req);
+void api_show_log(struct http_request *req);
+
+/* api_artifact.c */
+void api_list_artifacts(struct http_request *req);
+void api_add_artifact(struct http_request *req);
+void api_show_artifact(struct http_request *req);
+void api_remove_artifact(struct http_request *req);
+void api_show_code(struct http_request *req);
+void api_show_data(struct http_request *req);
+
+/* api_operation.c */
+void api_list_operations(struct http_request *req);
+void api_show_operation(struct http_request *req);
+void api_cancel_operation(struct http_request *req);
+
+/* resolve.c: the record that the path names, also entered in req->about. NULL when the id is bad (400) or there is none
+ * (404), which is answered then. */
+struct device *resolve_device(struct http_request *req);
+struct container *resolve_container(struct http_request *req);
+struct artifact *resolve_artifact(struct http_request *req);
+struct operation *resolve_operation(struct http_request *req);
+/* The device of the path and its container, which may be missing (NULL) when the uid is good. False when answered. */
+bool resolve_container_place(struct http_request *req, struct device **device, struct container **container);
+
+#endif

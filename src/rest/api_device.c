@@ -1,0 +1,126 @@
+#include "rest/api.h"
+#include "rest/change.h"
+#include "rest/condition.h"
+#include "rest/page.h"
+#include "rest/record.h"
+#include "rest/reply.h"
+#include "rest/state.h"
+#include "rest/wait.h"
+
+#include <string.h>
+
+void api_list_devices(struct http_request *req)
+{
+    struct device *devices[PAGE_LIMIT_MAX + 1];
+    struct page page;
+    size_t n;
+
+    if (!page_begin(&page, req))
+        return;
+    n = core_list_devices(rest_core(req), page.after, devices, page.limit + 1);
+    for (size_t i = 0; i < n && i < page.limit; i++) {
+        size_t size;
+        const char *text = core_render_device(devices[i], &size);
+
+        page_add_text(&page, text, size);
+    }
+    page_end(&page, n > page.limit ? devices[page.limit - 1]->id : NULL);
+}
+
+/* The device that a change was made to, under its id in req->record; it may have been removed before its commit. */
+static void answer_device(struct http_request *req, int status)
+{
+    struct device *device = core_find_device(rest_core(req), req->record);
+
+    if (device)
+        reply_device(req, status, device);
+    else
+        reply_problem(req, FAULT_NOT_FOUND, "The device %s was removed meanwhile", req->record);
+}
+
+static void answer_added(struct http_request *req)
+{
+    http_add_copy(req, "Location", "/v1/devices/%s", req->record);
+    answer_device(req, 201);
+}
+
+void api_add_device(struct http_request *req)
+{
+    struct device *device;
+    struct fault fault;
+    int r;
+
+    r = core_add_device(rest_core(req), req->json, change_done, change_begin(req, answer_added), &fault, &device);
+    if (!change_was_refused(req, r, &fault))
+        (void)text_copy(req->record, sizeof req->record, device->id);
+}
+
+void api_show_device(struct http_request *req)
+{
+    struct device *device = resolve_device(req);
+
+    if (device)
+        reply_device(req, 200, device);
+}
+
+static void answer_patched(struct http_request *req)
+{
+    answer_device(req, 200);
+}
+
+/* The device of the path when the request's conditions hold for it; NULL when it was answered. */
+static struct device *resolve_for_write(struct http_request *req)
+{
+    struct device *device = resolve_device(req);
+    struct fault fault;
+
+    if (!device || condition_check_write(req, true, device->revision, &fault) == 0)
+        return device;
+    reply_fault(req, &fault);
+    return NULL;
+}
+
+void api_patch_device(struct http_request *req)
+{
+    struct device *device = resolve_for_write(req);
+    struct fault fault;
+    int r;
+
+    if (!device)
+        return;
+    (void)text_copy(req->record, sizeof req->record, device->id);
+    r = core_patch_device(rest_core(req), device, req->json, change_done, change_begin(req, answer_patched), &fault);
+    (void)change_was_refused(req, r, &fault);
+}
+
+void api_remove_device(struct http_request *req)
+{
+    struct device *device = resolve_for_write(req);
+    struct fault fault;
+    int r;
+
+    if (!device)
+        return;
+    r = core_remove_device(rest_core(req), device, change_done, change_begin(req, change_answer_empty), &fault);
+    (void)change_was_refused(req, r, &fault);
+}
+
+void api_probe_device(struct http_request *req)
+{
+    struct device *device = resolve_device(req);
+    struct operation *op;
+    struct fault fault;
+    uint32_t ttl_ms;
+    int r;
+
+    if (!device)
+        return;
+    if (wait_read(req, &ttl_ms, &fault)) {
+        reply_fault(req, &fault);
+        return;
+    }
+    r = core_probe_device(rest_core(req), device, ttl_ms, change_done, change_begin(req, wait_answer_started), &fault,
+                          &op);
+    if (!change_was_refused(req, r, &fault))
+        (void)text_copy(req->record, sizeof req->record, op->id);
+}

@@ -1,0 +1,184 @@
+#include "rest/dispatch.h"
+
+#include "rest/guard.h"
+#include "rest/idempotency.h"
+#include "rest/reply.h"
+#include "rest/route.h"
+#include "rest/state.h"
+#include "rest/upload.h"
+
+#include <string.h>
+
+#define JSON_DEPTH_MAX 16
+#define MERGE_PATCH "application/merge-patch+json"
+
+/* jansson parses recursively; counting brackets outside of strings first bounds that. */
+static bool is_too_deep(const char *text, size_t size)
+{
+    unsigned depth = 0;
+    bool quoted = false;
+
+    for (size_t i = 0; i < size; i++) {
+        char c = text[i];
+
+        if (quoted && c == '\\')
+            i++;
+        else if (c == '"')
+            quoted = !quoted;
+        else if (!quoted && (c == '{' || c == '[') && ++depth > JSON_DEPTH_MAX)
+            return true;
+        else if (!quoted && (c == '}' || c == ']') && depth > 0)
+            depth--;
+    }
+    return false;
+}
+
+int dispatch_parse_json(const void *text, size_t size, json_t **out, struct fault *fault)
+{
+    json_error_t error;
+    json_t *json;
+
+    if (size == 0)
+        return fault_set(fault, FAULT_MALFORMED_JSON, "The body is empty");
+    if (is_too_deep(text, size))
+        return fault_set(fault, FAULT_MALFORMED_JSON, "The body is nested more than %d levels deep", JSON_DEPTH_MAX);
+    json = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    if (!json)
+        return fault_set(fault, FAULT_MALFORMED_JSON, "Line %d, column %d: %s", error.line, error.column, error.text);
+    if (!json_is_object(json)) {
+        json_decref(json);
+        return fault_set(fault, FAULT_INVALID_FIELD, "The body is not a JSON object");
+    }
+    *out = json;
+    return 0;
+}
+
+static int find_route(struct http_request *req, struct fault *fault)
+{
+    char allow[ROUTE_ALLOW_SIZE];
+    unsigned methods;
+    int r = route_find(req, &methods);
+
+    if (r == 0)
+        return 0;
+    if (r == 1)
+        return fault_set(fault, FAULT_NOT_FOUND, "There is nothing at this path");
+    route_format_allow(methods, allow);
+    http_add_copy(req, "Allow", "%s", allow);
+    return fault_set(fault, FAULT_METHOD_NOT_ALLOWED, "The path takes %s", allow);
+}
+
+static int check_query(const struct http_request *req, struct fault *fault)
+{
+    for (size_t i = 0; i < req->query_count; i++)
+        if (!route_takes_parameter(req->route, req->query[i].name))
+            return fault_set(fault, FAULT_INVALID_PARAMETER, "The query parameter \"%.64s\" is not known here",
+                             req->query[i].name);
+    return 0;
+}
+
+/* Code and data are what was uploaded, of any type, and so fit any Accept. */
+static int check_accept(const struct http_request *req, struct fault *fault)
+{
+    const char *type = req->route->produces;
+
+    if (!type || http_accepts(http_header(req, "Accept"), type))
+        return 0;
+    return fault_set(fault, FAULT_NOT_ACCEPTABLE, "The answer is %s, which the Accept header does not allow", type);
+}
+
+static int begin_json(struct http_request *req, uint64_t length, struct fault *fault)
+{
+    const char *type = http_header(req, "Content-Type");
+    bool patch = req->route->body == ROUTE_BODY_PATCH;
+
+    if (!type || (!http_is_type(type, HTTP_JSON) && !(patch && http_is_type(type, MERGE_PATCH)))) {
+        http_add(req, "Accept", patch ? MERGE_PATCH ", " HTTP_JSON : HTTP_JSON);
+        return fault_set(fault, FAULT_UNSUPPORTED_MEDIA_TYPE, "The body has to be %s", patch ? MERGE_PATCH : HTTP_JSON);
+    }
+    if (length != UINT64_MAX && length > req->rest->options.max_json_bytes)
+        return fault_set(fault, FAULT_BODY_TOO_LARGE, "The body has %llu bytes, the limit is %u",
+                         (unsigned long long)length, req->rest->options.max_json_bytes);
+    return 0;
+}
+
+static int begin_body(struct http_request *req, uint64_t length, struct fault *fault)
+{
+    switch (req->route->body) {
+    case ROUTE_BODY_JSON:
+    case ROUTE_BODY_PATCH:
+        return begin_json(req, length, fault);
+    case ROUTE_BODY_UPLOAD:
+        return upload_begin(req, length, fault);
+    case ROUTE_BODY_NONE:
+        break;
+    }
+    return 0;
+}
+
+/* OPTIONS on any path that exists. */
+static bool answer_options(struct http_request *req)
+{
+    char allow[ROUTE_ALLOW_SIZE];
+    unsigned methods;
+
+    if (req->method != HTTP_OPTIONS || route_find(req, &methods) != 2)
+        return false;
+    route_format_allow(methods, allow);
+    http_add_copy(req, "Allow", "%s", allow);
+    reply_empty(req, 204);
+    return true;
+}
+
+void dispatch_begin(struct http_request *req, uint64_t length)
+{
+    struct fault *fault = &req->fault;
+
+    list_append(&req->rest->active, &req->active_node);
+    req->body = buffer_init(req->rest->options.max_json_bytes);
+    if (req->rest->closing)
+        fault_set(fault, FAULT_SHUTTING_DOWN, "The gateway is stopping");
+    if (fault->code == FAULT_NONE && guard_check(req, fault) == 0 && answer_options(req))
+        return;
+    if (fault->code || find_route(req, fault) || check_query(req, fault) || check_accept(req, fault) ||
+        begin_body(req, length, fault))
+        reply_fault(req, fault);
+}
+
+int dispatch_body(struct http_request *req, const void *data, size_t size)
+{
+    struct fault *fault = &req->fault;
+
+    if (req->answered) {
+        req->discarded += size;
+        return req->discarded > DISPATCH_DISCARD_MAX;
+    }
+    if (req->upload) {
+        if (upload_take(req, data, size, fault))
+            reply_fault(req, fault);
+        return 0;
+    }
+    buffer_append(&req->body, data, size);
+    if (req->body.failed)
+        reply_problem(req, FAULT_BODY_TOO_LARGE, "The body has more than %u bytes", req->rest->options.max_json_bytes);
+    return 0;
+}
+
+static int finish_body(struct http_request *req, struct fault *fault)
+{
+    if (req->upload)
+        return upload_finish(req, fault);
+    if (req->route->body == ROUTE_BODY_NONE)
+        return 0;
+    return dispatch_parse_json(req->body.data, req->body.size, &req->json, fault);
+}
+
+void dispatch_end(struct http_request *req)
+{
+    if (req->answered)
+        return;
+    if (finish_body(req, &req->fault))
+        reply_fault(req, &req->fault);
+    else if (!http_method_writes(req->method) || !idempotency_begin(req))
+        req->route->handler(req);
+}

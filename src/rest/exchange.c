@@ -1,0 +1,316 @@
+#include "rest/server_private.h"
+
+#include "rest/dispatch.h"
+#include "rest/reply.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+#define SPARES_MAX 64             /* exchanges kept for reuse */
+#define HEADERS_MAX (16u << 10)   /* bytes of a request's head */
+#define PROGRESS_STEP (16u << 10) /* body bytes that show that a sender is alive */
+
+static struct exchange *from_request(const struct http_request *req)
+{
+    return container_of(req, struct exchange, req);
+}
+
+static const char *find_header(const struct http_request *req, const char *name)
+{
+    return MHD_lookup_connection_value(from_request(req)->mhd, MHD_HEADER_KIND, name);
+}
+
+static enum MHD_ResponseMemoryMode memory_mode(enum http_body ownership)
+{
+    if (ownership == HTTP_BODY_OWNED)
+        return MHD_RESPMEM_MUST_FREE;
+    return ownership == HTTP_BODY_COPY ? MHD_RESPMEM_MUST_COPY : MHD_RESPMEM_PERSISTENT;
+}
+
+/* NULL when out of memory. The body is handed over in any case. */
+static struct MHD_Response *make_response(const struct http_request *req)
+{
+    const struct http_response *res = &req->response;
+    struct MHD_Response *response;
+
+    response = MHD_create_response_from_buffer(res->size, (void *)(uintptr_t)res->body, memory_mode(res->ownership));
+    if (!response) {
+        if (res->ownership == HTTP_BODY_OWNED)
+            free((void *)(uintptr_t)res->body);
+        return NULL;
+    }
+    if (res->type)
+        (void)MHD_add_response_header(response, "Content-Type", res->type);
+    (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    (void)MHD_add_response_header(response, "X-Request-Id", req->id);
+    if (res->close)
+        (void)MHD_add_response_header(response, "Connection", "close");
+    for (size_t i = 0; i < res->header_count; i++)
+        (void)MHD_add_response_header(response, res->headers[i].name, res->headers[i].value);
+    return response;
+}
+
+static void send_response(struct http_request *req)
+{
+    struct exchange *ex = from_request(req);
+
+    if (!ex->mhd) { /* the client is gone, or the server */
+        if (req->response.ownership == HTTP_BODY_OWNED)
+            free((void *)(uintptr_t)req->response.body);
+        return;
+    }
+    ex->response = make_response(req);
+    ex->sent = true;
+    if (ex->suspended) {
+        ex->suspended = false;
+        MHD_resume_connection(ex->mhd);
+        server_kick(ex->listener);
+    }
+}
+
+static void release(struct http_request *req)
+{
+    struct exchange *ex = from_request(req);
+    struct server *server = ex->server;
+
+    http_clear(req);
+    list_unlink(&ex->node);
+    if (!server || server->free_count >= SPARES_MAX) {
+        free(ex);
+        return;
+    }
+    ex->next_free = server->free;
+    server->free = ex;
+    server->free_count++;
+}
+
+static const struct http_transport transport = {
+    .header = find_header,
+    .send = send_response,
+    .release = release,
+};
+
+static struct exchange *take_exchange(struct server *server)
+{
+    struct exchange *ex = server->free;
+
+    if (!ex)
+        return calloc(1, sizeof *ex);
+    server->free = ex->next_free;
+    server->free_count--;
+    return ex;
+}
+
+void *exchange_begin(void *cls, const char *target, struct MHD_Connection *mhd)
+{
+    struct listener *listener = cls;
+    struct server *server = listener->server;
+    struct exchange *ex = take_exchange(server);
+
+    if (!ex)
+        return NULL;
+    http_begin(&ex->req, &transport, server->options.rest, target);
+    ex->req.mhd = ex->mhd = mhd;
+    ex->req.trusted_host = listener->local;
+    ex->server = server;
+    ex->listener = listener;
+    ex->connection = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    ex->response = NULL;
+    ex->stage = EXCHANGE_NEW;
+    ex->suspended = ex->sent = false;
+    list_append(&server->live, &ex->node);
+    if (ex->connection)
+        ex->connection->since = uv_now(server->options.loop);
+    return ex;
+}
+
+/* The client's X-Request-Id when it is short and harmless, otherwise one of ours. */
+static void set_request_id(struct exchange *ex)
+{
+    const char *given = find_header(&ex->req, "X-Request-Id");
+    uint64_t id;
+
+    if (given && text_is_name(given, HTTP_REQUEST_ID_MAX)) {
+        (void)text_copy(ex->req.id, sizeof ex->req.id, given);
+        return;
+    }
+    id = ex->server->id_prefix + ex->server->id_counter++;
+    text_hex(&id, sizeof id, ex->req.id);
+}
+
+/* Sets *length: 0 without a body, UINT64_MAX for a chunked one. MHD has checked that Content-Length is a number. */
+static void read_length(struct exchange *ex, uint64_t *length)
+{
+    const char *coding = find_header(&ex->req, "Transfer-Encoding");
+    const char *declared = find_header(&ex->req, "Content-Length");
+
+    *length = coding ? UINT64_MAX : declared ? strtoull(declared, NULL, 10) : 0;
+    if (coding && declared) { /* RFC 9112 section 6.1: an attempt at request smuggling */
+        fault_set(&ex->req.fault, FAULT_MALFORMED_REQUEST, "The request has both Content-Length and Transfer-Encoding");
+        ex->req.response.close = true;
+    }
+}
+
+static void check_head(struct exchange *ex)
+{
+    const union MHD_ConnectionInfo *info;
+
+    info = MHD_get_connection_info(ex->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    if (info && info->header_size > HEADERS_MAX && ex->req.fault.code != FAULT_URI_TOO_LONG) {
+        fault_set(&ex->req.fault, FAULT_HEADERS_TOO_LARGE, "The request's head has %zu bytes, the limit is %u",
+                  info->header_size, HEADERS_MAX);
+        ex->req.response.close = true;
+    }
+    if (ex->connection && ex->connection->over_limit) {
+        fault_set(&ex->req.fault, FAULT_TOO_MANY_CONNECTIONS, "All %u connections are in use",
+                  ex->server->options.max_connections);
+        http_add(&ex->req, "Retry-After", "1");
+        ex->req.response.close = true;
+    }
+}
+
+/* Hands the answer to MHD, or suspends the connection until there is one. */
+static enum MHD_Result conclude(struct exchange *ex)
+{
+    enum MHD_Result result;
+
+    ex->stage = EXCHANGE_HANDLED;
+    if (ex->connection)
+        ex->connection->busy = true;
+    if (!ex->sent) {
+        if (ex->server->stopped)
+            return MHD_NO;
+        ex->suspended = true;
+        MHD_suspend_connection(ex->mhd);
+        return MHD_YES;
+    }
+    if (!ex->response)
+        return MHD_NO; /* out of memory */
+    result = MHD_queue_response(ex->mhd, (unsigned)ex->req.response.status, ex->response);
+    MHD_destroy_response(ex->response);
+    ex->response = NULL;
+    return result;
+}
+
+static enum MHD_Result begin(struct exchange *ex, const char *method)
+{
+    uint64_t length = 0;
+    const char *expect;
+
+    ex->req.method = http_method_from_name(method);
+    set_request_id(ex);
+    check_head(ex);
+    if (ex->req.method != HTTP_GET && ex->req.method != HTTP_HEAD)
+        read_length(ex, &length);
+    dispatch_begin(&ex->req, length);
+    if (length == 0) {
+        dispatch_end(&ex->req);
+        return conclude(ex);
+    }
+    expect = ex->req.answered ? find_header(&ex->req, "Expect") : NULL;
+    if (expect || (ex->req.answered && length != UINT64_MAX && length > DISPATCH_DISCARD_MAX))
+        return conclude(ex); /* the client is told before it sends the body, and the connection ends */
+    ex->stage = EXCHANGE_BODY;
+    return MHD_YES;
+}
+
+static enum MHD_Result take_body(struct exchange *ex, const char *data, size_t *size)
+{
+    struct connection *connection = ex->connection;
+    int r = dispatch_body(&ex->req, data, *size);
+
+    if (connection && (connection->progress += *size) >= PROGRESS_STEP) {
+        connection->progress = 0;
+        connection->since = uv_now(ex->server->options.loop);
+    }
+    *size = 0;
+    if (r == 0)
+        return MHD_YES;
+    ex->req.response.close = true;
+    exchange_send_raw(ex->mhd, &ex->req.response);
+    return MHD_NO;
+}
+
+enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
+                                const char *version, const char *data, size_t *size, void **con_cls)
+{
+    struct exchange *ex = *con_cls;
+
+    (void)cls, (void)mhd, (void)url, (void)version;
+    if (!ex)
+        return MHD_NO; /* out of memory */
+    if (ex->stage == EXCHANGE_NEW)
+        return begin(ex, method);
+    if (ex->stage == EXCHANGE_BODY && *size)
+        return take_body(ex, data, size);
+    if (ex->stage == EXCHANGE_BODY)
+        dispatch_end(&ex->req);
+    return conclude(ex);
+}
+
+void exchange_completed(void *cls, struct MHD_Connection *mhd, void **con_cls, enum MHD_RequestTerminationCode reason)
+{
+    struct exchange *ex = *con_cls;
+
+    (void)cls, (void)mhd, (void)reason;
+    *con_cls = NULL;
+    if (!ex)
+        return;
+    if (ex->connection) {
+        ex->connection->busy = false;
+        ex->connection->progress = 0;
+        ex->connection->since = uv_now(ex->server->options.loop);
+    }
+    if (ex->response)
+        MHD_destroy_response(steal_pointer(ex->response));
+    ex->req.mhd = ex->mhd = NULL;
+    http_release(&ex->req);
+}
+
+void exchange_resume_all(struct server *server)
+{
+    list_each(node, &server->live)
+    {
+        struct exchange *ex = container_of(node, struct exchange, node);
+
+        if (ex->suspended) {
+            ex->suspended = false;
+            MHD_resume_connection(ex->mhd);
+        }
+    }
+}
+
+void exchange_orphan_all(struct server *server)
+{
+    list_each(node, &server->live)
+    {
+        struct exchange *ex = container_of(node, struct exchange, node);
+
+        ex->server = NULL;
+        list_unlink(&ex->node);
+        list_unlink(&ex->req.key_node);
+    }
+}
+
+void exchange_free_spares(struct server *server)
+{
+    while (server->free) {
+        struct exchange *ex = server->free;
+
+        server->free = ex->next_free;
+        free(ex);
+    }
+}
+
+void exchange_send_raw(struct MHD_Connection *mhd, const struct http_response *response)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    cleanup_buffer struct buffer text = buffer_init(0);
+
+    buffer_printf(&text, "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
+                  response->status, MHD_get_reason_phrase_for((unsigned)response->status), response->type,
+                  response->size);
+    buffer_append(&text, response->body, response->size);
+    if (info && !text.failed && send(info->connect_fd, text.data, text.size, MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+        (void)shutdown(info->connect_fd, SHUT_WR);
+}

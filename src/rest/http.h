@@ -1,0 +1,176 @@
+#ifndef TC_REST_HTTP_H
+#define TC_REST_HTTP_H
+
+#include "base/buffer.h"
+#include "base/fault.h"
+#include "base/list.h"
+#include "base/text.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Requests and responses as plain objects, independent of how they travel. A transport fills a request in, hands it to
+ * dispatch_*, and is told through its `send` when the response is complete, which may be long after dispatch returned.
+ *
+ * A request is freed when nobody holds it any more: the transport (from http_begin until it is done with the response)
+ * and one hold for every callback that will still come.
+ */
+
+#define HTTP_TARGET_MAX 2048  /* path and query as received */
+#define HTTP_SEGMENTS_MAX 8   /* of a path */
+#define HTTP_PARAMETERS_MAX 8 /* of a query */
+#define HTTP_REQUEST_ID_MAX 64
+#define HTTP_RESPONSE_HEADERS_MAX 12
+#define HTTP_RESPONSE_SCRATCH 768 /* for the values of response headers */
+
+#define HTTP_JSON "application/json"
+#define HTTP_PROBLEM "application/problem+json"
+#define HTTP_TEXT "text/plain"
+#define HTTP_OCTETS "application/octet-stream"
+
+enum http_method {
+    HTTP_GET,
+    HTTP_HEAD,
+    HTTP_POST,
+    HTTP_PUT,
+    HTTP_PATCH,
+    HTTP_DELETE,
+    HTTP_OPTIONS,
+    HTTP_METHOD_OTHER,
+    HTTP_METHOD_COUNT
+};
+
+enum http_method http_method_from_name(const char *name);
+const char *http_method_name(enum http_method method); /* "" for HTTP_METHOD_OTHER */
+
+static inline bool http_method_writes(enum http_method method)
+{
+    return method == HTTP_POST || method == HTTP_PUT || method == HTTP_PATCH || method == HTTP_DELETE;
+}
+
+struct http_pair {
+    const char *name;
+    const char *value;
+};
+
+enum http_body {
+    HTTP_BODY_STATIC, /* never changes and is never freed */
+    HTTP_BODY_COPY,   /* good until http_answer returns: the transport copies it */
+    HTTP_BODY_OWNED,  /* malloc'ed; freed by the transport */
+};
+
+struct http_response {
+    int status;
+    const char *type; /* media type, NULL: no body */
+    const void *body;
+    size_t size;
+    enum http_body ownership;
+    bool close; /* the connection, afterwards */
+    struct http_pair headers[HTTP_RESPONSE_HEADERS_MAX];
+    size_t header_count;
+    char scratch[HTTP_RESPONSE_SCRATCH];
+    size_t scratch_used;
+};
+
+struct http_request;
+struct http_transport {
+    /* The value of a request header, by its name in any case; NULL when absent. */
+    const char *(*header)(const struct http_request *req, const char *name);
+    /* req->response is complete. Comes once, possibly from within dispatch_*. */
+    void (*send)(struct http_request *req);
+    /* Nobody holds the request any more. */
+    void (*release)(struct http_request *req);
+};
+
+struct core_watcher;
+struct rest;
+struct route;
+struct upload;
+
+struct http_request {
+    const struct http_transport *transport;
+    struct rest *rest;
+    void *mhd; /* struct MHD_Connection, for the form parser; NULL on other transports */
+    enum http_method method;
+    bool trusted_host;                 /* the Host header needs no check: not reachable from a browser */
+    char id[HTTP_REQUEST_ID_MAX + 1];  /* X-Request-Id */
+    char target[HTTP_TARGET_MAX + 1];  /* as received; cut when it was longer */
+    char decoded[HTTP_TARGET_MAX + 1]; /* what segments and query point into */
+    const char *segments[HTTP_SEGMENTS_MAX];
+    size_t segment_count;
+    struct http_pair query[HTTP_PARAMETERS_MAX];
+    size_t query_count;
+    struct fault fault; /* found by the transport or while parsing the target; answered by dispatch_begin */
+
+    const struct route *route;
+    const char *params[2]; /* values of the path template's {...} */
+    struct buffer body;
+    json_t *json; /* the parsed body of a route with ROUTE_BODY_JSON */
+    struct upload *upload;
+
+    /* What a problem is about; NULL where it does not apply. */
+    struct {
+        const char *device, *container, *operation;
+    } about;
+
+    struct http_response response;
+    bool answered;
+    unsigned holds;
+
+    /* dispatch.c: */
+    uint64_t discarded; /* bytes of the body that came after the answer */
+    /* change.c, wait.c */
+    void (*then)(struct http_request *req);
+    char record[UUID_SIZE > 65 ? UUID_SIZE : 65]; /* id of the operation, device or artifact that is worked on */
+    int created_status;
+    uint32_t wait_s; /* of Prefer, 0: none */
+    struct core_watcher *watcher;
+    int64_t deadline;        /* monotonic ms, while in rest->waits */
+    struct list wait_node;   /* in rest->waits */
+    struct list active_node; /* in rest->active */
+    /* idempotency.c */
+    char key[129];        /* Idempotency-Key; empty: none */
+    char digest[65];      /* of the request */
+    bool changed;         /* something was changed, so the answer is kept for the key */
+    struct list key_node; /* in rest->keys while the request is being worked on */
+};
+
+/* Makes a request ready for a new exchange (memory may be reused) with the transport's hold. Parses the target, which
+ * is checked for length, percent-encoding and UTF-8; what is wrong stands in req->fault. */
+void http_begin(struct http_request *req, const struct http_transport *transport, struct rest *rest,
+                const char *target);
+void http_hold(struct http_request *req);
+void http_release(struct http_request *req);
+/* Frees what a request owns, not the request itself. For transports. */
+void http_clear(struct http_request *req);
+
+static inline const char *http_header(const struct http_request *req, const char *name)
+{
+    return req->transport->header(req, name);
+}
+
+/* The value of a query parameter, NULL when absent. */
+const char *http_parameter(const struct http_request *req, const char *name);
+
+/* Adds a response header; name and value are not copied. */
+void http_add(struct http_request *req, const char *name, const char *value);
+/* The same with a value that is copied. One that does not fit is left out. */
+void http_add_copy(struct http_request *req, const char *name, const char *format, ...) printf_like(3, 4);
+
+/* True when the first comma-separated or parameter-separated token of a header's value is `type`, in any case:
+ * http_is_type("Application/JSON; charset=utf-8", "application/json"). */
+bool http_is_type(const char *value, const char *type);
+/* True when Accept (NULL: absent) allows a media type (RFC 9110 section 12.5.1). */
+bool http_accepts(const char *accept, const char *type);
+/* True when a comma-separated header value has a token, in any case: Cache-Control: no-cache. */
+bool http_has_token(const char *value, const char *token);
+
+/*
+ * Percent-decodes size bytes of text to out (at least size + 1 bytes), and '+' to a space when `form`. Returns the
+ * decoded length, or -1 for a malformed or zero byte, or for bytes that are not UTF-8.
+ */
+int http_decode(const char *text, size_t size, bool form, char *out);
+
+#endif

@@ -1,0 +1,101 @@
+#include "rest/reply.h"
+
+#include "base/log.h"
+#include "rest/idempotency.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+void http_answer(struct http_request *req)
+{
+    req->answered = true;
+    list_unlink(&req->active_node);
+    if (!idempotency_keep(req))
+        req->transport->send(req);
+}
+
+static void fill(struct http_request *req, int status, const char *type, const void *body, size_t size,
+                 enum http_body ownership)
+{
+    struct http_response *res = &req->response;
+
+    res->status = status;
+    res->type = type;
+    res->body = body;
+    res->size = size;
+    res->ownership = ownership;
+}
+
+void reply_text(struct http_request *req, int status, const char *json, size_t size)
+{
+    fill(req, status, HTTP_JSON, json, size, HTTP_BODY_COPY);
+    http_answer(req);
+}
+
+void reply_static(struct http_request *req, const char *type, const void *body, size_t size)
+{
+    fill(req, 200, type, body, size, HTTP_BODY_STATIC);
+    http_answer(req);
+}
+
+void reply_owned(struct http_request *req, int status, const char *type, void *body, size_t size)
+{
+    fill(req, status, type, body, size, HTTP_BODY_OWNED);
+    http_answer(req);
+}
+
+void reply_json(struct http_request *req, int status, json_t *json)
+{
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+    json_decref(json);
+    if (text)
+        reply_owned(req, status, HTTP_JSON, text, strlen(text));
+    else
+        reply_problem(req, FAULT_INTERNAL, "The gateway is out of memory");
+}
+
+void reply_empty(struct http_request *req, int status)
+{
+    fill(req, status, NULL, "", 0, HTTP_BODY_STATIC);
+    http_answer(req);
+}
+
+void reply_fault(struct http_request *req, const struct fault *fault)
+{
+    const struct fault_info *info = fault_info(fault->code);
+    json_t *json = problem_json(req, fault);
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+    json_decref(json);
+    if (info->status >= 500)
+        log_debug("request failed", "method", http_method_name(req->method), "target", req->target, "problem",
+                  info->slug, "detail", fault->detail, "request", req->id, NULL);
+    http_add(req, "Cache-Control", "no-store");
+    if (text)
+        fill(req, info->status, HTTP_PROBLEM, text, strlen(text), HTTP_BODY_OWNED);
+    else
+        fill(req, info->status, HTTP_PROBLEM, "{}", 2, HTTP_BODY_STATIC);
+    http_answer(req);
+}
+
+void reply_problem(struct http_request *req, enum fault_code code, const char *format, ...)
+{
+    struct fault fault = {.code = code};
+    va_list ap;
+
+    va_start(ap, format);
+    (void)vsnprintf(fault.detail, sizeof fault.detail, format, ap);
+    va_end(ap);
+    reply_fault(req, &fault);
+}
+
+void reply_refusal(struct http_request *req, int result, const struct fault *fault)
+{
+    if (result > 0)
+        reply_fault(req, fault);
+    else
+        reply_problem(req, result == -ENOSPC ? FAULT_STORAGE_FULL : FAULT_INTERNAL, "The request failed: %s",
+                      strerror(-result));
+}

@@ -1,0 +1,109 @@
+#include "rest/rest.h"
+
+#include "rest/reply.h"
+#include "rest/server.h"
+#include "rest/state.h"
+#include "rest/wait.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void rest_free(struct rest *rest)
+{
+    free(rest->public_key_pem);
+    free(rest->state_directory);
+    free(rest);
+}
+
+/* Answers what is still active when the server's grace is over; what the store or a device answers later is ignored. */
+static void abort_active(struct rest *rest)
+{
+    while (!list_empty(&rest->active)) {
+        struct http_request *req = list_first(&rest->active, struct http_request, active_node);
+
+        req->changed = false;
+        reply_problem(req, FAULT_SHUTTING_DOWN, "The gateway stopped before the request was done");
+    }
+}
+
+static void timer_closed(uv_handle_t *handle)
+{
+    struct rest *rest = handle->data;
+    void (*closed)(void *arg) = rest->closed;
+    void *arg = rest->closed_arg;
+
+    rest_free(rest);
+    if (closed)
+        closed(arg);
+}
+
+static void server_closed(struct rest *rest)
+{
+    uv_close((uv_handle_t *)&rest->wait_timer, timer_closed);
+}
+
+static int copy_strings(struct rest *rest, const struct rest_options *options)
+{
+    rest->public_key_pem = strdup(options->public_key_pem);
+    rest->state_directory = strdup(options->state_directory);
+    if (!rest->public_key_pem || !rest->state_directory)
+        return -ENOMEM;
+    text_hex(options->public_key, 32, rest->public_key_hex);
+    rest->options = *options;
+    rest->options.public_key_pem = rest->public_key_pem;
+    rest->options.state_directory = rest->state_directory;
+    rest->options.public_key = NULL;
+    return 0;
+}
+
+int rest_new(struct rest **out, const struct rest_options *options)
+{
+    struct rest *rest = calloc(1, sizeof *rest);
+    struct server_options server = {
+        .loop = options->loop,
+        .rest = rest,
+        .max_connections = options->max_connections,
+        .timeout_s = options->connection_timeout_s,
+        .abort = abort_active,
+        .closed = server_closed,
+    };
+    int r = rest ? copy_strings(rest, options) : -ENOMEM;
+
+    if (r == 0)
+        r = server_new(&rest->server, &server);
+    if (r < 0) {
+        if (rest)
+            rest_free(rest);
+        return r;
+    }
+    list_init(&rest->active);
+    list_init(&rest->keys);
+    wait_init(rest);
+    rest->started = rest->health.since = uv_now(options->loop);
+    *out = rest;
+    return 0;
+}
+
+int rest_listen(struct rest *rest, int fd)
+{
+    return server_listen(rest->server, fd);
+}
+
+void rest_configure(struct rest *rest, const struct rest_options *options)
+{
+    rest->options.max_connections = options->max_connections;
+    rest->options.max_json_bytes = options->max_json_bytes;
+    rest->options.max_artifact_bytes = options->max_artifact_bytes;
+    rest->options.max_wait_s = options->max_wait_s;
+    rest->options.connection_timeout_s = options->connection_timeout_s;
+    server_configure(rest->server, options->max_connections, options->connection_timeout_s);
+}
+
+void rest_close(struct rest *rest, void (*closed)(void *arg), void *arg)
+{
+    rest->closing = true;
+    rest->closed = closed;
+    rest->closed_arg = arg;
+    wait_abort(rest);
+    server_close(rest->server);
+}

@@ -1,0 +1,128 @@
+#include "rest/route.h"
+
+#include "rest/api.h"
+
+#include <string.h>
+
+#define WAITING "ttl"
+
+const struct route route_table[] = {
+    {HTTP_GET, "/healthz", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_health, "getHealth", "Whether loop and store work"},
+    {HTTP_GET, "/openapi.json", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_openapi, "getOpenapi", "This contract"},
+    {HTTP_GET, "/v1/info", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_info, "getInfo", "Version, counts and limits"},
+    {HTTP_GET, "/v1/key", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_key, "getKey", "The gateway's public key"},
+
+    {HTTP_GET, "/v1/devices", ROUTE_BODY_NONE, HTTP_JSON, "limit cursor", api_list_devices, "listDevices",
+     "List devices"},
+    {HTTP_POST, "/v1/devices", ROUTE_BODY_JSON, HTTP_JSON, "", api_add_device, "addDevice", "Add a device"},
+    {HTTP_GET, "/v1/devices/{id}", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_device, "getDevice", "Show a device"},
+    {HTTP_PATCH, "/v1/devices/{id}", ROUTE_BODY_PATCH, HTTP_JSON, "", api_patch_device, "patchDevice",
+     "Change a device"},
+    {HTTP_DELETE, "/v1/devices/{id}", ROUTE_BODY_NONE, HTTP_JSON, "", api_remove_device, "removeDevice",
+     "Forget a device"},
+    {HTTP_POST, "/v1/devices/{id}/probe", ROUTE_BODY_NONE, HTTP_JSON, WAITING, api_probe_device, "probeDevice",
+     "Learn a device's agent and capabilities"},
+
+    {HTTP_GET, "/v1/devices/{id}/containers", ROUTE_BODY_NONE, HTTP_JSON, "limit cursor", api_list_containers,
+     "listContainers", "List the containers of a device"},
+    {HTTP_GET, "/v1/devices/{id}/containers/{uid}", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_container, "getContainer",
+     "Show a container"},
+    {HTTP_PUT, "/v1/devices/{id}/containers/{uid}", ROUTE_BODY_JSON, HTTP_JSON, WAITING, api_put_container,
+     "putContainer", "Deploy a container"},
+    {HTTP_DELETE, "/v1/devices/{id}/containers/{uid}", ROUTE_BODY_NONE, HTTP_JSON, WAITING " forget",
+     api_remove_container, "removeContainer", "Remove a container"},
+    {HTTP_POST, "/v1/devices/{id}/containers/{uid}/start", ROUTE_BODY_NONE, HTTP_JSON, WAITING, api_start_container,
+     "startContainer", "Start a container"},
+    {HTTP_POST, "/v1/devices/{id}/containers/{uid}/stop", ROUTE_BODY_NONE, HTTP_JSON, WAITING, api_stop_container,
+     "stopContainer", "Stop a container"},
+    {HTTP_GET, "/v1/devices/{id}/containers/{uid}/log", ROUTE_BODY_NONE, HTTP_TEXT, "", api_show_log, "getContainerLog",
+     "Read a container's log from its device"},
+
+    {HTTP_GET, "/v1/artifacts", ROUTE_BODY_NONE, HTTP_JSON, "limit cursor", api_list_artifacts, "listArtifacts",
+     "List artifacts"},
+    {HTTP_POST, "/v1/artifacts", ROUTE_BODY_UPLOAD, HTTP_JSON, "name type loop_period_ms", api_add_artifact,
+     "addArtifact", "Upload an artifact"},
+    {HTTP_GET, "/v1/artifacts/{id}", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_artifact, "getArtifact",
+     "Show an artifact"},
+    {HTTP_DELETE, "/v1/artifacts/{id}", ROUTE_BODY_NONE, HTTP_JSON, "", api_remove_artifact, "removeArtifact",
+     "Remove an artifact"},
+    {HTTP_GET, "/v1/artifacts/{id}/code", ROUTE_BODY_NONE, HTTP_OCTETS, "", api_show_code, "getArtifactCode",
+     "Download an artifact's code"},
+    {HTTP_GET, "/v1/artifacts/{id}/data", ROUTE_BODY_NONE, HTTP_OCTETS, "", api_show_data, "getArtifactData",
+     "Download an artifact's data"},
+
+    {HTTP_GET, "/v1/operations", ROUTE_BODY_NONE, HTTP_JSON, "limit cursor device container state", api_list_operations,
+     "listOperations", "List operations"},
+    {HTTP_GET, "/v1/operations/{id}", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_operation, "getOperation",
+     "Show an operation"},
+    {HTTP_POST, "/v1/operations/{id}/cancel", ROUTE_BODY_NONE, HTTP_JSON, "", api_cancel_operation, "cancelOperation",
+     "Cancel an operation"},
+};
+
+const size_t route_table_size = array_size(route_table);
+
+static bool matches(const struct route *route, struct http_request *req)
+{
+    const char *at = route->path;
+    size_t param = 0;
+
+    for (size_t i = 0; i < req->segment_count; i++) {
+        const char *segment = req->segments[i];
+        size_t n;
+
+        if (*at++ != '/')
+            return false;
+        n = strcspn(at, "/");
+        if (*at == '{' && *segment)
+            req->params[param++] = segment;
+        else if (strncmp(at, segment, n) != 0 || segment[n])
+            return false;
+        at += n;
+    }
+    return *at == 0;
+}
+
+int route_find(struct http_request *req, unsigned *methods)
+{
+    enum http_method method = req->method == HTTP_HEAD ? HTTP_GET : req->method;
+
+    *methods = 0;
+    for (size_t i = 0; i < route_table_size; i++) {
+        if (!matches(&route_table[i], req))
+            continue;
+        if (route_table[i].method == method) {
+            req->route = &route_table[i];
+            return 0;
+        }
+        *methods |= 1u << route_table[i].method;
+    }
+    return *methods ? 2 : 1;
+}
+
+bool route_takes_parameter(const struct route *route, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (const char *at = route->query; *at; at += strspn(at, " ")) {
+        size_t word = strcspn(at, " ");
+
+        if (word == n && memcmp(at, name, n) == 0)
+            return true;
+        at += word;
+    }
+    return false;
+}
+
+void route_format_allow(unsigned methods, char out[ROUTE_ALLOW_SIZE])
+{
+    size_t used = 0;
+
+    if (methods & 1u << HTTP_GET)
+        methods |= 1u << HTTP_HEAD;
+    methods |= 1u << HTTP_OPTIONS;
+    out[0] = 0;
+    for (unsigned m = 0; m < HTTP_METHOD_OTHER; m++)
+        if (methods & 1u << m)
+            used += (size_t)snprintf(out + used, ROUTE_ALLOW_SIZE - used, "%s%s", used ? ", " : "",
+                                     http_method_name((enum http_method)m));
+}

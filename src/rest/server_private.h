@@ -1,0 +1,80 @@
+#ifndef TC_REST_SERVER_PRIVATE_H
+#define TC_REST_SERVER_PRIVATE_H
+
+#include "rest/server.h"
+
+#include <microhttpd.h>
+
+/* Shared by server.c (sockets, loop, shutdown) and exchange.c (one request and its response). */
+
+struct server {
+    struct server_options options;
+    struct listener *listeners;
+    struct list connections; /* connection.node */
+    size_t connection_count;
+    struct list live; /* exchange.node: begun and not released */
+    struct exchange *free;
+    size_t free_count;
+    uint64_t id_prefix, id_counter; /* of the request ids that we make */
+    uv_idle_t kick;                 /* runs the listeners that have something to do at once */
+    uv_timer_t sweep;               /* ends connections that send too slowly, and the grace at shutdown */
+    unsigned open_handles;
+    uint64_t grace_end;
+    bool stopped; /* what is resumed now is dropped */
+};
+
+struct listener {
+    struct server *server;
+    struct listener *next;
+    struct MHD_Daemon *daemon;
+    uv_poll_t poll;
+    uv_timer_t timer;
+    uint64_t due;       /* of the timer */
+    uint32_t timeout_s; /* that the daemon was started with */
+    bool local;         /* a Unix socket */
+    bool kicked;
+};
+
+struct connection {
+    struct list node;
+    struct MHD_Connection *mhd;
+    uint64_t since;    /* uv_now when the present request, or the silence before it, began */
+    uint64_t progress; /* bytes of its body since then */
+    bool busy;         /* its request is complete and being worked on */
+    bool over_limit;
+};
+
+enum exchange_stage { EXCHANGE_NEW, EXCHANGE_BODY, EXCHANGE_HANDLED };
+
+struct exchange {
+    struct http_request req;
+    struct list node;
+    struct server *server; /* NULL once the server is gone */
+    struct listener *listener;
+    struct connection *connection;
+    struct MHD_Connection *mhd;    /* NULL once the client was answered, or left */
+    struct MHD_Response *response; /* complete, not yet queued */
+    enum exchange_stage stage;
+    bool sent; /* the response is complete, or could not be made */
+    bool suspended;
+    struct exchange *next_free;
+};
+
+/* Callbacks for MHD; cls is the listener. */
+void *exchange_begin(void *cls, const char *target, struct MHD_Connection *mhd);
+enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
+                                const char *version, const char *data, size_t *size, void **con_cls);
+void exchange_completed(void *cls, struct MHD_Connection *mhd, void **con_cls, enum MHD_RequestTerminationCode reason);
+
+/* At the end of the server: resumes what is suspended, and cuts the ties of requests that somebody still holds. */
+void exchange_resume_all(struct server *server);
+void exchange_orphan_all(struct server *server);
+void exchange_free_spares(struct server *server);
+
+/* Writes a complete response to a connection on which nothing else was sent for this request; best effort. */
+void exchange_send_raw(struct MHD_Connection *mhd, const struct http_response *response);
+
+/* Has MHD_run called for a listener soon, but not from within this call. */
+void server_kick(struct listener *listener);
+
+#endif

@@ -1,0 +1,37 @@
+#ifndef TC_REST_STATE_H
+#define TC_REST_STATE_H
+
+#include "rest/http.h"
+#include "rest/rest.h"
+
+/* What the files of this room share. */
+
+struct server;
+
+struct rest {
+    struct rest_options options;
+    struct server *server;
+    char public_key_hex[65];
+    char *public_key_pem;
+    char *state_directory;
+    struct list active; /* requests that were dispatched and are not answered (http_request.active_node) */
+    struct list keys;   /* those of them with an Idempotency-Key (key_node) */
+    struct list waits;  /* those that wait for an operation, earliest deadline first (wait_node) */
+    uv_timer_t wait_timer;
+    uint64_t started; /* uv_now at rest_new */
+    bool closing;
+    struct { /* api_gateway.c: what the last look at the store showed */
+        uint64_t commits, failed_commits;
+        uint64_t since; /* uv_now when commits last grew or nothing was pending */
+        bool failing;
+    } health;
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+static inline struct core *rest_core(const struct http_request *req)
+{
+    return req->rest->options.core;
+}
+
+#endif

@@ -1,0 +1,27 @@
+#ifndef TC_REST_WAIT_H
+#define TC_REST_WAIT_H
+
+#include "rest/http.h"
+#include "rest/state.h"
+
+/*
+ * Prefer: wait=N (RFC 7240): the answer is held back until an operation has ended or N seconds have passed.
+ */
+
+void wait_init(struct rest *rest);
+
+/* Reads Prefer into req->wait_s, and the query's ttl (seconds) into *ttl_ms (0: none). 0, or 1 with
+ * FAULT_INVALID_PARAMETER. */
+int wait_read(struct http_request *req, uint32_t *ttl_ms, struct fault *fault) must_check;
+
+/* For change_begin: answers with the operation that req->record names. 202 without a wait or when it takes longer; 200
+ * when it succeeded in time, a problem with its fault when it failed in time. */
+void wait_answer_started(struct http_request *req);
+
+/* Answers a read of the operation: 200 as soon as it has ended or the wait is over. */
+void wait_answer_state(struct http_request *req);
+
+/* Answers all waiting requests with FAULT_SHUTTING_DOWN. */
+void wait_abort(struct rest *rest);
+
+#endif

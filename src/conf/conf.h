@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -12,7 +13,16 @@
  * reload (SIGHUP) takes a change over.
  */
 
-enum conf_type { CONF_STRING, CONF_PATH, CONF_INT, CONF_BOOL, CONF_ENUM, CONF_SIZE, CONF_DURATION, CONF_LISTEN };
+enum conf_type {
+    CONF_PATH,     /* char *; may be relative to where the program was started */
+    CONF_LISTEN,   /* char *; literal "127.0.0.1:8080" or "[::1]:8080", or empty */
+    CONF_INT,      /* int64_t */
+    CONF_MODE,     /* int64_t; permission bits, octal */
+    CONF_SIZE,     /* int64_t bytes; "64K", "1M", "2G" */
+    CONF_DURATION, /* int64_t ms; "500ms", "2s", "5m", "1h", "7d" */
+    CONF_BOOL,     /* bool; yes or no (true, false, on, off) */
+    CONF_ENUM,     /* int; a name of the key's choices */
+};
 
 struct conf {
     /* [gateway] */
@@ -21,9 +31,10 @@ struct conf {
     int log_format; /* enum log_format */
     int log_level;  /* enum log_level */
     /* [http] */
-    char *http_socket;         /* path of the Unix socket, empty: none */
-    int64_t http_socket_mode;  /* permission bits */
-    char *http_listen;         /* "127.0.0.1:8080", "[::1]:8080", empty: none */
+    char *http_socket;        /* path of the Unix socket, empty: none */
+    int64_t http_socket_mode; /* permission bits */
+    char *http_listen;        /* "127.0.0.1:8080", "[::1]:8080", empty: none */
+    bool http_allow_remote;   /* http_listen may be another address than the machine's own loopback */
     int64_t http_max_connections;
     int64_t http_connection_timeout_ms;
     int64_t http_max_json_bytes;
@@ -42,17 +53,25 @@ struct conf {
     int64_t coap_max_sessions, coap_log_max;
 };
 
+struct conf_choice {
+    const char *name; /* NULL ends the list */
+    int value;
+};
+
 /* One row of the table; the man page, --print-config and the reader go by it. */
 struct conf_key {
     const char *section, *key;
     enum conf_type type;
-    size_t offset;      /* of the member in struct conf */
-    int64_t min, max;   /* CONF_INT, CONF_SIZE (bytes), CONF_DURATION (ms) */
-    const char *choices; /* CONF_ENUM: "auto text json journal" */
-    const char *fallback; /* default, as text */
+    size_t offset;    /* of the member in struct conf */
+    int64_t min, max; /* CONF_INT, CONF_MODE, CONF_SIZE, CONF_DURATION: of the value; CONF_PATH: of its bytes */
+    const struct conf_choice *choices; /* CONF_ENUM */
+    const char *fallback;              /* default, as text */
     bool reload;
     const char *help;
 };
+
+#define CONF_KEYS_MAX 64 /* in the table */
+#define CONF_REASON_SIZE 256
 
 extern const struct conf_key conf_table[];
 extern const size_t conf_table_size;
@@ -63,8 +82,9 @@ extern const size_t conf_table_size;
 int conf_new(struct conf **out) must_check;
 struct conf *conf_free(struct conf *conf);
 
-/* Reads a file over the present values. 0, or 1 with "FILE:LINE: what is wrong" in reason (at least 256 bytes); negative
- * errno when the file cannot be read (reason says so too). */
+/* Reads a file over the present values. 0, or 1 with "FILE:LINE: what is wrong" in reason (at least CONF_REASON_SIZE);
+ * negative errno when the file cannot be read (reason says so too). After a failure some values may have been taken
+ * over. A line has at most 198 bytes; comments (# or ;) stand on lines of their own. */
 int conf_read(struct conf *conf, const char *path, char *reason, size_t reason_size) must_check;
 /* Sets one key from text ("section.key"), as the command line's -o does. */
 int conf_set(struct conf *conf, const char *name, const char *value, char *reason, size_t reason_size) must_check;
@@ -72,6 +92,8 @@ int conf_set(struct conf *conf, const char *name, const char *value, char *reaso
 int conf_check(const struct conf *conf, char *reason, size_t reason_size) must_check;
 /* Writes the effective configuration in the file's syntax, with each key's help as a comment when `help`. */
 void conf_print(const struct conf *conf, FILE *to, bool help);
+/* What a key takes, for documentation: "size, 1K to 16M, default 64K". Returns out. */
+char *conf_describe(const struct conf_key *key, char *out, size_t size);
 /* Copies the reloadable keys from `fresh`; writes the names of others that differ to `ignored` (a list for a log). */
 void conf_apply_reload(struct conf *conf, const struct conf *fresh, char *ignored, size_t ignored_size);
 

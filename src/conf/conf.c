@@ -1,0 +1,177 @@
+#define _GNU_SOURCE /* asprintf */
+
+#include "conf/conf_private.h"
+
+#include "base/text.h"
+
+#include <errno.h>
+#include <string.h>
+
+static char **text_member(struct conf *conf, const struct conf_key *key)
+{
+    bool is_text = key->type == CONF_PATH || key->type == CONF_LISTEN;
+
+    return is_text ? (char **)(void *)((char *)conf + key->offset) : NULL;
+}
+
+static int set_fallbacks(struct conf *conf)
+{
+    char reason[CONF_REASON_SIZE];
+    int result = 0;
+
+    for (size_t i = 0; i < conf_table_size && result == 0; i++)
+        result = conf_parse_value(conf, &conf_table[i], conf_table[i].fallback, reason, sizeof reason);
+    return result;
+}
+
+/* A variable of the environment that holds absolute paths, of which the first (systemd separates them by colons). */
+static const char *directory_from(const char *variable, int *length)
+{
+    const char *value = getenv(variable);
+
+    if (!value || value[0] != '/')
+        return NULL;
+    *length = (int)strcspn(value, ":");
+    return value;
+}
+
+/* Replaces *path by a formatted one. The format takes the length and the text of a directory. */
+static int set_path(char **path, const char *format, int length, const char *directory)
+{
+    char *fresh;
+
+    if (asprintf(&fresh, format, length, directory) < 0) /* NOLINT: one of the literals below */
+        return -ENOMEM;
+    free(*path);
+    *path = fresh;
+    return 0;
+}
+
+static int find_state_directory(struct conf *conf)
+{
+    const char *directory;
+    int length;
+
+    if ((directory = directory_from("STATE_DIRECTORY", &length)))
+        return set_path(&conf->state_directory, "%.*s", length, directory);
+    if (geteuid() == 0)
+        return 0;
+    if ((directory = directory_from("XDG_STATE_HOME", &length)))
+        return set_path(&conf->state_directory, "%.*s/tcgw", length, directory);
+    if ((directory = directory_from("HOME", &length)))
+        return set_path(&conf->state_directory, "%.*s/.local/state/tcgw", length, directory);
+    return 0;
+}
+
+static int find_socket(struct conf *conf)
+{
+    const char *directory;
+    int length;
+
+    if ((directory = directory_from("RUNTIME_DIRECTORY", &length)))
+        return set_path(&conf->http_socket, "%.*s/tcgw.sock", length, directory);
+    if (geteuid() == 0)
+        return 0;
+    if ((directory = directory_from("XDG_RUNTIME_DIR", &length)))
+        return set_path(&conf->http_socket, "%.*s/tcgw.sock", length, directory);
+    return set_path(&conf->http_socket, "%.*s/tcgw.sock", (int)strlen(conf->state_directory), conf->state_directory);
+}
+
+int conf_new(struct conf **out)
+{
+    struct conf *conf = calloc(1, sizeof *conf);
+    int result;
+
+    *out = NULL;
+    if (!conf)
+        return -ENOMEM;
+    result = set_fallbacks(conf);
+    if (result == 0)
+        result = find_state_directory(conf);
+    if (result == 0)
+        result = find_socket(conf);
+    if (result == 0)
+        *out = steal_pointer(conf);
+    (void)conf_free(conf);
+    return result;
+}
+
+struct conf *conf_free(struct conf *conf)
+{
+    if (!conf)
+        return NULL;
+    for (size_t i = 0; i < conf_table_size; i++) {
+        char **text = text_member(conf, &conf_table[i]);
+
+        if (text)
+            free(*text);
+    }
+    free(conf);
+    return NULL;
+}
+
+int conf_set(struct conf *conf, const char *name, const char *value, char *reason, size_t reason_size)
+{
+    const char *dot = strchr(name, '.');
+    const struct conf_key *key;
+    char section[32];
+
+    if (!dot || (size_t)(dot - name) >= sizeof section) {
+        (void)snprintf(reason, reason_size, "%.40s is not the name of a key: expected SECTION.KEY", name);
+        return 1;
+    }
+    memcpy(section, name, (size_t)(dot - name));
+    section[dot - name] = 0;
+    key = conf_find_key(section, dot + 1);
+    if (!key)
+        return conf_refuse_key(section, dot + 1, reason, reason_size);
+    return conf_parse_value(conf, key, value, reason, reason_size);
+}
+
+static bool is_loopback(const char *listen)
+{
+    return !*listen || strncmp(listen, "127.", 4) == 0 || strncmp(listen, "[::1]:", 6) == 0;
+}
+
+int conf_check(const struct conf *conf, char *reason, size_t reason_size)
+{
+    const char *problem = NULL;
+
+    if (!*conf->http_socket && !*conf->http_listen)
+        problem = "http.socket and http.listen are both empty: nobody could reach the daemon; set one of them";
+    else if (strlen(conf->http_socket) > 107)
+        problem = "the path of http.socket is longer than the 107 bytes that a socket address holds: set a shorter one";
+    else if (!is_loopback(conf->http_listen) && !conf->http_allow_remote)
+        problem = "http.listen is reachable from other machines, and there is no authentication yet: choose 127.0.0.1 "
+                  "or [::1], or set http.allow_remote = yes if the network is trusted";
+    else if (conf->operation_ttl_ms > conf->operation_ttl_max_ms)
+        problem = "operations.ttl is longer than operations.ttl_max: lower the first or raise the second";
+    if (!problem)
+        return 0;
+    (void)text_copy(reason, reason_size, problem);
+    return 1;
+}
+
+static void append_name(const struct conf_key *key, char *list, size_t size)
+{
+    size_t used = strlen(list);
+
+    (void)snprintf(list + used, size - used, "%s%s.%s", used ? ", " : "", key->section, key->key);
+}
+
+void conf_apply_reload(struct conf *conf, const struct conf *fresh, char *ignored, size_t ignored_size)
+{
+    char old_value[CONF_VALUE_SIZE], new_value[CONF_VALUE_SIZE], reason[CONF_REASON_SIZE];
+
+    ignored[0] = 0;
+    for (size_t i = 0; i < conf_table_size; i++) {
+        const struct conf_key *key = &conf_table[i];
+
+        (void)conf_format_value(conf, key, old_value, sizeof old_value);
+        (void)conf_format_value(fresh, key, new_value, sizeof new_value);
+        if (strcmp(old_value, new_value) == 0)
+            continue;
+        if (!key->reload || conf_parse_value(conf, key, new_value, reason, sizeof reason))
+            append_name(key, ignored, ignored_size);
+    }
+}

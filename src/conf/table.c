@@ -1,0 +1,100 @@
+#include "conf/conf_private.h"
+
+#include "base/log.h"
+
+#include <assert.h>
+
+#define KIB INT64_C(1024)
+#define MIB (1024 * KIB)
+#define SECONDS INT64_C(1000)
+#define MINUTES (60 * SECONDS)
+#define HOURS (60 * MINUTES)
+#define DAYS (24 * HOURS)
+
+#define MEMBER(name) .offset = offsetof(struct conf, name)
+
+static const struct conf_choice log_formats[] = {
+    {"auto", LOG_FORMAT_AUTO},
+    {"text", LOG_FORMAT_TEXT},
+    {"json", LOG_FORMAT_JSON},
+    {"journal", LOG_FORMAT_JOURNAL},
+    {NULL, 0},
+};
+
+static const struct conf_choice log_levels[] = {
+    {"error", LOG_LEVEL_ERROR},
+    {"warning", LOG_LEVEL_WARNING},
+    {"info", LOG_LEVEL_INFO},
+    {"debug", LOG_LEVEL_DEBUG},
+    {NULL, 0},
+};
+
+static const struct conf_choice synchronous[] = {{"normal", 1}, {"full", 2}, {NULL, 0}};
+
+/* Paths are bounded so that a line of the file holds them; sockets by struct sockaddr_un. Numbers that the rooms above
+ * keep in 32 bits (milliseconds among them) end below that. */
+const struct conf_key conf_table[] = {
+    {"gateway", "state_directory", CONF_PATH, MEMBER(state_directory), 1, 160, NULL, "/var/lib/tcgw", false,
+     "Directory of the database, the gateway's key and running uploads."},
+
+    {"log", "format", CONF_ENUM, MEMBER(log_format), 0, 0, log_formats, "auto", true,
+     "How messages are written; auto is the journal when started by systemd, text on stderr otherwise."},
+    {"log", "level", CONF_ENUM, MEMBER(log_level), 0, 0, log_levels, "info", true,
+     "The least severity that is written."},
+
+    {"http", "socket", CONF_PATH, MEMBER(http_socket), 0, 107, NULL, "/run/tcgw/tcgw.sock", false,
+     "Unix socket that serves REST to this machine's users; empty for none."},
+    {"http", "socket_mode", CONF_MODE, MEMBER(http_socket_mode), 0, 0777, NULL, "0660", false,
+     "Permission bits of the socket: who may write to it may do everything."},
+    {"http", "listen", CONF_LISTEN, MEMBER(http_listen), 0, 0, NULL, "127.0.0.1:8080", false,
+     "TCP address that serves REST; port 0 takes any free one, empty for none."},
+    {"http", "allow_remote", CONF_BOOL, MEMBER(http_allow_remote), 0, 0, NULL, "no", false,
+     "Whether listen may be reached from other machines; there is no authentication yet."},
+    {"http", "max_connections", CONF_INT, MEMBER(http_max_connections), 1, 10000, NULL, "256", false,
+     "Connections at a time, over all listeners."},
+    {"http", "connection_timeout", CONF_DURATION, MEMBER(http_connection_timeout_ms), SECONDS, DAYS, NULL, "1m", false,
+     "How long a connection may be idle."},
+    {"http", "max_json", CONF_SIZE, MEMBER(http_max_json_bytes), KIB, 16 * MIB, NULL, "64K", true,
+     "Largest JSON body of a request."},
+    {"http", "max_wait", CONF_DURATION, MEMBER(http_max_wait_ms), SECONDS, 10 * MINUTES, NULL, "1m", true,
+     "Longest time that a request may wait for its operation (Prefer: wait)."},
+
+    {"storage", "synchronous", CONF_ENUM, MEMBER(storage_synchronous), 0, 0, synchronous, "full", false,
+     "full survives a power cut without loss; normal is faster and may lose the last second then."},
+
+    {"limits", "devices", CONF_INT, MEMBER(max_devices), 1, 100000, NULL, "10000", true, "Devices at most."},
+    {"limits", "artifacts", CONF_INT, MEMBER(max_artifacts), 1, 100000, NULL, "1000", true, "Artifacts at most."},
+    {"limits", "containers_per_device", CONF_INT, MEMBER(max_containers_per_device), 1, 1000, NULL, "64", true,
+     "Containers of one device at most."},
+    {"limits", "queue_per_device", CONF_INT, MEMBER(max_queue_per_device), 1, 1000, NULL, "64", true,
+     "Unfinished operations and waiting queries of one device at most."},
+    {"limits", "artifact_size", CONF_SIZE, MEMBER(max_artifact_bytes), KIB, 64 * MIB, NULL, "1M", true,
+     "Largest artifact, code and data together."},
+    {"limits", "operations_kept", CONF_INT, MEMBER(operations_kept), 0, 1000000, NULL, "10000", true,
+     "Finished operations that are remembered; the oldest are forgotten first."},
+
+    {"operations", "ttl", CONF_DURATION, MEMBER(operation_ttl_ms), SECONDS, 45 * DAYS, NULL, "10m", true,
+     "Time to live of an operation that names none."},
+    {"operations", "ttl_max", CONF_DURATION, MEMBER(operation_ttl_max_ms), SECONDS, 45 * DAYS, NULL, "30d", true,
+     "Longest time to live that a request may name."},
+    {"operations", "verify_delay", CONF_DURATION, MEMBER(verify_delay_ms), 0, 10 * MINUTES, NULL, "500ms", true,
+     "A start is believed when the device still says so this long after it."},
+    {"operations", "settle_delay", CONF_DURATION, MEMBER(settle_delay_ms), 0, 10 * MINUTES, NULL, "2s", true,
+     "Time between a lost answer and the first question about what the device did."},
+
+    {"coap", "ack_timeout", CONF_DURATION, MEMBER(coap_ack_timeout_ms), SECONDS, MINUTES, NULL, "2s", true,
+     "Time to the first retransmission (RFC 7252 ACK_TIMEOUT)."},
+    {"coap", "max_retransmit", CONF_INT, MEMBER(coap_max_retransmit), 1, 20, NULL, "4", true,
+     "Retransmissions of a message (RFC 7252 MAX_RETRANSMIT)."},
+    {"coap", "answer_timeout", CONF_DURATION, MEMBER(coap_answer_timeout_ms), SECONDS, HOURS, NULL, "30s", true,
+     "How long a device that has acknowledged a request may take to answer it."},
+    {"coap", "load_timeout", CONF_DURATION, MEMBER(coap_load_timeout_ms), SECONDS, HOURS, NULL, "30s", true,
+     "How long a device may take to load a container before the answer counts as lost."},
+    {"coap", "max_sessions", CONF_INT, MEMBER(coap_max_sessions), 1, 10000, NULL, "64", true,
+     "Idle sessions with devices that are kept; the least recently used go first."},
+    {"coap", "log_max", CONF_SIZE, MEMBER(coap_log_max), KIB, MIB, NULL, "64K", true,
+     "How much of a container's log is read at most."},
+};
+
+const size_t conf_table_size = array_size(conf_table);
+static_assert(array_size(conf_table) <= CONF_KEYS_MAX, "CONF_KEYS_MAX holds the table");

@@ -1,0 +1,267 @@
+#include "coap/task.h"
+
+#include "base/text.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define BLOCK_OVERHEAD 128 /* header, token and options beside a block, with a uid of 63 bytes */
+
+/* Exchanges ------------------------------------------------------------------------------------------------------- */
+
+/* What became of a request that was not answered. */
+static void end_unanswered(struct task *task, enum exchange_result result, int error)
+{
+    switch (result) {
+    case EXCHANGE_ANSWERED:
+    case EXCHANGE_NO_ANSWER:
+        task->agents->stats.timeouts++;
+        task_end(task, AGENT_NO_ANSWER, NULL);
+        break;
+    case EXCHANGE_UNREACHABLE:
+        task_end(task, AGENT_UNREACHABLE, "%s: %s", task->call->device->address, strerror(-error));
+        break;
+    case EXCHANGE_RESET:
+        task_end(task, AGENT_GARBAGE, "the device answered with a reset (RST) instead of a response");
+        break;
+    case EXCHANGE_FAILED:
+        task_end(task, AGENT_LOCAL, "the request could not be sent: %s", strerror(-error));
+        break;
+    }
+}
+
+static void on_exchange_done(struct exchange *exchange, enum exchange_result result, const struct coapmsg *response,
+                             int error)
+{
+    struct task *task = container_of(exchange, struct task, exchange);
+
+    if (result != EXCHANGE_ANSWERED) {
+        end_unanswered(task, result, error);
+        return;
+    }
+    task->agents->stats.responses++;
+    task->call->code_received = response->code;
+    task->answer(task, response);
+}
+
+static void send_request(struct task *task, struct coapmsg *request, uint32_t max_retransmit,
+                         uint32_t answer_timeout_ms, task_answer_fn answer)
+{
+    struct exchange_times times = {task->agents->options.ack_timeout_ms, max_retransmit, answer_timeout_ms};
+
+    task->agents->stats.requests++;
+    task->answer = answer;
+    exchange_start(&task->exchange, task->call->device->address, request, &times, on_exchange_done);
+}
+
+void task_send(struct task *task, struct coapmsg *request, bool once, task_answer_fn answer)
+{
+    const struct agents_options *options = &task->agents->options;
+
+    if (once)
+        send_request(task, request, 0, options->load_timeout_ms, answer);
+    else
+        send_request(task, request, options->max_retransmit, options->answer_timeout_ms, answer);
+}
+
+static void send_block(struct task *task);
+
+static void on_block(struct task *task, const struct coapmsg *response)
+{
+    switch (block_take(&task->transfer, response)) {
+    case BLOCK_MORE:
+        send_block(task);
+        break;
+    case BLOCK_DONE:
+    case BLOCK_E_TOO_LARGE:
+        task->last_answer(task, response);
+        break;
+    case BLOCK_E_PROTOCOL:
+        task_end(task, AGENT_GARBAGE, "the device answered with %s", task->transfer.reason);
+        break;
+    case BLOCK_E_MEMORY:
+        task_end(task, AGENT_LOCAL, "out of memory for the device's answer");
+        break;
+    }
+}
+
+static void send_block(struct task *task)
+{
+    const struct task_request *from = &task->request;
+    struct coapmsg request;
+
+    coapmsg_init(&request, COAPMSG_CON, from->code);
+    coapmsg_add_path(&request, from->path);
+    if (from->format >= 0 && task->transfer.uploading)
+        coapmsg_add_uint(&request, COAPMSG_OPT_CONTENT_FORMAT, (uint32_t)from->format);
+    if (from->query)
+        coapmsg_add_text(&request, COAPMSG_OPT_URI_QUERY, from->query);
+    block_prepare(&task->transfer, &request);
+    send_request(task, &request, task->agents->options.max_retransmit, from->answer_timeout_ms, on_block);
+}
+
+void task_transfer(struct task *task, task_answer_fn answer)
+{
+    task->last_answer = answer;
+    send_block(task);
+}
+
+uint8_t task_szx(const struct task *task)
+{
+    uint32_t pdu_size = task->call->device->caps.pdu_size;
+    uint8_t szx = BLOCK_SZX_MAX;
+
+    while (pdu_size && szx > 0 && (16u << szx) + BLOCK_OVERHEAD > pdu_size)
+        szx--;
+    return szx;
+}
+
+/* Ends ------------------------------------------------------------------------------------------------------------ */
+
+struct agent_call *task_release(struct task *task)
+{
+    struct agent_call *call = steal_pointer(task->call);
+
+    call->driver = NULL;
+    exchange_stop(&task->exchange);
+    block_end(&task->transfer);
+    free(steal_pointer(task->package));
+    list_unlink(&task->node);
+    list_append(&task->agents->unused, &task->node);
+    return call;
+}
+
+static void on_deferred(struct exchange *exchange, enum exchange_result result, const struct coapmsg *response,
+                        int error)
+{
+    struct agent_call *call = task_release(container_of(exchange, struct task, exchange));
+
+    (void)result;
+    (void)response;
+    (void)error;
+    call->done(call);
+}
+
+void task_end(struct task *task, enum agent_outcome outcome, const char *format, ...)
+{
+    struct agent_call *call = task->call;
+    va_list ap;
+
+    call->outcome = outcome;
+    if (format) {
+        va_start(ap, format);
+        (void)vsnprintf(call->detail, sizeof call->detail, format, ap);
+        va_end(ap);
+    }
+    if (task->beginning) {
+        exchange_defer(&task->exchange, on_deferred);
+        return;
+    }
+    (void)task_release(task);
+    call->done(call);
+}
+
+void task_end_unexpected(struct task *task, const struct coapmsg *response, const char *what)
+{
+    char code[5];
+
+    task_end(task, AGENT_GARBAGE, "%s to %s is no answer that this kind of agent gives; check the device's agent kind",
+             coapmsg_code_text(response->code, code), what);
+}
+
+char *task_print(char *out, size_t size, const void *data, size_t data_size)
+{
+    const uint8_t *from = data;
+    size_t used = 0;
+
+    for (size_t i = 0; i < data_size && used < size - 1; i++) {
+        bool plain = from[i] >= 0x20 && from[i] < 0x7f;
+
+        if (!plain && size - used <= 4)
+            break;
+        if (plain)
+            out[used++] = (char)from[i];
+        else
+            used += (size_t)snprintf(out + used, size - used, "\\x%02x", from[i]);
+    }
+    out[used] = 0;
+    return out;
+}
+
+/* Checks before anything is sent ---------------------------------------------------------------------------------- */
+
+int task_check(const struct device *device, const char *uid, const struct artifact *artifact, struct fault *fault)
+{
+    uint32_t runtimes = device->caps.runtimes;
+
+    if (!*uid || strlen(uid) > METADATA_UID_MAX)
+        return fault_set(fault, FAULT_INVALID_ID, "the container's uid must have 1 to %d bytes, '%.64s' has %zu",
+                         METADATA_UID_MAX, uid, strlen(uid));
+    if (artifact->code_size == 0)
+        return fault_set(fault, FAULT_INVALID_ARTIFACT, "artifact '%s' has no code", artifact->id);
+    if (runtimes && !(runtimes & 1u << artifact->type))
+        return fault_set(fault, FAULT_RUNTIME_UNSUPPORTED, "device '%s' does not run containers of type %s", device->id,
+                         container_type_name(artifact->type));
+    return 0;
+}
+
+int task_check_size(const struct device *device, const char *uid, const char *what, uint64_t size, uint64_t room,
+                    struct fault *fault)
+{
+    if (size <= room)
+        return 0;
+    return fault_set(fault, FAULT_PACKAGE_TOO_LARGE,
+                     "container '%s' needs a %s of %" PRIu64 " bytes, but device '%s' takes at most %" PRIu64
+                     ": it is %" PRIu64 " bytes too large",
+                     uid, what, size, device->id, room, size - room);
+}
+
+size_t task_describe(const char *uid, const struct artifact *artifact, struct metadata *md)
+{
+    *md = (struct metadata){.type = artifact->type,
+                            .uid_length = strlen(uid),
+                            .syscall_mask = artifact->syscall_mask,
+                            .endpoint_count = artifact->endpoint_count,
+                            .limits = artifact->limits};
+    if (!text_copy(md->uid, sizeof md->uid, uid) || artifact->endpoint_count > METADATA_MAX_ENDPOINTS)
+        return 0;
+    if (artifact->endpoint_count)
+        memcpy(md->endpoints, artifact->endpoints, artifact->endpoint_count * sizeof md->endpoints[0]);
+    return metadata_size(md);
+}
+
+int task_set_undescribable(const struct artifact *artifact, struct fault *fault)
+{
+    return fault_set(fault, FAULT_INVALID_ARTIFACT,
+                     "no metadata can be made for artifact '%s': it has more than %d endpoints, or a wrong one",
+                     artifact->id, METADATA_MAX_ENDPOINTS);
+}
+
+size_t task_make_metadata(struct task *task, uint8_t out[METADATA_MAX_SIZE])
+{
+    const struct agents_options *options = &task->agents->options;
+    struct agent_call *call = task->call;
+    struct fault fault;
+    struct metadata md;
+    int size = 0;
+
+    if (call->code_size != call->artifact->code_size || call->data_size != call->artifact->data_size) {
+        task_end(task, AGENT_LOCAL, "the stored code or data of the artifact has another size than it should have");
+        return 0;
+    }
+    if (task_check(call->device, call->uid, call->artifact, &fault) ||
+        task->driver->check(call->device, call->uid, call->artifact, &fault)) {
+        task_end(task, AGENT_LOCAL, "%.150s", fault.detail);
+        return 0;
+    }
+    if (task_describe(call->uid, call->artifact, &md))
+        size = metadata_build(&md, call->data, call->data_size, call->code, call->code_size, options->sign,
+                              options->sign_arg, out, METADATA_MAX_SIZE);
+    if (size <= 0) {
+        task_end(task, AGENT_LOCAL, "the container's metadata could not be made or signed");
+        return 0;
+    }
+    return (size_t)size;
+}

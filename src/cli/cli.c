@@ -1,0 +1,155 @@
+#include "config.h"
+
+#include "cli/cli.h"
+
+#include "base/text.h"
+#include "cli/client.h"
+#include "cli/command.h"
+#include "cli/gateway.h"
+#include "cli/writer.h"
+#include "conf/conf.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <time.h>
+
+#define SYSTEM_SOCKET "/run/tcgw/tcgw.sock"
+#define DEFAULT_TIMEOUT_MS 30000
+
+volatile sig_atomic_t cli_interrupted;
+
+void cli_sleep_ms(int64_t ms)
+{
+    struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+    (void)nanosleep(&ts, NULL);
+}
+
+int cli_error(struct cli *cli, int code, const char *advice, const char *format, ...)
+{
+    struct problem problem = {.detail = "", .pointer = "", .advice = advice ? advice : "", .operation = ""};
+    struct writer early = {.cli = cli};
+    cleanup_free char *title = NULL;
+    va_list ap;
+
+    va_start(ap, format);
+    if (vasprintf(&title, format, ap) < 0)
+        title = NULL;
+    va_end(ap);
+    problem.title = title ? title : format;
+    if (cli->writer)
+        cli->writer->problem(cli->writer, &problem);
+    else
+        writer_text_problem(&early, &problem);
+    return code;
+}
+
+static bool wants_colour(const char *when, bool terminal)
+{
+    const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
+
+    if (when && strcmp(when, "auto") != 0)
+        return strcmp(when, "always") == 0;
+    return terminal && !(no_colour && *no_colour) && !(term && strcmp(term, "dumb") == 0);
+}
+
+static void set_style(struct cli *cli, const struct arguments *args, struct writer *writer)
+{
+    if (arguments_given(args, "json"))
+        cli->style = CLI_STYLE_JSON;
+    else if (arguments_given(args, "quiet"))
+        cli->style = CLI_STYLE_IDS;
+    cli->colour_out = wants_colour(arguments_value(args, "color"), cli->out_terminal);
+    cli->colour_err = wants_colour(arguments_value(args, "color"), cli->err_terminal);
+    *writer = cli->style == CLI_STYLE_JSON ? writer_json : cli->style == CLI_STYLE_IDS ? writer_ids : writer_text;
+    writer->cli = cli;
+    cli->writer = writer;
+}
+
+/* The user's own gateway when there is one, else the system's. */
+static int default_socket(struct cli *cli)
+{
+    struct conf *conf = NULL;
+    int rc = conf_new(&conf);
+
+    if (rc < 0)
+        return cli_error(cli, CLI_UNREACHABLE, "Name it with --socket PATH or --url URL.",
+                         "it is not known where the gateway's socket is (%s)", strerror(-rc));
+    cli->socket = strdup(access(conf->http_socket, F_OK) != 0 && access(SYSTEM_SOCKET, F_OK) == 0 ? SYSTEM_SOCKET
+                                                                                                  : conf->http_socket);
+    conf_free(conf);
+    return 0;
+}
+
+static const char *set_variable(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value && *value ? value : NULL;
+}
+
+static int set_target(struct cli *cli, const struct arguments *args)
+{
+    const char *socket = arguments_value(args, "socket"), *url = arguments_value(args, "url");
+
+    if (socket && url)
+        return cli_error(cli, CLI_USAGE, NULL, "--socket and --url exclude each other");
+    if (!socket && !url) {
+        url = set_variable("TCGW_URL");
+        socket = url ? NULL : set_variable("TCGW_SOCKET");
+    }
+    if (url && strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
+        return cli_error(cli, CLI_USAGE, NULL, "'%s' is not a URL like http://127.0.0.1:8080", url);
+    if (url)
+        cli->url = strdup(url);
+    else if (socket)
+        cli->socket = strdup(socket);
+    else
+        return default_socket(cli);
+    return 0;
+}
+
+static int run_command(struct cli *cli, const struct arguments *args, const char *group)
+{
+    int rc;
+
+    if (arguments_given(args, "version"))
+        return command_find("version")->run(cli, args);
+    if (arguments_given(args, "help"))
+        return help_print_for(cli, args->command ? args->command->words : group);
+    if (!args->command) {
+        help_print(cli->err, group);
+        return CLI_USAGE;
+    }
+    for (size_t i = 0; i < args->word_count; i++)
+        if (!*args->words[i])
+            return cli_error(cli, CLI_USAGE, NULL, "an argument is empty: tcgw %s %s", args->command->words,
+                             args->command->arguments);
+    rc = set_target(cli, args);
+    if (!rc)
+        rc = arguments_duration(cli, args, "timeout", &cli->timeout_ms);
+    return rc ? rc : args->command->run(cli, args);
+}
+
+int cli_run(struct cli *cli, int argc, char *const argv[])
+{
+    struct arguments args;
+    struct writer writer;
+    char group[64];
+    int rc = command_parse(cli, argc > 0 ? argc - 1 : 0, argv + 1, &args, group);
+
+    cli->timeout_ms = DEFAULT_TIMEOUT_MS;
+    if (!rc) {
+        set_style(cli, &args, &writer);
+        rc = run_command(cli, &args, group);
+    }
+    if ((fflush(cli->out) != 0 || ferror(cli->out)) && !rc)
+        rc = cli_error(cli, CLI_FAILED, NULL, "the output cannot be written (%s)", strerror(errno));
+    cli->client = client_free(cli->client);
+    cli->writer = NULL;
+    free(cli->socket);
+    free(cli->url);
+    cli->socket = cli->url = NULL;
+    return rc;
+}

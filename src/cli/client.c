@@ -1,0 +1,319 @@
+#include "cli/client.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "cli/cli.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#define CONNECT_TIMEOUT_MS 5000
+#define RETRY_DELAY_MS 500
+
+struct client {
+    CURL *curl;
+    char *base; /* "http://localhost" for a Unix socket */
+    char *socket;
+    int64_t timeout_ms;
+    char reason[CURL_ERROR_SIZE + 64];
+};
+
+/* One request on its way. */
+struct exchange {
+    struct client *client;
+    const struct client_request *request;
+    struct client_reply *reply;
+    bool save_failed;
+};
+
+void client_reply_clear(struct client_reply *reply)
+{
+    buffer_clear(&reply->body);
+    json_decref(reply->json);
+    *reply = (struct client_reply){0};
+}
+
+struct client *client_free(struct client *client)
+{
+    if (!client)
+        return NULL;
+    curl_easy_cleanup(client->curl);
+    free(client->base);
+    free(client->socket);
+    free(client);
+    return NULL;
+}
+
+static void free_client(struct client **client)
+{
+    client_free(*client);
+}
+
+struct client *client_new(const char *socket, const char *url, int64_t timeout_ms)
+{
+    cleanup(free_client) struct client *client = calloc(1, sizeof *client);
+
+    if (!client)
+        return NULL;
+    client->curl = curl_easy_init();
+    client->base = strdup(url ? url : "http://localhost");
+    client->socket = url ? NULL : strdup(socket);
+    client->timeout_ms = timeout_ms;
+    if (!client->curl || !client->base || (!url && !client->socket))
+        return NULL;
+    for (size_t n = strlen(client->base); n && client->base[n - 1] == '/'; n--)
+        client->base[n - 1] = 0;
+    return steal_pointer(client);
+}
+
+const char *client_reason(const struct client *client)
+{
+    return client->reason;
+}
+
+static size_t take_body(char *data, size_t size, size_t count, void *arg)
+{
+    struct exchange *ex = arg;
+    long status = 0;
+
+    (void)curl_easy_getinfo(ex->client->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (ex->request->save_to && status >= 200 && status < 300) {
+        size_t written = fwrite(data, size, count, ex->request->save_to);
+
+        ex->save_failed = written != count;
+        return written * size;
+    }
+    buffer_append(&ex->reply->body, data, size * count);
+    return ex->reply->body.failed ? 0 : size * count;
+}
+
+static int watch_progress(void *arg, curl_off_t to_receive, curl_off_t received, curl_off_t to_send, curl_off_t sent)
+{
+    const struct client_request *request = ((struct exchange *)arg)->request;
+
+    if (cli_interrupted)
+        return 1;
+    if (request->progress)
+        request->progress(request->progress_arg, sent, to_send, received, to_receive);
+    return 0;
+}
+
+static void add_header(struct curl_slist **headers, const char *name, const char *value)
+{
+    cleanup_buffer struct buffer line = {0};
+    struct curl_slist *longer;
+
+    buffer_printf(&line, "%s: %s", name, value);
+    longer = curl_slist_append(*headers, buffer_text(&line));
+    if (longer)
+        *headers = longer;
+}
+
+static struct curl_slist *make_headers(const struct client_request *request)
+{
+    struct curl_slist *headers = NULL;
+    char text[UUID_SIZE];
+
+    add_header(&headers, "Accept", "application/json, application/problem+json, */*;q=0.1");
+    if (strcmp(request->method, "GET") != 0)
+        add_header(&headers, "Idempotency-Key", text_new_uuid(clock_wall_ms(clock_system()), text));
+    if (request->body)
+        add_header(&headers, "Content-Type", request->body_type ? request->body_type : "application/json");
+    if (request->fresh)
+        add_header(&headers, "Cache-Control", "no-cache");
+    if (request->wait_s) {
+        (void)snprintf(text, sizeof text, "wait=%u", request->wait_s);
+        add_header(&headers, "Prefer", text);
+    }
+    return headers;
+}
+
+static curl_mime *make_mime(CURL *curl, const struct client_request *request)
+{
+    curl_mime *mime = request->part_count ? curl_mime_init(curl) : NULL;
+
+    for (size_t i = 0; mime && i < request->part_count; i++) {
+        const struct client_part *part = &request->parts[i];
+        curl_mimepart *to = curl_mime_addpart(mime);
+
+        (void)curl_mime_name(to, part->name);
+        (void)curl_mime_type(to, part->type);
+        if (part->text)
+            (void)curl_mime_data(to, part->text, CURL_ZERO_TERMINATED);
+        else
+            (void)curl_mime_filedata(to, part->file);
+    }
+    return mime;
+}
+
+/* Transfers of files may take as long as bytes flow; everything else has a time in which its answer must be there. */
+static void set_timeouts(CURL *curl, const struct client *client, const struct client_request *request)
+{
+    long limit_ms = (long)(client->timeout_ms + request->wait_s * 1000L);
+
+    (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
+    if (request->part_count || request->save_to) {
+        (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (limit_ms + 999) / 1000);
+    } else {
+        (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, limit_ms);
+    }
+}
+
+static void set_options(CURL *curl, struct exchange *ex, const char *url, struct curl_slist *headers)
+{
+    struct client *client = ex->client;
+
+    (void)curl_easy_setopt(curl, CURLOPT_URL, url);
+    (void)curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    (void)curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* the gateway is next to us; a web proxy would not know it */
+    (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    (void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, ex->request->method);
+    (void)curl_easy_setopt(curl, CURLOPT_USERAGENT, "tcgw");
+    (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, client->reason);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, ex);
+    (void)curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    (void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, watch_progress);
+    (void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, ex);
+    if (client->socket)
+        (void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, client->socket);
+    set_timeouts(curl, client, ex->request);
+}
+
+static int error_of(const struct exchange *ex, CURLcode result)
+{
+    long os_error = 0;
+
+    (void)curl_easy_getinfo(ex->client->curl, CURLINFO_OS_ERRNO, &os_error);
+    switch (result) {
+    case CURLE_OK:
+        return 0;
+    case CURLE_COULDNT_CONNECT:
+        return os_error == EACCES || os_error == EPERM ? CLIENT_E_PERMISSION : CLIENT_E_REFUSED;
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return CLIENT_E_UNRESOLVED;
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_PARTIAL_FILE:
+        return CLIENT_E_LOST;
+    case CURLE_OPERATION_TIMEDOUT:
+        return CLIENT_E_TIMEOUT;
+    case CURLE_ABORTED_BY_CALLBACK:
+        return cli_interrupted ? CLIENT_E_INTERRUPTED : CLIENT_E_LOCAL;
+    case CURLE_READ_ERROR:
+        return CLIENT_E_LOCAL;
+    case CURLE_WRITE_ERROR:
+        return ex->save_failed ? CLIENT_E_LOCAL : CLIENT_E_PROTOCOL;
+    default:
+        return CLIENT_E_PROTOCOL;
+    }
+}
+
+static void read_content_type(CURL *curl, struct client_reply *reply)
+{
+    char *type = NULL;
+
+    (void)curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
+    (void)text_copy(reply->content_type, sizeof reply->content_type, type ? type : "");
+    reply->content_type[strcspn(reply->content_type, "; ")] = 0;
+}
+
+static void finish_reply(CURL *curl, struct client_reply *reply)
+{
+    (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply->status);
+    read_content_type(curl, reply);
+    if (strcmp(reply->content_type, "application/json") == 0 ||
+        strcmp(reply->content_type, "application/problem+json") == 0)
+        reply->json = json_loadb(buffer_text(&reply->body), reply->body.size, JSON_DECODE_ANY, NULL);
+}
+
+static int attempt(struct exchange *ex, const char *url, const char *body, struct curl_slist *headers)
+{
+    CURL *curl = ex->client->curl;
+    curl_mime *mime;
+    CURLcode result;
+
+    client_reply_clear(ex->reply);
+    ex->reply->body.limit = CLIENT_MAX_BODY;
+    ex->client->reason[0] = 0;
+    curl_easy_reset(curl);
+    set_options(curl, ex, url, headers);
+    mime = make_mime(curl, ex->request);
+    if (mime)
+        (void)curl_easy_setopt(curl, CURLOPT_MIMEPOST, mime);
+    else if (body)
+        (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+    else if (strcmp(ex->request->method, "POST") == 0)
+        (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
+    result = curl_easy_perform(curl);
+    if (result == CURLE_OK)
+        finish_reply(curl, ex->reply);
+    else if (!ex->client->reason[0])
+        (void)text_copy(ex->client->reason, sizeof ex->client->reason, curl_easy_strerror(result));
+    curl_mime_free(mime);
+    return error_of(ex, result);
+}
+
+int client_exchange(struct client *client, const struct client_request *request, struct client_reply *reply)
+{
+    struct exchange ex = {.client = client, .request = request, .reply = reply};
+    cleanup_buffer struct buffer url = {0};
+    cleanup_free char *body = request->body ? json_dumps(request->body, JSON_COMPACT) : NULL;
+    struct curl_slist *headers = make_headers(request);
+    int result;
+
+    buffer_printf(&url, "%s%s", client->base, request->path);
+    result = attempt(&ex, buffer_text(&url), body, headers);
+    if (result == CLIENT_E_LOST && !request->save_to && !cli_interrupted) {
+        cli_sleep_ms(RETRY_DELAY_MS);
+        result = attempt(&ex, buffer_text(&url), body, headers);
+    }
+    curl_slist_free_all(headers);
+    return result;
+}
+
+static void append_encoded(struct buffer *b, const char *text)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-";
+
+    for (; *text; text++) {
+        if (strchr(plain, *text))
+            buffer_append_u8(b, (uint8_t)*text);
+        else
+            buffer_printf(b, "%%%02X", (unsigned char)*text);
+    }
+}
+
+char *client_path(const char *first, ...)
+{
+    struct buffer b = {0};
+    va_list segments;
+    size_t size;
+
+    va_start(segments, first);
+    for (const char *segment = first; segment; segment = va_arg(segments, const char *)) {
+        buffer_append_u8(&b, '/');
+        append_encoded(&b, segment);
+    }
+    va_end(segments);
+    return (char *)buffer_steal(&b, &size);
+}
+
+void client_add_query(char **path, const char *name, const char *value)
+{
+    struct buffer b = {0};
+    size_t size;
+
+    buffer_printf(&b, "%s%c%s=", *path, strchr(*path, '?') ? '&' : '?', name);
+    append_encoded(&b, value);
+    free(*path);
+    *path = (char *)buffer_steal(&b, &size);
+}

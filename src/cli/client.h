@@ -1,0 +1,81 @@
+#ifndef TC_CLI_CLIENT_H
+#define TC_CLI_CLIENT_H
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* The HTTP client: one connection to one gateway, over a Unix socket or TCP (libcurl). */
+
+#define CLIENT_MAX_BODY (64u << 20) /* of what is kept in memory; a file has no limit */
+#define CLIENT_CONTENT_TYPE_SIZE 64
+
+/* Positive results of client_exchange. */
+enum client_error {
+    CLIENT_E_REFUSED = 1, /* nobody listens there */
+    CLIENT_E_PERMISSION,  /* the socket may not be opened by this user */
+    CLIENT_E_UNRESOLVED,  /* the URL or its host cannot be used */
+    CLIENT_E_LOST,        /* the connection ended before the answer, twice */
+    CLIENT_E_TIMEOUT,
+    CLIENT_E_INTERRUPTED, /* Ctrl-C */
+    CLIENT_E_PROTOCOL,    /* an answer, but not HTTP, or too long */
+    CLIENT_E_LOCAL,       /* a file on this side cannot be read or written */
+};
+
+struct client_part { /* of a multipart/form-data body */
+    const char *name, *type;
+    const char *text; /* the content, or NULL: that of the file */
+    const char *file;
+};
+
+struct client_request {
+    const char *method;
+    const char *path; /* "/v1/devices?limit=10", escaped */
+    const json_t *body;
+    const char *body_type;           /* NULL: application/json */
+    const struct client_part *parts; /* instead of a body */
+    size_t part_count;
+    unsigned wait_s; /* Prefer: wait; 0: none */
+    bool fresh;      /* Cache-Control: no-cache */
+    FILE *save_to;   /* where the body of a 2xx goes, NULL: into the reply */
+    void (*progress)(void *arg, int64_t sent, int64_t to_send, int64_t received, int64_t to_receive);
+    void *progress_arg; /* called about once a second, and more often while bytes flow */
+};
+
+struct client_reply {
+    long status;
+    char content_type[CLIENT_CONTENT_TYPE_SIZE]; /* without parameters */
+    struct buffer body;
+    json_t *json; /* when the body is (problem) JSON */
+};
+
+void client_reply_clear(struct client_reply *reply);
+#define cleanup_reply cleanup(client_reply_clear)
+
+struct client;
+
+/* socket (a path) or url ("http://host:port"), the other is NULL; both are copied. timeout_ms is what an answer may
+ * take beyond the time that a request waits for. NULL when memory is out. */
+struct client *client_new(const char *socket, const char *url, int64_t timeout_ms);
+struct client *client_free(struct client *client);
+
+/*
+ * Sends a request and reads the whole answer, whatever its status. Every write carries an Idempotency-Key, so when the
+ * connection is lost before the answer the request is sent once more. Returns 0 or a client_error.
+ */
+int client_exchange(struct client *client, const struct client_request *request, struct client_reply *reply) must_check;
+
+/* What the last error was, in words. */
+const char *client_reason(const struct client *client);
+
+/* "/v1/devices/box%201": the segments, percent-encoded, joined; the last argument is NULL. The caller frees it. */
+char *client_path(const char *first, ...) __attribute__((sentinel));
+
+/* Appends ?name=value or &name=value, percent-encoded. */
+void client_add_query(char **path, const char *name, const char *value);
+
+#endif

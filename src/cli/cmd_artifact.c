@@ -1,0 +1,167 @@
+#include "cli/describe.h"
+#include "cli/gateway.h"
+#include "cli/handlers.h"
+#include "cli/progress.h"
+#include "cli/wait.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static int check_file(struct cli *cli, const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0 || access(path, R_OK) != 0)
+        return cli_error(cli, CLI_INVALID, NULL, "%s cannot be read (%s)", path, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return cli_error(cli, CLI_INVALID, NULL, "%s is not a file", path);
+    return 0;
+}
+
+static int send_parts(struct cli *cli, const char *description, const char *code, const char *data, json_t **out)
+{
+    const struct client_part parts[] = {{.name = "description", .type = "application/json", .text = description},
+                                        {.name = "code", .type = "application/octet-stream", .file = code},
+                                        {.name = "data", .type = "application/octet-stream", .file = data}};
+    struct progress progress;
+    struct client_request request = {.method = "POST",
+                                     .path = "/v1/artifacts",
+                                     .parts = parts,
+                                     .part_count = data ? 3 : 2,
+                                     .progress = progress_bytes,
+                                     .progress_arg = &progress};
+    cleanup_free char *doing = wait_sentence("uploading %s", code);
+    cleanup_reply struct client_reply reply = {0};
+    int error;
+
+    progress_begin(&progress, cli, doing ? doing : "");
+    error = gateway_try(cli, &request, &reply);
+    progress_end(&progress);
+    if (error)
+        return gateway_explain(cli, error);
+    if (reply.status < 200 || reply.status > 299 || !*view_string(reply.json, "id"))
+        return gateway_refusal(cli, &reply);
+    *out = steal_pointer(reply.json);
+    return 0;
+}
+
+int artifact_upload(struct cli *cli, const struct arguments *args, const char *file, json_t **out)
+{
+    const char *data = arguments_value(args, "data");
+    cleanup_json json_t *description = NULL;
+    cleanup_free char *text = NULL;
+    int rc = check_file(cli, file);
+
+    if (!rc && data)
+        rc = check_file(cli, data);
+    if (!rc)
+        rc = describe_make(cli, args, file, &description);
+    if (rc)
+        return rc;
+    text = json_dumps(description, JSON_COMPACT);
+    return text ? send_parts(cli, text, file, data, out) : CLI_FAILED;
+}
+
+int artifact_push(struct cli *cli, const struct arguments *args)
+{
+    cleanup_json json_t *artifact = NULL;
+    cleanup_free char *sentence = NULL;
+    char size[DISPLAY_SIZE];
+    int rc = artifact_upload(cli, args, args->words[0], &artifact);
+
+    if (rc)
+        return rc;
+    (void)display_bytes((uint64_t)json_integer_value(view_at(artifact, "code.size")), size);
+    sentence = wait_sentence("Artifact %.12s: %s, %s, %s of code.", view_string(artifact, "id"),
+                             view_string(artifact, "name"), view_string(artifact, "type"), size);
+    if (sentence)
+        cli->writer->outcome(cli->writer, &view_artifact, artifact, sentence);
+    return CLI_OK;
+}
+
+int artifact_list(struct cli *cli, const struct arguments *args)
+{
+    cleanup_json json_t *list = NULL;
+    int rc = gateway_list(cli, client_path("v1", "artifacts", NULL), 0, &list);
+
+    (void)args;
+    if (!rc)
+        cli->writer->list(cli->writer, &view_artifact, list);
+    return rc;
+}
+
+int artifact_show(struct cli *cli, const struct arguments *args)
+{
+    cleanup_json json_t *artifact = NULL;
+    char id[GATEWAY_DIGEST_TEXT];
+    int rc = gateway_find_artifact(cli, args->words[0], id);
+
+    if (!rc)
+        rc = gateway_get(cli, client_path("v1", "artifacts", id, NULL), &artifact);
+    if (!rc)
+        cli->writer->object(cli->writer, &view_artifact, artifact);
+    return rc;
+}
+
+int artifact_remove(struct cli *cli, const struct arguments *args)
+{
+    char id[GATEWAY_DIGEST_TEXT];
+    cleanup_free char *path = NULL, *sentence = NULL;
+    struct client_request request = {.method = "DELETE"};
+    int rc = gateway_find_artifact(cli, args->words[0], id);
+
+    if (rc)
+        return rc;
+    request.path = path = client_path("v1", "artifacts", id, NULL);
+    rc = gateway_call(cli, &request, NULL);
+    sentence = wait_sentence("Artifact %.12s was removed.", id);
+    if (!rc && sentence)
+        cli->writer->outcome(cli->writer, &view_artifact, NULL, sentence);
+    return rc;
+}
+
+static int download(struct cli *cli, const char *id, const char *part, FILE *to)
+{
+    cleanup_free char *path = client_path("v1", "artifacts", id, part, NULL);
+    struct progress progress;
+    struct client_request request = {
+        .method = "GET", .path = path, .save_to = to, .progress = progress_bytes, .progress_arg = &progress};
+    int rc;
+
+    progress_begin(&progress, cli, "downloading");
+    rc = gateway_call(cli, &request, NULL);
+    progress_end(&progress);
+    return rc;
+}
+
+/* The file appears under its name only when it is complete. */
+static int download_file(struct cli *cli, const char *id, const char *part, const char *name)
+{
+    cleanup_free char *partial = wait_sentence("%s.part", name);
+    FILE *file = partial ? fopen(partial, "wbe") : NULL;
+    int rc;
+
+    if (!file)
+        return cli_error(cli, CLI_INVALID, NULL, "%s cannot be written (%s)", name, strerror(errno));
+    rc = download(cli, id, part, file);
+    if ((fclose(file) != 0 || (!rc && rename(partial, name) != 0)) && !rc)
+        rc = cli_error(cli, CLI_INVALID, NULL, "%s cannot be written (%s)", name, strerror(errno));
+    if (rc)
+        (void)unlink(partial);
+    return rc;
+}
+
+int artifact_get(struct cli *cli, const struct arguments *args)
+{
+    const char *output = arguments_value(args, "output"), *part = arguments_given(args, "data") ? "data" : "code";
+    char id[GATEWAY_DIGEST_TEXT];
+    int rc;
+
+    if (!output && cli->out_terminal)
+        return cli_error(cli, CLI_USAGE, "Write it to a file with --output FILE.", "this is no text for a terminal");
+    rc = gateway_find_artifact(cli, args->words[0], id);
+    if (rc)
+        return rc;
+    return output ? download_file(cli, id, part, output) : download(cli, id, part, cli->out);
+}

@@ -1,0 +1,194 @@
+#include "base/text.h"
+#include "cli/gateway.h"
+#include "cli/handlers.h"
+#include "cli/wait.h"
+
+#include <string.h>
+
+#define FOLLOW_EVERY_MS 1000
+
+static char *container_path(const struct arguments *args, const char *action)
+{
+    return client_path("v1", "devices", args->words[0], "containers", args->words[1], action, NULL);
+}
+
+/* An artifact that exists, or a file that becomes one. */
+static int settle_artifact(struct cli *cli, const struct arguments *args, char *id)
+{
+    const char *typed = args->words[2];
+    cleanup_json json_t *artifact = NULL;
+    bool digits = strspn(typed, "0123456789abcdef") == strlen(typed);
+    int rc;
+
+    if (!strchr(typed, '/') && (digits || access(typed, F_OK) != 0))
+        return gateway_find_artifact(cli, typed, id);
+    rc = artifact_upload(cli, args, typed, &artifact);
+    if (!rc)
+        (void)text_copy(id, GATEWAY_DIGEST_TEXT, view_string(artifact, "id"));
+    return rc;
+}
+
+int container_deploy(struct cli *cli, const struct arguments *args)
+{
+    const char *device = args->words[0], *uid = args->words[1];
+    bool stopped = arguments_given(args, "stopped");
+    cleanup_json json_t *body = NULL;
+    char id[GATEWAY_DIGEST_TEXT];
+    int rc = settle_artifact(cli, args, id);
+
+    if (rc)
+        return rc;
+    body = json_pack("{s:s, s:s}", "artifact", id, "state", stopped ? "stopped" : "running");
+    return wait_submit(cli, args,
+                       (struct submission){.method = "PUT",
+                                           .path = container_path(args, NULL),
+                                           .body = body,
+                                           .doing = wait_sentence("deploying %s to %s", uid, device),
+                                           .done = wait_sentence("Container %s %s %s (artifact %.12s).", uid,
+                                                                 stopped ? "is installed on" : "runs on", device, id)});
+}
+
+static int submit(struct cli *cli, const struct arguments *args, const char *method, const char *action,
+                  const char *doing, const char *done)
+{
+    const char *device = args->words[0], *uid = args->words[1];
+
+    return wait_submit(cli, args,
+                       (struct submission){.method = method,
+                                           .path = container_path(args, action),
+                                           .doing = wait_sentence("%s %s on %s", doing, uid, device),
+                                           .done = wait_sentence("Container %s %s %s.", uid, done, device)});
+}
+
+int container_start(struct cli *cli, const struct arguments *args)
+{
+    return submit(cli, args, "POST", "start", "starting", "runs on");
+}
+
+int container_stop(struct cli *cli, const struct arguments *args)
+{
+    return submit(cli, args, "POST", "stop", "stopping", "is stopped on");
+}
+
+int container_remove(struct cli *cli, const struct arguments *args)
+{
+    return submit(cli, args, "DELETE", NULL, "removing", "was removed from");
+}
+
+int container_forget(struct cli *cli, const struct arguments *args)
+{
+    cleanup_free char *path = container_path(args, NULL), *sentence = NULL;
+    struct client_request request = {.method = "DELETE"};
+    int rc;
+
+    client_add_query(&path, "forget", "true");
+    request.path = path;
+    rc = gateway_call(cli, &request, NULL);
+    sentence = wait_sentence("The record of container %s on %s was dropped.", args->words[1], args->words[0]);
+    if (!rc && sentence)
+        cli->writer->outcome(cli->writer, &view_container, NULL, sentence);
+    return rc;
+}
+
+/* All containers of all devices; a device that is removed meanwhile has none. */
+static int list_all(struct cli *cli, json_t **out)
+{
+    cleanup_json json_t *devices = NULL, *all = json_array();
+    json_t *device;
+    size_t i;
+    int rc = gateway_list(cli, client_path("v1", "devices", NULL), 0, &devices);
+
+    if (rc)
+        return rc;
+    json_array_foreach(json_object_get(devices, "items"), i, device)
+    {
+        cleanup_json json_t *list = NULL;
+
+        if (json_integer_value(json_object_get(device, "containers")) == 0)
+            continue;
+        rc = gateway_list(cli, client_path("v1", "devices", view_string(device, "id"), "containers", NULL), 0, &list);
+        if (rc && rc != CLI_NOT_FOUND)
+            return rc;
+        (void)json_array_extend(all, json_object_get(list, "items"));
+    }
+    *out = json_pack("{s:O, s:n}", "items", all, "next");
+    return 0;
+}
+
+int container_list(struct cli *cli, const struct arguments *args)
+{
+    cleanup_json json_t *list = NULL;
+    int rc = args->word_count
+                 ? gateway_list(cli, client_path("v1", "devices", args->words[0], "containers", NULL), 0, &list)
+                 : list_all(cli, &list);
+
+    if (!rc)
+        cli->writer->list(cli->writer, &view_container, list);
+    return rc;
+}
+
+int container_show(struct cli *cli, const struct arguments *args)
+{
+    cleanup_free char *path = container_path(args, NULL);
+    struct client_request request = {.method = "GET", .path = path, .fresh = arguments_given(args, "fresh")};
+    cleanup_json json_t *container = NULL;
+    int rc = gateway_call(cli, &request, &container);
+
+    if (!rc)
+        cli->writer->object(cli->writer, &view_container, container);
+    return rc;
+}
+
+/* Where the part of `now` begins that `before` did not have: a log is a window that moves, so the longest end of the
+ * old text that begins the new one has been seen. */
+static size_t seen_part(const struct buffer *before, const struct buffer *now)
+{
+    size_t n = before->size < now->size ? before->size : now->size;
+
+    while (n && memcmp(before->data + before->size - n, now->data, n) != 0)
+        n--;
+    return n;
+}
+
+static void print_log(struct cli *cli, const char *text, size_t size)
+{
+    if (cli->out_terminal)
+        display_put(cli->out, text, size, true);
+    else
+        (void)fwrite(text, 1, size, cli->out);
+    (void)fflush(cli->out);
+}
+
+/* Fetches the log and prints what is new since `before`, which it then replaces. */
+static int print_new_log(struct cli *cli, const char *path, struct buffer *before)
+{
+    struct client_request request = {.method = "GET", .path = path};
+    cleanup_reply struct client_reply reply = {0};
+    int error = gateway_try(cli, &request, &reply);
+    size_t seen;
+
+    if (error)
+        return gateway_explain(cli, error);
+    if (reply.status != 200 || strcmp(reply.content_type, "text/plain") != 0)
+        return gateway_refusal(cli, &reply);
+    seen = seen_part(before, &reply.body);
+    print_log(cli, buffer_text(&reply.body) + seen, reply.body.size - seen);
+    buffer_clear(before);
+    *before = reply.body;
+    reply.body = (struct buffer){0};
+    return 0;
+}
+
+int container_logs(struct cli *cli, const struct arguments *args)
+{
+    cleanup_free char *path = container_path(args, "log");
+    cleanup_buffer struct buffer before = {0};
+    int rc = print_new_log(cli, path, &before);
+
+    while (!rc && arguments_given(args, "follow") && !cli_interrupted) {
+        cli_sleep_ms(FOLLOW_EVERY_MS);
+        if (!cli_interrupted)
+            rc = print_new_log(cli, path, &before);
+    }
+    return cli_interrupted ? CLI_OK : rc;
+}

@@ -1,0 +1,249 @@
+#include "cli/describe.h"
+#include "cli/handlers.h"
+
+#include <string.h>
+
+const struct option_spec command_global_options[] = {
+    {"socket", 0, "PATH", NULL, "the Unix socket of the gateway (TCGW_SOCKET)"},
+    {"url", 0, "URL", NULL, "the gateway over TCP, as in http://127.0.0.1:8080 (TCGW_URL)"},
+    {"timeout", 0, "SECONDS", NULL, "how long the gateway may take for an answer (30)"},
+    {"json", 0, NULL, NULL, "print JSON as the gateway sends it, for scripts; problems go to stderr"},
+    {"quiet", 'q', NULL, NULL, "print ids only"},
+    {"color", 0, "WHEN", "auto always never", "colours: auto (on a terminal, unless NO_COLOR is set), always, never"},
+    {"help", 'h', NULL, NULL, "explain the command"},
+    {"version", 0, NULL, NULL, "print the version"},
+    OPTION_END,
+};
+
+static const struct option_spec wait_options[] = {
+    {"wait", 'w', "[SECONDS]", NULL, "wait for the end (default), at most so long"},
+    {"no-wait", 0, NULL, NULL, "only print the id of the operation"},
+    {"ttl", 0, "SECONDS", NULL, "time after which the operation expires if it is not done"},
+    OPTION_END,
+};
+
+static const struct option_spec device_options[] = {
+    {"name", 0, "NAME", NULL, "a name for people"},
+    {"agent", 0, "KIND", "auto v1 v2", "the agent on the device; auto: find out by probing"},
+    {"pdu-size", 0, "BYTES", NULL, "largest request datagram that it takes; auto: what a probe finds"},
+    {"slots", 0, "COUNT", NULL, "containers that it can hold; or auto"},
+    {"package-max", 0, "BYTES", NULL, "largest container that it takes (agents of kind v2); or auto"},
+    {"runtime", 0, "TYPE[,TYPE]...", NULL, "types of containers that it can run; or auto"},
+    OPTION_END,
+};
+
+static const struct option_spec add_options[] = {
+    {"probe", 0, NULL, NULL, "probe the device once it is added"},
+    OPTION_END,
+};
+
+static const struct option_spec set_options[] = {
+    {"address", 0, "ADDRESS", NULL, "where it is: coap://HOST[:PORT]"},
+    OPTION_END,
+};
+
+static const struct option_spec data_options[] = {
+    {"data", 0, "FILE", NULL, "the data part of the container"},
+    OPTION_END,
+};
+
+static const struct option_spec deploy_options[] = {
+    {"data", 0, "FILE", NULL, "the data part, when a file is deployed"},
+    {"stopped", 0, NULL, NULL, "install it, but do not start it"},
+    OPTION_END,
+};
+
+static const struct option_spec get_options[] = {
+    {"output", 'o', "FILE", NULL, "write to a file; by default to stdout"},
+    {"data", 0, NULL, NULL, "the data part instead of the code"},
+    OPTION_END,
+};
+
+static const struct option_spec show_options[] = {
+    {"fresh", 0, NULL, NULL, "ask the device now"},
+    OPTION_END,
+};
+
+static const struct option_spec log_options[] = {
+    {"follow", 'f', NULL, NULL, "go on until interrupted"},
+    OPTION_END,
+};
+
+static const struct option_spec operations_options[] = {
+    {"device", 0, "DEVICE", NULL, "of one device only"},
+    {"container", 0, "UID", NULL, "of one container only"},
+    {"state", 0, "STATE", "queued running succeeded failed expired cancelled", "in one state only"},
+    {"limit", 0, "COUNT", NULL, "at most so many (100)"},
+    OPTION_END,
+};
+
+static const struct option_spec watch_options[] = {
+    {"device", 0, "DEVICE", NULL, "the unfinished operations of one device"},
+    {"wait", 'w', "SECONDS", NULL, "give up after so long"},
+    OPTION_END,
+};
+
+static const struct option_spec build_options[] = {
+    {"key", 'k', "PEM", NULL, "the Ed25519 private key that signs it"},
+    {"uid", 0, "UID", NULL, "the uid of the container, 1 to 63 bytes"},
+    {"data", 0, "FILE", NULL, "the data part of the container"},
+    {"output", 'o', "FILE", NULL, "write to a file; by default to stdout"},
+    OPTION_END,
+};
+
+static const struct option_spec inspect_options[] = {
+    {"key", 'k', "KEY", NULL, "verify with a key: a PEM file, private or public, or 64 hex digits"},
+    {"code", 0, "FILE", NULL, "verify that it belongs to this code"},
+    {"data", 0, "FILE", NULL, "verify that it belongs to this data"},
+    OPTION_END,
+};
+
+static const struct option_spec key_options[] = {
+    {"pem", 0, NULL, NULL, "print the key as PEM only"},
+    OPTION_END,
+};
+
+static const struct option_spec help_options[] = {
+    {"roff", 0, NULL, NULL, "print the man page's part that describes the commands"},
+    OPTION_END,
+};
+
+/* Grouped by the first word; the completion goes by that. */
+const struct command command_table[] = {
+    {"device add",
+     "[ID] ADDRESS",
+     {add_options, device_options},
+     "add a device",
+     "The address is coap://HOST[:PORT]. Without an id the gateway chooses one.",
+     "  tcgw device add box-1 coap://[fd00::12] --name 'Loading ramp'\n"
+     "  tcgw device add box-2 coap://192.0.2.7:5683 --agent v1 --pdu-size 1204\n",
+     device_add},
+    {"device list", "", {NULL}, "list the devices", NULL, NULL, device_list},
+    {"device show", "DEVICE", {NULL}, "show a device", NULL, NULL, device_show},
+    {"device set",
+     "DEVICE",
+     {set_options, device_options},
+     "change what is configured for a device",
+     "What a probe can find is given back to it with the value auto.",
+     "  tcgw device set box-1 --address coap://[fd00::13]\n"
+     "  tcgw device set box-1 --pdu-size auto\n",
+     device_set},
+    {"device probe", "DEVICE", {wait_options}, "ask a device what it is and can do", NULL, NULL, device_probe},
+    {"device remove",
+     "DEVICE",
+     {NULL},
+     "remove a device and what is known of it",
+     "Nothing is sent to the device: containers on it go on.",
+     NULL,
+     device_remove},
+    {"artifact push",
+     "FILE",
+     {data_options, describe_options},
+     "upload a container's code",
+     "The same file with the same description has the same id, so it may be pushed again.",
+     "  tcgw artifact push counter.rbpf\n"
+     "  tcgw artifact push door.wasm --description door.json --data door.cfg\n"
+     "  tcgw artifact push temp.wasm --endpoint id=1,peer=local,peer-endpoint=3,direction=in --loop-period 500\n",
+     artifact_push},
+    {"artifact list", "", {NULL}, "list the artifacts", NULL, NULL, artifact_list},
+    {"artifact show",
+     "ARTIFACT",
+     {NULL},
+     "show an artifact",
+     "Artifacts are named by the first digits of their id (4 or more) or by their name.",
+     NULL,
+     artifact_show},
+    {"artifact get",
+     "ARTIFACT",
+     {get_options},
+     "download the code or data of an artifact",
+     NULL,
+     "  tcgw artifact get 3f2a91 -o counter.rbpf\n",
+     artifact_get},
+    {"artifact remove", "ARTIFACT", {NULL}, "remove an artifact that no container uses", NULL, NULL, artifact_remove},
+    {"deploy",
+     "DEVICE UID ARTIFACT|FILE",
+     {deploy_options, describe_options, wait_options},
+     "bring a container to a device and start it",
+     "A file is pushed first, with the options of tcgw artifact push. A word of hex digits only is an artifact's id: "
+     "write ./NAME for a file of such a name.",
+     "  tcgw deploy box-1 counter counter.rbpf\n"
+     "  tcgw deploy box-1 door 3f2a91 --wait=60 --ttl 10m\n",
+     container_deploy},
+    {"container list", "[DEVICE]", {NULL}, "list the containers of a device, or of all", NULL, NULL, container_list},
+    {"container show", "DEVICE UID", {show_options}, "show a container", NULL, NULL, container_show},
+    {"container start", "DEVICE UID", {wait_options}, "start a container", NULL, NULL, container_start},
+    {"container stop", "DEVICE UID", {wait_options}, "stop a container", NULL, NULL, container_stop},
+    {"container remove",
+     "DEVICE UID",
+     {wait_options},
+     "stop a container and remove it from its device",
+     NULL,
+     NULL,
+     container_remove},
+    {"container forget",
+     "DEVICE UID",
+     {NULL},
+     "drop the record of a container; the device is not asked",
+     "For containers that are gone with their device, or that its agent cannot remove.",
+     NULL,
+     container_forget},
+    {"container logs", "DEVICE UID", {log_options}, "print what a container logged", NULL, NULL, container_logs},
+    {"operation list",
+     "",
+     {operations_options},
+     "list operations, the newest first",
+     NULL,
+     "  tcgw operation list --device box-1 --state failed\n",
+     operation_list},
+    {"operation show", "OPERATION", {NULL}, "show an operation", NULL, NULL, operation_show},
+    {"operation cancel", "OPERATION", {NULL}, "cancel an operation that has not ended", NULL, NULL, operation_cancel},
+    {"operation watch",
+     "[OPERATION]",
+     {watch_options},
+     "follow operations until they have ended",
+     "Without an id: all that are unfinished now. The exit code tells how the operation ended.",
+     "  tcgw operation watch --device box-1\n",
+     operation_watch},
+    {"metadata build",
+     "FILE",
+     {build_options, describe_options},
+     "make signed metadata for a code file, offline",
+     NULL,
+     "  tcgw metadata build counter.rbpf --key key.pem --uid counter -o counter.metadata\n",
+     metadata_command_build},
+    {"metadata inspect",
+     "FILE",
+     {inspect_options},
+     "show and verify metadata, offline",
+     NULL,
+     "  tcgw metadata inspect counter.metadata --key key.pem --code counter.rbpf\n",
+     metadata_command_inspect},
+    {"key show", "", {key_options}, "show the public key that devices have to trust", NULL, NULL, gateway_key},
+    {"status", "", {NULL}, "show how the gateway is", NULL, NULL, gateway_status},
+    {"version", "", {NULL}, "print the version of this program", NULL, NULL, gateway_version},
+    {"completion",
+     "bash|zsh|fish",
+     {NULL},
+     "print a completion script for a shell",
+     NULL,
+     "  tcgw completion bash > ~/.local/share/bash-completion/completions/tcgw\n",
+     gateway_completion},
+    {"help", "[COMMAND] [SUBCOMMAND]", {help_options}, "explain a command, or list them", NULL, NULL, gateway_help},
+};
+const size_t command_table_size = array_size(command_table);
+
+const struct command_exit command_exits[] = {
+    {CLI_OK, "done"},
+    {CLI_FAILED, "the operation or the device failed"},
+    {CLI_USAGE, "the command line is wrong"},
+    {CLI_NOT_FOUND, "a device, artifact, container or operation does not exist"},
+    {CLI_CONFLICT, "it does not fit the present state: exists already, in use, changed meanwhile"},
+    {CLI_INVALID, "the gateway refused the input, or a file cannot be used"},
+    {CLI_UNREACHABLE, "no gateway can be reached"},
+    {CLI_TIMEOUT, "not done in time, or the operation expired"},
+    {CLI_UNSUPPORTED, "the agent of the device does not support it; the message says what to do"},
+    {CLI_GATEWAY, "the gateway failed or is over a limit"},
+    {CLI_INTERRUPTED, "interrupted; an operation goes on, its id is printed"},
+};
+const size_t command_exits_size = array_size(command_exits);

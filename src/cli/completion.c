@@ -1,0 +1,171 @@
+#include "cli/command.h"
+
+#include <string.h>
+
+/*
+ * The scripts hold the words and options of the tables and ask the gateway, through tcgw --quiet, for ids. The bash
+ * script serves zsh too, through its bashcompinit.
+ */
+
+static void print_option_names(FILE *to, const struct command *command)
+{
+    command_each_option(option, command)(void) fprintf(to, " --%s", option->name);
+    for (const struct option_spec *o = command_global_options; o->name; o++)
+        (void)fprintf(to, " --%s", o->name);
+}
+
+static const char bash_head[] =
+    "# bash completion for tcgw, made by: tcgw completion bash\n"
+    "_tcgw_ids() { tcgw \"$@\" --quiet 2>/dev/null; }\n"
+    "_tcgw() {\n"
+    "    local cur=${COMP_WORDS[COMP_CWORD]} words=() i command='' arguments='' options='' kind\n"
+    "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+    "        [[ ${COMP_WORDS[i]} == -* ]] || words+=(\"${COMP_WORDS[i]}\")\n"
+    "    done\n"
+    "    case \"${words[0]-} ${words[1]-}\" in\n";
+
+static const char bash_tail[] =
+    "    esac\n"
+    "    if [[ $cur == -* ]]; then\n"
+    "        COMPREPLY=($(compgen -W \"$options\" -- \"$cur\"))\n"
+    "        return\n"
+    "    fi\n"
+    "    if [[ -z $command ]]; then\n"
+    "        COMPREPLY=($(compgen -W \"$arguments\" -- \"$cur\"))\n"
+    "        return\n"
+    "    fi\n"
+    "    kind=($arguments)\n"
+    "    i=$((${#words[@]} - $(wc -w <<<\"$command\")))\n"
+    "    case \"${kind[i]-}\" in\n"
+    "        *FILE*) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
+    "        *DEVICE*) COMPREPLY=($(compgen -W \"$(_tcgw_ids device list)\" -- \"$cur\")) ;;\n"
+    "        *UID*) COMPREPLY=($(compgen -W \"$(_tcgw_ids container list \"${words[-1]}\")\" -- \"$cur\")) ;;\n"
+    "        *ARTIFACT*) COMPREPLY=($(compgen -W \"$(_tcgw_ids artifact list)\" -- \"$cur\")) ;;\n"
+    "        *OPERATION*) COMPREPLY=($(compgen -W \"$(_tcgw_ids operation list)\" -- \"$cur\")) ;;\n"
+    "        *) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
+    "    esac\n"
+    "}\n"
+    "complete -F _tcgw tcgw\n";
+
+static void print_case(FILE *to, const struct command *command)
+{
+    (void)fprintf(to, "        '%s'%s) command='%s' arguments='%s' options='", command->words,
+                  strchr(command->words, ' ') ? "" : "' '*", command->words, command->arguments);
+    print_option_names(to, command);
+    (void)fputs("' ;;\n", to);
+}
+
+/* Calls print once for each first word. */
+static void each_first_word(FILE *to, void (*print)(FILE *to, const char *word, size_t n))
+{
+    const char *last = "";
+
+    for (size_t i = 0; i < command_table_size; i++) {
+        const char *words = command_table[i].words;
+        size_t n = strcspn(words, " ");
+
+        if (strncmp(last, words, n) != 0 || (last[n] && last[n] != ' '))
+            print(to, words, n);
+        last = words;
+    }
+}
+
+static void print_word(FILE *to, const char *word, size_t n)
+{
+    (void)fprintf(to, " %.*s", (int)n, word);
+}
+
+static void print_second_words(FILE *to, const char *group, size_t n)
+{
+    for (size_t i = 0; i < command_table_size; i++)
+        if (strncmp(command_table[i].words, group, n) == 0 && command_table[i].words[n] == ' ')
+            (void)fprintf(to, " %s", command_table[i].words + n + 1);
+}
+
+static void print_group_case(FILE *to, const char *group, size_t n)
+{
+    if (group[n] != ' ')
+        return;
+    (void)fprintf(to, "        '%.*s'' '*) arguments='", (int)n, group);
+    print_second_words(to, group, n);
+    (void)fputs("' ;;\n", to);
+}
+
+static void print_bash(FILE *to)
+{
+    (void)fputs(bash_head, to);
+    for (size_t i = 0; i < command_table_size; i++)
+        print_case(to, &command_table[i]);
+    each_first_word(to, print_group_case);
+    (void)fputs("        *) arguments='", to);
+    each_first_word(to, print_word);
+    (void)fputs("' options='", to);
+    for (const struct option_spec *o = command_global_options; o->name; o++)
+        (void)fprintf(to, " --%s", o->name);
+    (void)fputs("' ;;\n", to);
+    (void)fputs(bash_tail, to);
+}
+
+static void print_fish_group(FILE *to, const char *group, size_t n)
+{
+    if (group[n] != ' ')
+        return;
+    (void)fprintf(to, "complete -c tcgw -f -n '__fish_seen_subcommand_from %.*s; and not __fish_seen_subcommand_from",
+                  (int)n, group);
+    print_second_words(to, group, n);
+    (void)fputs("' -a '", to);
+    print_second_words(to, group, n);
+    (void)fputs("'\n", to);
+}
+
+static void print_fish_option(FILE *to, const struct option_spec *option, const char *condition)
+{
+    (void)fprintf(to, "complete -c tcgw %s -l %s", condition, option->name);
+    if (option->letter)
+        (void)fprintf(to, " -s %c", option->letter);
+    if (option->choices)
+        (void)fprintf(to, " -x -a '%s'", option->choices);
+    else if (option->value && option->value[0] != '[')
+        (void)fputs(" -r", to);
+    (void)fprintf(to, " -d '%s'\n", option->help);
+}
+
+static void print_fish_command(FILE *to, const struct command *command)
+{
+    size_t n = strcspn(command->words, " ");
+    char condition[160];
+
+    (void)snprintf(condition, sizeof condition, "-n '__fish_seen_subcommand_from %.*s%s%s'", (int)n, command->words,
+                   command->words[n] ? "; and __fish_seen_subcommand_from " : "",
+                   command->words[n] ? command->words + n + 1 : "");
+    command_each_option(option, command) print_fish_option(to, option, condition);
+    if (strstr(command->arguments, "DEVICE"))
+        (void)fprintf(to, "complete -c tcgw %s -f -a '(tcgw device list --quiet 2>/dev/null)'\n", condition);
+}
+
+static void print_fish(FILE *to)
+{
+    (void)fputs("# fish completion for tcgw, made by: tcgw completion fish\n", to);
+    (void)fputs("complete -c tcgw -f -n __fish_use_subcommand -a '", to);
+    each_first_word(to, print_word);
+    (void)fputs("'\n", to);
+    each_first_word(to, print_fish_group);
+    for (const struct option_spec *o = command_global_options; o->name; o++)
+        print_fish_option(to, o, "");
+    for (size_t i = 0; i < command_table_size; i++)
+        print_fish_command(to, &command_table[i]);
+}
+
+bool completion_print(FILE *to, const char *shell)
+{
+    if (strcmp(shell, "fish") == 0) {
+        print_fish(to);
+        return true;
+    }
+    if (strcmp(shell, "zsh") == 0)
+        (void)fputs("#compdef tcgw\nautoload -U +X bashcompinit && bashcompinit\n", to);
+    else if (strcmp(shell, "bash") != 0)
+        return false;
+    print_bash(to);
+    return true;
+}

@@ -1,0 +1,48 @@
+#ifndef TC_CLI_HANDLERS_H
+#define TC_CLI_HANDLERS_H
+
+#include "cli/command.h"
+
+#include <jansson.h>
+
+/* What the commands of the table do. Each returns a cli_exit code and has written its result or error. */
+
+int device_add(struct cli *cli, const struct arguments *args);
+int device_list(struct cli *cli, const struct arguments *args);
+int device_show(struct cli *cli, const struct arguments *args);
+int device_remove(struct cli *cli, const struct arguments *args);
+int device_probe(struct cli *cli, const struct arguments *args);
+int device_set(struct cli *cli, const struct arguments *args);
+
+int artifact_push(struct cli *cli, const struct arguments *args);
+int artifact_list(struct cli *cli, const struct arguments *args);
+int artifact_show(struct cli *cli, const struct arguments *args);
+int artifact_get(struct cli *cli, const struct arguments *args);
+int artifact_remove(struct cli *cli, const struct arguments *args);
+/* Uploads a file as `push` does, with the options of args; *out is the artifact. */
+int artifact_upload(struct cli *cli, const struct arguments *args, const char *file, json_t **out) must_check;
+
+int container_deploy(struct cli *cli, const struct arguments *args);
+int container_list(struct cli *cli, const struct arguments *args);
+int container_show(struct cli *cli, const struct arguments *args);
+int container_start(struct cli *cli, const struct arguments *args);
+int container_stop(struct cli *cli, const struct arguments *args);
+int container_remove(struct cli *cli, const struct arguments *args);
+int container_forget(struct cli *cli, const struct arguments *args);
+int container_logs(struct cli *cli, const struct arguments *args);
+
+int operation_list(struct cli *cli, const struct arguments *args);
+int operation_show(struct cli *cli, const struct arguments *args);
+int operation_cancel(struct cli *cli, const struct arguments *args);
+int operation_watch(struct cli *cli, const struct arguments *args);
+
+int metadata_command_build(struct cli *cli, const struct arguments *args);
+int metadata_command_inspect(struct cli *cli, const struct arguments *args);
+
+int gateway_status(struct cli *cli, const struct arguments *args);
+int gateway_key(struct cli *cli, const struct arguments *args);
+int gateway_version(struct cli *cli, const struct arguments *args);
+int gateway_completion(struct cli *cli, const struct arguments *args);
+int gateway_help(struct cli *cli, const struct arguments *args);
+
+#endif

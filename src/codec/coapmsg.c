@@ -10,6 +10,8 @@
 #define EXTENDED_8 13  /* nibble: one more byte follows, holding the value minus 13 */
 #define EXTENDED_16 14 /* nibble: two more bytes follow, holding the value minus 269 */
 #define EXTENDED_16_BASE 269
+#define BLOCK_NUM_MAX 0xfffff
+#define BLOCK_SZX_RESERVED 7
 #define MAX_SEGMENT 255 /* of a Uri-Path option (RFC 7252 section 5.10) */
 
 void coapmsg_init(struct coapmsg *msg, enum coapmsg_type type, uint8_t code)
@@ -320,6 +322,10 @@ char *coapmsg_code_text(uint8_t code, char out[5])
 
 void coapmsg_add_block(struct coapmsg *msg, uint16_t number, struct coapmsg_block block)
 {
+    if (block.num > BLOCK_NUM_MAX || block.szx >= BLOCK_SZX_RESERVED) {
+        msg->failed = true;
+        return;
+    }
     coapmsg_add_uint(msg, number, block.num << 4 | (block.more ? 8u : 0u) | block.szx);
 }
 
@@ -331,7 +337,7 @@ int coapmsg_get_block(const struct coapmsg *msg, uint16_t number, struct coapmsg
     if (!option)
         return 1;
     value = uint_value(option);
-    if (option->length > 3 || (value & 7) == 7)
+    if (option->length > 3 || (value & 7) == BLOCK_SZX_RESERVED)
         return 2;
     *block = (struct coapmsg_block){value >> 4, (value & 8) != 0, (uint8_t)(value & 7)};
     return 0;

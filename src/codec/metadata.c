@@ -99,8 +99,8 @@ static bool endpoint_is_valid(const struct metadata *md, size_t index)
 
 static bool is_valid(const struct metadata *md)
 {
-    if (md->uid_length < 1 || md->uid_length > METADATA_UID_MAX || (unsigned)md->type >= CONTAINER_TYPE_COUNT ||
-        md->endpoint_count > METADATA_MAX_ENDPOINTS)
+    if (md->uid_length < 1 || md->uid_length > METADATA_UID_MAX || memchr(md->uid, 0, md->uid_length) ||
+        (unsigned)md->type >= CONTAINER_TYPE_COUNT || md->endpoint_count > METADATA_MAX_ENDPOINTS)
         return false;
     for (size_t i = 0; i < md->endpoint_count; i++)
         if (!endpoint_is_valid(md, i))

@@ -14,25 +14,30 @@ static int sign_zero(void *arg, const uint8_t *data, size_t size, uint8_t signat
     return 0;
 }
 
-/* What was parsed can be built again, and says the same then. */
+static int build(const struct metadata *md, uint8_t out[METADATA_MAX_SIZE])
+{
+    return metadata_build(md, "", 0, "code", 4, sign_zero, NULL, out, METADATA_MAX_SIZE);
+}
+
+/* What was parsed can be built, and what was built can be parsed and gives the same bytes again. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct metadata first, second;
+    struct metadata md;
     struct metadata_tokens tokens;
-    uint8_t out[METADATA_MAX_SIZE];
+    uint8_t first[METADATA_MAX_SIZE], second[METADATA_MAX_SIZE];
     char reason[128] = "";
     int built;
 
-    if (metadata_parse(data, size, &first, &tokens, reason, sizeof reason)) {
+    if (metadata_parse(data, size, &md, &tokens, reason, sizeof reason)) {
         if (!reason[0])
             abort();
         return 0;
     }
-    built = metadata_build(&first, "", 0, "code", 4, sign_zero, NULL, out, sizeof out);
-    if (built <= 0 || (size_t)built != metadata_size(&first))
+    built = build(&md, first);
+    if (built <= 0 || (size_t)built != metadata_size(&md))
         abort();
-    if (metadata_parse(out, (size_t)built, &second, &tokens, reason, sizeof reason) ||
-        memcmp(&first, &second, sizeof first) != 0)
+    if (metadata_parse(first, (size_t)built, &md, NULL, reason, sizeof reason) || build(&md, second) != built ||
+        memcmp(first, second, (size_t)built) != 0)
         abort();
     return 0;
 }

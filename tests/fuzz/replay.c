@@ -18,21 +18,23 @@ static unsigned files_run;
 
 static bool run_file(const char *path)
 {
-    cleanup_free uint8_t *room = malloc(INPUT_MAX), *input = NULL;
+    static uint8_t content[INPUT_MAX];
     cleanup_fclose FILE *file = fopen(path, "rb");
+    uint8_t *input;
     size_t size;
 
-    if (!room || !file) {
+    if (!file) {
         perror(path);
         return false;
     }
-    size = fread(room, 1, INPUT_MAX, file);
-    /* a block of just this size, so that AddressSanitizer sees a read beyond the input; of one byte for an empty one */
+    size = fread(content, 1, sizeof content, file);
+    /* a block of just this size, so that AddressSanitizer sees a read beyond the input */
     input = malloc(size ? size : 1);
     if (!input)
         return false;
-    memcpy(input, room, size);
+    memcpy(input, content, size);
     (void)LLVMFuzzerTestOneInput(input, size);
+    free(input);
     files_run++;
     return true;
 }

@@ -220,7 +220,7 @@ END_TEST
 
 START_TEST(skip_limits_nesting)
 {
-    uint8_t data[CBORIO_MAX_NESTING + 2];
+    uint8_t data[CBORIO_MAX_NESTING + 2] = {0};
     struct cborio_reader r = cborio_reader_init(data, CBORIO_MAX_NESTING + 1);
 
     memset(data, 0x81, sizeof data);
@@ -263,7 +263,7 @@ START_TEST(writer_takes_the_shortest_form)
     ck_assert_uint_eq(cborio_written(&w), sizeof expected - 1);
     ck_assert_mem_eq(out, expected, sizeof expected - 1);
     for (size_t size = 0; size < sizeof expected - 1; size++) {
-        uint8_t *small = malloc(size + 1);
+        uint8_t *small = calloc(1, size + 1);
 
         ck_assert_ptr_nonnull(small);
         small[size] = 0xee;

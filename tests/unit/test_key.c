@@ -26,7 +26,8 @@ static unsigned empty_directory(void)
     struct dirent *entry;
     unsigned count = 0;
 
-    while (d && (entry = readdir(d)))
+    ck_assert_ptr_nonnull(d);
+    while ((entry = readdir(d)))
         if (unlinkat(dirfd(d), entry->d_name, 0) == 0)
             count++;
     (void)closedir(d);

@@ -122,7 +122,7 @@ static const char *const malformed[] = {
 START_TEST(malformed_is_refused_for_ever)
 {
     size_t size = strlen(malformed[_i]);
-    char *copy = malloc(size);
+    char *copy = calloc(1, size);
     struct linkformat lf = linkformat_init(copy, size);
     struct linkformat_link link;
     int r;

@@ -53,20 +53,24 @@ static int parse(size_t size, struct metadata *md, struct metadata_tokens *token
     return metadata_parse(out, size, md, tokens, reason, sizeof reason);
 }
 
+static void assert_same_endpoint(const struct container_endpoint *a, const struct container_endpoint *b)
+{
+    ck_assert_uint_eq(a->id, b->id);
+    ck_assert_int_eq(a->peer, b->peer);
+    ck_assert_str_eq(a->peer_uid, b->peer_uid);
+    ck_assert_uint_eq(a->peer_endpoint, b->peer_endpoint);
+    ck_assert_int_eq(a->direction, b->direction);
+}
+
 static void assert_same(const struct metadata *a, const struct metadata *b)
 {
+    ck_assert_str_eq(a->uid, b->uid);
     ck_assert_uint_eq(a->uid_length, b->uid_length);
-    ck_assert_mem_eq(a->uid, b->uid, a->uid_length);
     ck_assert_int_eq(a->type, b->type);
     ck_assert_uint_eq(a->syscall_mask, b->syscall_mask);
     ck_assert_uint_eq(a->endpoint_count, b->endpoint_count);
-    for (size_t i = 0; i < a->endpoint_count; i++) {
-        ck_assert_uint_eq(a->endpoints[i].id, b->endpoints[i].id);
-        ck_assert_int_eq(a->endpoints[i].peer, b->endpoints[i].peer);
-        ck_assert_str_eq(a->endpoints[i].peer_uid, b->endpoints[i].peer_uid);
-        ck_assert_uint_eq(a->endpoints[i].peer_endpoint, b->endpoints[i].peer_endpoint);
-        ck_assert_int_eq(a->endpoints[i].direction, b->endpoints[i].direction);
-    }
+    for (size_t i = 0; i < a->endpoint_count; i++)
+        assert_same_endpoint(&a->endpoints[i], &b->endpoints[i]);
     ck_assert_mem_eq(&a->limits, &b->limits, sizeof a->limits);
 }
 

@@ -68,14 +68,14 @@ static void container_mask_5(struct cborio_writer *w)
 
 static void container_uid_text(struct cborio_writer *w)
 {
-    cborio_put_map(w, 3);
+    cborio_put_map(w, 1);
     cborio_put_uint(w, 1);
     cborio_put_text(w, "u");
 }
 
 static void container_uid_nul(struct cborio_writer *w)
 {
-    cborio_put_map(w, 3);
+    cborio_put_map(w, 1);
     cborio_put_uint(w, 1);
     cborio_put_bytes(w, "u\0v", 3);
 }

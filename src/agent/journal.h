@@ -1,0 +1,38 @@
+#ifndef TC_AGENT_JOURNAL_H
+#define TC_AGENT_JOURNAL_H
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * What really happened on the simulated devices, for tests: one JSON object a line, written at once. Members: "time",
+ * "device" (its port), "event" ("load", "start", "stop", "remove", "duplicate", "state", "damaged", "restart"), and
+ * where they apply "uid", "outcome" ("ok", "same", "refused"), "code" (the answer's CoAP code), "sha256" (of the
+ * container's code), "message_id", "detail".
+ */
+struct journal {
+    int fd; /* negative: write nothing */
+    const struct clock *clock;
+};
+
+struct journal_entry {
+    const char *device;
+    const char *event;
+    const void *uid; /* bytes; what is not ASCII is written as \u00XX */
+    size_t uid_size;
+    const char *outcome;   /* NULL: none */
+    uint8_t code;          /* 0: none */
+    const uint8_t *digest; /* 32 bytes, NULL: none */
+    int32_t message_id;    /* negative: none */
+    const char *detail;    /* NULL: none */
+};
+
+/* Opens a file to append to, which is created when it is not there. Returns 0 or a negative errno. */
+int journal_open(struct journal *j, const char *path, const struct clock *clock) must_check;
+void journal_write(const struct journal *j, const struct journal_entry *entry);
+void journal_close(struct journal *j);
+
+#endif

@@ -1,0 +1,119 @@
+#include "agent/settings.h"
+#include "agent/transport.h"
+#include "config.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define EXIT_USAGE 2
+#define SPARE_DESCRIPTORS 64
+
+struct program {
+    uv_loop_t loop;
+    uv_signal_t terminate, interrupt, restart;
+    struct transport *transport;
+};
+
+static void on_end(uv_signal_t *handle, int number)
+{
+    struct program *p = handle->data;
+
+    (void)number;
+    transport_close(p->transport);
+    p->transport = NULL;
+    uv_close((uv_handle_t *)&p->terminate, NULL);
+    uv_close((uv_handle_t *)&p->interrupt, NULL);
+    uv_close((uv_handle_t *)&p->restart, NULL);
+}
+
+static void on_restart(uv_signal_t *handle, int number)
+{
+    struct program *p = handle->data;
+
+    (void)number;
+    transport_restart(p->transport);
+}
+
+static void watch(struct program *p, uv_signal_t *handle, int number, uv_signal_cb callback)
+{
+    (void)uv_signal_init(&p->loop, handle);
+    handle->data = p;
+    (void)uv_signal_start(handle, callback, number);
+}
+
+static void raise_descriptor_limit(unsigned count)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < count + SPARE_DESCRIPTORS) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+/* The line that scripts wait for. */
+static void print_ready(const struct settings *s, uint16_t port)
+{
+    bool v6 = strchr(s->address, ':') != NULL;
+
+    (void)printf("tcagent ready %s%s%s:%u", v6 ? "[" : "", s->address, v6 ? "]" : "", port);
+    if (s->count > 1)
+        (void)printf(" ..%u", port + s->count - 1);
+    (void)printf("\n");
+    (void)fflush(stdout);
+}
+
+static int run(struct program *p, const struct settings *s, const struct journal *journal)
+{
+    const struct transport_options options = {s->address, s->port,        s->count, s->pdu_size,
+                                              &s->device, clock_system(), journal};
+    char reason[256];
+
+    raise_descriptor_limit(s->count);
+    if (uv_loop_init(&p->loop) < 0)
+        return EXIT_FAILURE;
+    if (transport_open(&p->transport, &p->loop, &options, reason, sizeof reason)) {
+        (void)fprintf(stderr, "tcagent: %s\n", reason);
+        (void)uv_loop_close(&p->loop);
+        return EXIT_FAILURE;
+    }
+    watch(p, &p->terminate, SIGTERM, on_end);
+    watch(p, &p->interrupt, SIGINT, on_end);
+    watch(p, &p->restart, SIGUSR1, on_restart);
+    print_ready(s, transport_first_port(p->transport));
+    (void)uv_run(&p->loop, UV_RUN_DEFAULT);
+    (void)uv_loop_close(&p->loop);
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    struct journal journal = {.fd = -1};
+    struct program program = {0};
+    struct settings settings;
+    char reason[256];
+    int r;
+
+    if (settings_parse(&settings, argc, argv, reason, sizeof reason)) {
+        (void)fprintf(stderr, "tcagent: %s\n", reason);
+        return EXIT_USAGE;
+    }
+    if (settings.help) {
+        settings_print_help(stdout);
+        return EXIT_SUCCESS;
+    }
+    if (settings.version) {
+        (void)puts("tcagent " PACKAGE_VERSION);
+        return EXIT_SUCCESS;
+    }
+    r = settings.journal ? journal_open(&journal, settings.journal, clock_system()) : 0;
+    if (r) {
+        (void)fprintf(stderr, "tcagent: cannot open the journal %s: %s\n", settings.journal, strerror(-r));
+        return EXIT_FAILURE;
+    }
+    r = run(&program, &settings, &journal);
+    journal_close(&journal);
+    return r;
+}

@@ -3,6 +3,9 @@
 
 #include "conf/conf.h"
 
+/* conf_read from an open file; name is for the messages. */
+int conf_read_stream(struct conf *conf, FILE *file, const char *name, char *reason, size_t reason_size) must_check;
+
 /* The key of a name, NULL when there is none. */
 const struct conf_key *conf_find_key(const char *section, const char *key);
 bool conf_is_section(const char *section);

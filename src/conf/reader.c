@@ -118,6 +118,10 @@ static char *read_line(char *line, int size, void *arg)
         reader->result = refuse(reader, "the line is longer than %d bytes", size - 2);
         return NULL;
     }
+    if (reader->line == 1 && length >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) { /* byte order mark */
+        start += 3;
+        length -= 3;
+    }
     while (length > 0 && isspace((unsigned char)start[length - 1]))
         length--;
     for (; length > 0 && isspace((unsigned char)*start); length--)
@@ -141,17 +145,37 @@ static int read_stream(struct reader *reader)
     return result > 0 ? refuse(reader, "the line cannot be understood") : 0;
 }
 
+/* The end of a path, so that the message keeps its room. */
+static const char *tail_of(const char *path)
+{
+    size_t length = strlen(path);
+
+    return length > 120 ? path + length - 120 : path;
+}
+
+static int refuse_file(const char *path, int error, char *reason, size_t reason_size)
+{
+    (void)snprintf(reason, reason_size, "%s cannot be read: %s", tail_of(path), strerror(-error));
+    return error;
+}
+
+int conf_read_stream(struct conf *conf, FILE *file, const char *name, char *reason, size_t reason_size)
+{
+    struct reader reader = {.conf = conf, .file = file};
+    int result = read_stream(&reader);
+
+    if (result < 0)
+        return refuse_file(name, result, reason, reason_size);
+    if (result > 0)
+        (void)snprintf(reason, reason_size, "%s:%d: %s", tail_of(name), reader.line, reader.what);
+    return result;
+}
+
 int conf_read(struct conf *conf, const char *path, char *reason, size_t reason_size)
 {
     cleanup_fclose FILE *file = fopen(path, "re");
-    struct reader reader = {.conf = conf, .file = file};
-    size_t length = strlen(path);
-    const char *shown = length > 120 ? path + length - 120 : path; /* so that the message keeps its room */
-    int result = file ? read_stream(&reader) : -errno;
 
-    if (result < 0)
-        (void)snprintf(reason, reason_size, "%s cannot be read: %s", shown, strerror(-result));
-    else if (result > 0)
-        (void)snprintf(reason, reason_size, "%s:%d: %s", shown, reader.line, reader.what);
-    return result;
+    if (!file)
+        return refuse_file(path, -errno, reason, reason_size);
+    return conf_read_stream(conf, file, path, reason, reason_size);
 }

@@ -72,7 +72,8 @@ char *clock_format_rfc3339(int64_t wall_ms, char out[RFC3339_SIZE])
         (void)snprintf(out, RFC3339_SIZE, "0000-00-00T00:00:00.000Z");
         return out;
     }
-    size_t n = strftime(out, RFC3339_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
-    (void)snprintf(out + n, RFC3339_SIZE - n, ".%03dZ", ms);
+    (void)snprintf(out, RFC3339_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)(tm.tm_year + 1900) % 10000,
+                   (unsigned)(tm.tm_mon + 1) % 100, (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100,
+                   (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100, (unsigned)ms % 1000);
     return out;
 }

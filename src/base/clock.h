@@ -37,7 +37,8 @@ static inline int64_t clock_wall_ms(const struct clock *clock)
 
 #define RFC3339_SIZE 25 /* "2026-01-02T03:04:05.678Z" and its NUL */
 
-/* Writes wall time wall_ms as RFC 3339 in UTC with milliseconds. Returns out. */
+/* Writes wall time wall_ms as RFC 3339 in UTC with milliseconds; zeros for a year before 0 or after 9999.
+ * Returns out. */
 char *clock_format_rfc3339(int64_t wall_ms, char out[RFC3339_SIZE]);
 
 #endif

@@ -2,8 +2,10 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/text.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,30 +65,41 @@ static const char *level_name(enum log_level level)
     return "debug";
 }
 
-/* A value is quoted when white space or quotes would make the line ambiguous; control characters never pass. */
-static void append_text_value(struct buffer *line, const char *value)
+/* No line break and no escape character passes, whatever a device sent. */
+static void append_escaped(struct buffer *line, const char *text, bool quoted)
 {
-    bool quote = *value == 0 || strpbrk(value, " \t\n\r\"=") != NULL;
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
 
-    if (quote)
-        buffer_append_u8(line, '"');
-    for (; *value; value++) {
-        unsigned char c = (unsigned char)*value;
-
-        if (c == '"' || c == '\\')
+        if (quoted && (c == '"' || c == '\\'))
             buffer_printf(line, "\\%c", c);
         else if (c < 0x20 || c == 0x7f)
             buffer_printf(line, "\\x%02x", c);
         else
             buffer_append_u8(line, c);
     }
-    if (quote)
+}
+
+/* A value is quoted when white space, quotes or escapes would make the line ambiguous. */
+static void append_text_value(struct buffer *line, const char *value)
+{
+    bool quoted = *value == 0;
+
+    for (const char *c = value; *c && !quoted; c++)
+        quoted = (unsigned char)*c <= ' ' || *c == 0x7f || strchr("\"\\=", *c) != NULL;
+    if (quoted)
+        buffer_append_u8(line, '"');
+    append_escaped(line, value, quoted);
+    if (quoted)
         buffer_append_u8(line, '"');
 }
 
 static void append_json_string(struct buffer *line, const char *text)
 {
+    size_t start;
+
     buffer_append_u8(line, '"');
+    start = line->size;
     for (; *text; text++) {
         unsigned char c = (unsigned char)*text;
 
@@ -97,14 +110,21 @@ static void append_json_string(struct buffer *line, const char *text)
         else
             buffer_append_u8(line, c);
     }
+    if (!line->failed && line->size > start)
+        text_repair_utf8((char *)line->data + start);
     buffer_append_u8(line, '"');
 }
 
 static void write_line(struct buffer *line)
 {
     buffer_append_u8(line, '\n');
-    if (!line->failed)
-        (void)!write(STDERR_FILENO, line->data, line->size);
+    for (size_t done = 0; !line->failed && done < line->size;) {
+        ssize_t n = write(STDERR_FILENO, line->data + done, line->size - done);
+
+        if (n < 0 && errno != EINTR)
+            return; /* there is nowhere left to say so */
+        done += n > 0 ? (size_t)n : 0;
+    }
 }
 
 static void write_text(enum log_level level, const char *message, const struct field *fields, size_t count)
@@ -112,8 +132,8 @@ static void write_text(enum log_level level, const char *message, const struct f
     cleanup_buffer struct buffer line = buffer_init(0);
     char now[RFC3339_SIZE];
 
-    buffer_printf(&line, "%s %-7s %s", clock_format_rfc3339(clock_wall_ms(clock_system()), now), level_name(level),
-                  message);
+    buffer_printf(&line, "%s %-7s ", clock_format_rfc3339(clock_wall_ms(clock_system()), now), level_name(level));
+    append_escaped(&line, message, false);
     for (size_t i = 0; i < count; i++) {
         buffer_printf(&line, " %s=", fields[i].name);
         append_text_value(&line, fields[i].value);
@@ -141,13 +161,12 @@ static void write_json(enum log_level level, const char *message, const struct f
 
 static void write_journal(enum log_level level, const char *message, const struct field *fields, size_t count)
 {
-    struct buffer entries[MAX_FIELDS + 3] = {0};
-    struct iovec iov[MAX_FIELDS + 3];
+    struct buffer entries[MAX_FIELDS + 2] = {0};
+    struct iovec iov[MAX_FIELDS + 2];
     size_t n = 0;
 
     buffer_printf(&entries[n++], "MESSAGE=%s", message);
     buffer_printf(&entries[n++], "PRIORITY=%d", (int)level);
-    buffer_printf(&entries[n++], "SYSLOG_IDENTIFIER=tcgwd");
     for (size_t i = 0; i < count; i++) {
         buffer_append_text(&entries[n], "TCGW_");
         for (const char *c = fields[i].name; *c; c++)

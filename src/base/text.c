@@ -12,6 +12,8 @@ bool text_copy(char *dst, size_t size, const char *src)
 
     if (!whole)
         n = size - 1;
+    while (!whole && n > 0 && (src[n] & 0xc0) == 0x80)
+        n--;
     memcpy(dst, src, n);
     dst[n] = 0;
     return whole;
@@ -122,16 +124,39 @@ bool text_is_utf8(const void *data, size_t size)
     return true;
 }
 
+void text_repair_utf8(char *text)
+{
+    for (size_t left = strlen(text), n; left > 0; text += n, left -= n) {
+        n = utf8_sequence((const uint8_t *)text, left);
+        if (n == 0) {
+            *text = '?';
+            n = 1;
+        }
+    }
+}
+
+/* 64 random bits; the kernel's generator cannot fail once it is seeded, only a wait for that can be interrupted. */
+static uint64_t random_bits(void)
+{
+    uint64_t bits = 0;
+    ssize_t n;
+
+    do
+        n = getrandom(&bits, sizeof bits, 0);
+    while (n < 0 && errno == EINTR);
+    if (n != (ssize_t)sizeof bits)
+        abort();
+    return bits;
+}
+
 char *text_new_uuid(int64_t wall_ms, char out[UUID_SIZE])
 {
     static uint64_t last_ms;
     static uint16_t counter;
-    uint64_t ms = (uint64_t)wall_ms & 0xffffffffffffULL, tail = 0;
+    uint64_t ms = (uint64_t)wall_ms & 0xffffffffffffULL, tail = random_bits();
     uint8_t bytes[16];
     char hex[2 * sizeof bytes + 1];
 
-    if (getrandom(&tail, sizeof tail, 0) != (ssize_t)sizeof tail)
-        abort(); /* the kernel's generator cannot fail once it is seeded */
     if (ms <= last_ms) {
         if (++counter > 0xfff) {
             counter = 0;

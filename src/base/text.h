@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Copies src into dst of the given size, always with a NUL. Returns false when it had to cut. */
+/* Copies src into dst of the given size (not 0), always with a NUL. Returns false when it had to cut, which it does
+ * between characters of UTF-8. */
 bool text_copy(char *dst, size_t size, const char *src);
 
 /* Lower-case hexadecimal; out has room for 2 * size + 1. Returns out. */
@@ -25,10 +26,13 @@ bool text_is_name(const char *text, size_t max);
 /* True when the bytes are UTF-8 (RFC 3629) without NUL. */
 bool text_is_utf8(const void *data, size_t size);
 
+/* Replaces every byte that is no part of UTF-8 by '?', so that the text may stand in JSON. */
+void text_repair_utf8(char *text);
+
 #define UUID_SIZE 37
 
 /* A new UUIDv7 (RFC 9562 section 5.7) for wall time wall_ms, as text; ids made later sort later, and ids made within
- * one millisecond keep their order within this process. Returns out. */
+ * one millisecond keep their order within this process. Not for several threads at once. Returns out. */
 char *text_new_uuid(int64_t wall_ms, char out[UUID_SIZE]);
 
 /* True for a lower-case UUID in its text form. */

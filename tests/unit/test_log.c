@@ -1,0 +1,191 @@
+#include "base/log.h"
+
+#include "base/cleanup.h"
+#include "base/text.h"
+
+#include <check.h>
+#include <string.h>
+
+static char output[4096];
+
+/* Runs `say` with stderr in a pipe; what it wrote lands in output. */
+static void capture(void (*say)(void))
+{
+    int ends[2], saved = dup(STDERR_FILENO);
+    ssize_t n;
+
+    ck_assert_int_eq(pipe(ends), 0);
+    ck_assert_int_ge(dup2(ends[1], STDERR_FILENO), 0);
+    (void)close(ends[1]);
+    say();
+    ck_assert_int_ge(dup2(saved, STDERR_FILENO), 0);
+    (void)close(saved);
+    n = read(ends[0], output, sizeof output - 1);
+    output[n > 0 ? n : 0] = 0;
+    (void)close(ends[0]);
+}
+
+/* What follows the time stamp, which must have its form. */
+static const char *after_time(const char *line, const char *prefix)
+{
+    ck_assert_int_eq(strncmp(line, prefix, strlen(prefix)), 0);
+    line += strlen(prefix);
+    ck_assert_uint_ge(strlen(line), 24);
+    ck_assert_int_eq(line[4], '-');
+    ck_assert_int_eq(line[10], 'T');
+    ck_assert_int_eq(line[23], 'Z');
+    return line + 24;
+}
+
+static void say_plain(void)
+{
+    log_info("operation succeeded", "device", "d1", "operation", "42", NULL);
+}
+
+static void say_nasty(void)
+{
+    log_warning("line\nbreak", "a", "", "b", "two words", "c", "q\"b\\s", "d", "\x1b[31m", "e", "x=y", "f",
+                "gr\xc3\xbc\xc3\x9f", "g", "\xff\x01", NULL);
+}
+
+START_TEST(text)
+{
+    log_setup(LOG_FORMAT_TEXT, LOG_LEVEL_INFO);
+    capture(say_plain);
+    ck_assert_str_eq(after_time(output, ""), " info    operation succeeded device=d1 operation=42\n");
+}
+END_TEST
+
+START_TEST(text_stays_one_clear_line)
+{
+    log_setup(LOG_FORMAT_TEXT, LOG_LEVEL_INFO);
+    capture(say_nasty);
+    ck_assert_str_eq(after_time(output, ""),
+                     " warning line\\x0abreak a=\"\" b=\"two words\" c=\"q\\\"b\\\\s\" d=\"\\x1b[31m\" e=\"x=y\" "
+                     "f=gr\xc3\xbc\xc3\x9f g=\"\xff\\x01\"\n");
+}
+END_TEST
+
+START_TEST(json)
+{
+    log_setup(LOG_FORMAT_JSON, LOG_LEVEL_INFO);
+    capture(say_nasty);
+    ck_assert_str_eq(after_time(output, "{\"time\":\""),
+                     "\",\"level\":\"warning\",\"message\":\"line\\u000abreak\",\"a\":\"\",\"b\":\"two words\","
+                     "\"c\":\"q\\\"b\\\\s\",\"d\":\"\\u001b[31m\",\"e\":\"x=y\",\"f\":\"gr\xc3\xbc\xc3\x9f\","
+                     "\"g\":\"?\\u0001\"}\n");
+    ck_assert(text_is_utf8(output, strlen(output)));
+}
+END_TEST
+
+static void say_each_level(void)
+{
+    log_error("E", NULL);
+    log_warning("W", NULL);
+    log_info("I", NULL);
+    log_debug("D", NULL);
+}
+
+static unsigned lines(void)
+{
+    unsigned count = 0;
+
+    for (const char *c = output; *c; c++)
+        count += *c == '\n';
+    return count;
+}
+
+START_TEST(levels)
+{
+    static const struct {
+        enum log_level level;
+        unsigned lines;
+    } cases[] = {{LOG_LEVEL_ERROR, 1}, {LOG_LEVEL_WARNING, 2}, {LOG_LEVEL_INFO, 3}, {LOG_LEVEL_DEBUG, 4}};
+
+    for (size_t i = 0; i < array_size(cases); i++) {
+        log_setup(LOG_FORMAT_TEXT, cases[i].level);
+        capture(say_each_level);
+        ck_assert_uint_eq(lines(), cases[i].lines);
+        ck_assert(log_enabled(cases[i].level));
+        ck_assert(log_enabled(LOG_LEVEL_DEBUG) == (cases[i].level == LOG_LEVEL_DEBUG));
+    }
+}
+END_TEST
+
+static int evaluated;
+
+static const char *evaluate(void)
+{
+    evaluated++;
+    return "x";
+}
+
+static void say_debug(void)
+{
+    log_debug("D", "a", evaluate(), NULL);
+}
+
+START_TEST(debug_costs_nothing_below_its_level)
+{
+    log_setup(LOG_FORMAT_TEXT, LOG_LEVEL_INFO);
+    capture(say_debug);
+    ck_assert_int_eq(evaluated, 0);
+    log_setup(LOG_FORMAT_TEXT, LOG_LEVEL_DEBUG);
+    capture(say_debug);
+    ck_assert_int_eq(evaluated, 1);
+}
+END_TEST
+
+static void say_without_value(void)
+{
+    const char *nothing = NULL;
+
+    log_info("M", "a", "1", "b", nothing, "c", "3", NULL);
+}
+
+static void say_many(void)
+{
+    log_info("M", "a", "1", "a", "2", "a", "3", "a", "4", "a", "5", "a", "6", "a", "7", "a", "8", "a", "9", "a", "10",
+             "a", "11", "a", "12", "a", "13", "a", "14", "a", "15", "a", "16", "a", "17", NULL);
+}
+
+START_TEST(fields_end)
+{
+    log_setup(LOG_FORMAT_TEXT, LOG_LEVEL_INFO);
+    capture(say_without_value);
+    ck_assert_str_eq(after_time(output, ""), " info    M a=1\n");
+    capture(say_many);
+    ck_assert_ptr_nonnull(strstr(output, "a=16\n"));
+}
+END_TEST
+
+/* Automatic: text, unless $JOURNAL_STREAM names what stderr is. */
+START_TEST(automatic_format)
+{
+    ck_assert_int_eq(setenv("JOURNAL_STREAM", "1:1", 1), 0);
+    log_setup(LOG_FORMAT_AUTO, LOG_LEVEL_INFO);
+    capture(say_plain);
+    ck_assert_str_eq(after_time(output, ""), " info    operation succeeded device=d1 operation=42\n");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("log");
+    TCase *tc = tcase_create("log");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    suite_add_tcase(suite, tc);
+    tcase_add_test(tc, text);
+    tcase_add_test(tc, text_stays_one_clear_line);
+    tcase_add_test(tc, json);
+    tcase_add_test(tc, levels);
+    tcase_add_test(tc, debug_costs_nothing_below_its_level);
+    tcase_add_test(tc, fields_end);
+    tcase_add_test(tc, automatic_format);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -142,7 +142,7 @@ class Traps(harness.GatewayTest):
         self.assertEqual(len(agent.loads("job")), 2)
 
     def test_garbage_answers_fail_and_the_daemon_goes_on(self):
-        gateway, agent = self.v1("--bug", "garbage-answer")
+        gateway, agent = self.v1("--bug", "garbage-answer=1000")
         answer = self.deploy_counter(gateway)
         self.assertEqual(answer.status, 502, answer)
         self.assertEqual(gateway.get("/healthz").status, 200)
@@ -151,7 +151,7 @@ class Traps(harness.GatewayTest):
         self.assertEqual(gateway.deploy("other", "job", gateway.push_example("counter")).status, 200)
 
     def test_empty_acknowledgement_and_separate_response(self):
-        gateway, agent = self.v1("--bug", "empty-ack-then-separate")
+        gateway, agent = self.v1("--bug", "empty-ack-then-separate=300")
         answer = self.deploy_counter(gateway)
         self.assertEqual(answer.status, 200, answer)
         self.assertEqual(len(agent.loads("job")), 1)

@@ -5,14 +5,36 @@
 
 #define COPY_SIZE 16384
 
+/* errno of the last failed call on the database's file or its journal, 0 for none. */
+static int last_errno(sqlite3 *db, int which)
+{
+    sqlite3_file *file = NULL;
+    int error = 0;
+
+    if (sqlite3_file_control(db, "main", which, &file) == SQLITE_OK && file && file->pMethods)
+        (void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error);
+    return error;
+}
+
+/* A quota (EDQUOT) and a limit (EFBIG) are a full disk too for the operator; SQLite calls them I/O errors. */
+static bool is_full(int error)
+{
+    return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
+
 int store_errno(sqlite3 *db, int rc)
 {
-    int system = (rc & 0xff) == SQLITE_IOERR ? sqlite3_system_errno(db) : 0;
-
-    /* EFBIG and EDQUOT are a full disk too, as far as the operator can tell. */
-    if ((rc & 0xff) == SQLITE_FULL || system == ENOSPC || system == EDQUOT || system == EFBIG)
+    switch (rc & 0xff) {
+    case SQLITE_FULL:
         return -ENOSPC;
-    return -EIO;
+    case SQLITE_IOERR:
+        return is_full(last_errno(db, SQLITE_FCNTL_FILE_POINTER)) ||
+                       is_full(last_errno(db, SQLITE_FCNTL_JOURNAL_POINTER))
+                   ? -ENOSPC
+                   : -EIO;
+    default:
+        return -EIO;
+    }
 }
 
 /* Runs a statement whose values are bound. */

@@ -40,7 +40,7 @@ static int refuse_sqlite(const struct store *store, sqlite3 *db, int rc, char *r
     case SQLITE_AUTH:
         return store_refuse(reason, size, STORE_E_DIRECTORY,
                             "%s cannot be opened for writing (%s): give the user that runs the daemon access to it",
-                            path, sqlite3_errmsg(db));
+                            path, sqlite3_errstr(rc));
     case SQLITE_BUSY:
         return store_refuse(reason, size, STORE_E_IO, "%s is held by another program: end that first", path);
     default:
@@ -197,6 +197,8 @@ int store_open_database(struct store *store, const struct store_options *options
         return refuse_sqlite(store, store->db, rc, reason, size);
     (void)sqlite3_extended_result_codes(store->db, 1);
     (void)sqlite3_busy_timeout(store->db, BUSY_MS);
+    if (sqlite3_db_readonly(store->db, "main") == 1)
+        return refuse_sqlite(store, store->db, SQLITE_READONLY, reason, size);
     result = check_identity(store, &version, reason, size);
     if (result == 0)
         result = check_content(store, reason, size);

@@ -53,17 +53,17 @@ unsigned container_syscall_from_name(const char *name);
 enum endpoint_peer { ENDPOINT_PEER_CONTAINER = 0, ENDPOINT_PEER_LOCAL = 1, ENDPOINT_PEER_REMOTE = 2 };
 enum endpoint_direction { ENDPOINT_IN = 0, ENDPOINT_OUT = 1, ENDPOINT_BOTH = 2 };
 
-const char *endpoint_peer_name(enum endpoint_peer peer);           /* "container", "local", "remote" */
-const char *endpoint_direction_name(enum endpoint_direction dir);  /* "in", "out", "both" */
+const char *endpoint_peer_name(enum endpoint_peer peer);          /* "container", "local", "remote" */
+const char *endpoint_direction_name(enum endpoint_direction dir); /* "in", "out", "both" */
 /* The number of a name, -1 when it is not known. */
 int endpoint_peer_from_name(const char *name);
 int endpoint_direction_from_name(const char *name);
 
 struct container_endpoint {
-    uint32_t id;            /* what the container passes to open() */
+    uint32_t id; /* what the container passes to open() */
     enum endpoint_peer peer;
     char peer_uid[METADATA_UID_MAX + 1]; /* required for a container as peer; empty: absent */
-    uint32_t peer_endpoint; /* the sensor or actuator (local), or the endpoint of the peer */
+    uint32_t peer_endpoint;              /* the sensor or actuator (local), or the endpoint of the peer */
     enum endpoint_direction direction;
 };
 
@@ -108,9 +108,9 @@ struct metadata_tokens {
     uint8_t data_digest[METADATA_DIGEST_SIZE];
     uint8_t code_digest[METADATA_DIGEST_SIZE];
     uint8_t metadata_digest[METADATA_DIGEST_SIZE];
-    const uint8_t *claims[4];     /* syscall mask, data, code, metadata: the signed bytes */
+    const uint8_t *claims[4]; /* syscall mask, data, code, metadata: the signed bytes */
     size_t claims_size[4];
-    const uint8_t *signatures[4]; /* METADATA_SIGNATURE_SIZE bytes each */
+    const uint8_t *signatures[4];                 /* METADATA_SIGNATURE_SIZE bytes each */
     uint8_t covered_digest[METADATA_DIGEST_SIZE]; /* SHA-256 of all bytes but the last token's */
     uint8_t zeroed_digest[METADATA_DIGEST_SIZE];  /* SHA-256 of all bytes with the last token's set to zero, as an
                                                      older tool computed it */

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 
 #define SPARES_MAX 64             /* exchanges kept for reuse */
-#define HEADERS_MAX (16u << 10)   /* bytes of a request's head */
+#define HEADERS_MAX (8u << 10)    /* bytes of a request's head */
 #define PROGRESS_STEP (16u << 10) /* body bytes that show that a sender is alive */
 
 static struct exchange *from_request(const struct http_request *req)
@@ -203,13 +203,9 @@ static enum MHD_Result begin(struct exchange *ex, const char *method)
     if (ex->req.method != HTTP_GET && ex->req.method != HTTP_HEAD)
         read_length(ex, &length);
     dispatch_begin(&ex->req, length);
-    if (length == 0) {
-        dispatch_end(&ex->req);
-        return conclude(ex);
-    }
-    expect = ex->req.answered ? find_header(&ex->req, "Expect") : NULL;
+    expect = ex->req.answered && length ? find_header(&ex->req, "Expect") : NULL;
     if (expect || (ex->req.answered && length != UINT64_MAX && length > DISPATCH_DISCARD_MAX))
-        return conclude(ex); /* the client is told before it sends the body, and the connection ends */
+        return conclude(ex); /* an answer in MHD's first call is sent before the body is, and ends the connection */
     ex->stage = EXCHANGE_BODY;
     return MHD_YES;
 }

@@ -58,14 +58,14 @@ int http_decode(const char *text, size_t size, bool form, char *out)
     return plain || text_is_utf8(out, n) ? (int)n : -1;
 }
 
-/* The next piece of the target up to one of the separators, decoded into req->decoded. NULL when it is malformed. */
-static const char *take_piece(const char **at, const char *end, const char *separators, bool form, char **to)
+/* The next piece of the target up to one of two separators, decoded into req->decoded. NULL when it is malformed. */
+static const char *take_piece(const char **at, const char *end, const char separators[2], bool form, char **to)
 {
     const char *start = *at;
     char *out = *to;
     int n;
 
-    while (*at < end && !strchr(separators, **at))
+    while (*at < end && **at != separators[0] && **at != separators[1])
         (*at)++;
     n = http_decode(start, (size_t)(*at - start), form, out);
     if (n < 0)
@@ -80,7 +80,7 @@ static void parse_path(struct http_request *req, const char *at, const char *end
         const char *segment;
 
         at++; /* the slash */
-        segment = take_piece(&at, end, "/", false, to);
+        segment = take_piece(&at, end, "//", false, to);
         if (!segment) {
             fault_set(&req->fault, FAULT_MALFORMED_REQUEST,
                       "The path has a segment that is not percent-encoded UTF-8 without NUL");
@@ -102,7 +102,7 @@ static void parse_query(struct http_request *req, const char *at, const char *en
         pair.name = take_piece(&at, end, "=&", true, to);
         if (pair.name && at < end && *at == '=') {
             at++;
-            pair.value = take_piece(&at, end, "&", true, to);
+            pair.value = take_piece(&at, end, "&&", true, to);
         }
         if (at < end)
             at++; /* the ampersand */

@@ -61,23 +61,30 @@ const struct route route_table[] = {
 
 const size_t route_table_size = array_size(route_table);
 
+/* Where the template's segment at `at` ends when it takes the given segment; NULL when it does not. */
+static const char *match_segment(const char *at, const char *segment)
+{
+    if (*at == '{')
+        return *segment ? strchr(at, '}') + 1 : NULL;
+    while (*at && *at != '/')
+        if (*at++ != *segment++)
+            return NULL;
+    return *segment ? NULL : at;
+}
+
 static bool matches(const struct route *route, struct http_request *req)
 {
     const char *at = route->path;
     size_t param = 0;
 
     for (size_t i = 0; i < req->segment_count; i++) {
-        const char *segment = req->segments[i];
-        size_t n;
-
         if (*at++ != '/')
             return false;
-        n = strcspn(at, "/");
-        if (*at == '{' && *segment)
-            req->params[param++] = segment;
-        else if (strncmp(at, segment, n) != 0 || segment[n])
+        if (*at == '{')
+            req->params[param++] = req->segments[i];
+        at = match_segment(at, req->segments[i]);
+        if (!at)
             return false;
-        at += n;
     }
     return *at == 0;
 }

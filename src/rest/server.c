@@ -8,8 +8,8 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
-#define OVER_LIMIT_RESERVE 64 /* connections over the limit that still get a whole answer */
-#define MEMORY_PER_CONNECTION (48u << 10)
+#define OVER_LIMIT_RESERVE 64             /* connections over the limit that still get a whole answer */
+#define MEMORY_PER_CONNECTION (16u << 10) /* MHD clears it for every request, which is most of what one costs */
 #define SWEEP_MS 500
 #define GRACE_MS 500
 #define GRACE_STEP_MS 10

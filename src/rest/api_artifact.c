@@ -121,7 +121,10 @@ static void show_part(struct http_request *req, const struct artifact *artifact,
         return;
     }
     http_hold(req);
-    store_read_blobs(req->rest->options.store, artifact->id, done, req);
+    if (store_read_blobs(req->rest->options.store, artifact->id, done, req) == 0)
+        return;
+    reply_problem(req, FAULT_INTERNAL, "The gateway is out of memory");
+    http_release(req);
 }
 
 void api_show_code(struct http_request *req)

@@ -136,7 +136,7 @@ void api_put_container(struct http_request *req)
     if (!begin_write(req, false, &device, &container, &ttl_ms))
         return;
     r = core_put_container(rest_core(req), device, req->params[1], req->json, ttl_ms, change_done,
-                           change_begin(req, wait_answer_started), &fault, &op);
+                           change_begin(req, wait_answer_operation), &fault, &op);
     if (!change_was_refused(req, r, &fault))
         (void)text_copy(req->record, sizeof req->record, op->id);
 }
@@ -153,7 +153,7 @@ static void act(struct http_request *req, enum operation_kind kind)
     if (!begin_write(req, true, &device, &container, &ttl_ms))
         return;
     r = core_act_on_container(rest_core(req), container, kind, ttl_ms, change_done,
-                              change_begin(req, wait_answer_started), &fault, &op);
+                              change_begin(req, wait_answer_operation), &fault, &op);
     if (!change_was_refused(req, r, &fault))
         (void)text_copy(req->record, sizeof req->record, op->id);
 }

@@ -119,7 +119,7 @@ void api_probe_device(struct http_request *req)
         reply_fault(req, &fault);
         return;
     }
-    r = core_probe_device(rest_core(req), device, ttl_ms, change_done, change_begin(req, wait_answer_started), &fault,
+    r = core_probe_device(rest_core(req), device, ttl_ms, change_done, change_begin(req, wait_answer_operation), &fault,
                           &op);
     if (!change_was_refused(req, r, &fault))
         (void)text_copy(req->record, sizeof req->record, op->id);

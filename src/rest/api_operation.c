@@ -50,7 +50,7 @@ void api_show_operation(struct http_request *req)
     if (wait_read(req, &ttl_ms, &fault))
         reply_fault(req, &fault);
     else
-        wait_answer_state(req);
+        wait_answer_operation(req);
 }
 
 static void answer_cancelled(struct http_request *req)

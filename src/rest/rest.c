@@ -26,20 +26,21 @@ static void abort_active(struct rest *rest)
     }
 }
 
-static void timer_closed(uv_handle_t *handle)
+static void part_closed(struct rest *rest)
 {
-    struct rest *rest = handle->data;
     void (*closed)(void *arg) = rest->closed;
     void *arg = rest->closed_arg;
 
+    if (--rest->open_parts > 0)
+        return;
     rest_free(rest);
     if (closed)
         closed(arg);
 }
 
-static void server_closed(struct rest *rest)
+static void timer_closed(uv_handle_t *handle)
 {
-    uv_close((uv_handle_t *)&rest->wait_timer, timer_closed);
+    part_closed(handle->data);
 }
 
 static int copy_strings(struct rest *rest, const struct rest_options *options)
@@ -65,7 +66,7 @@ int rest_new(struct rest **out, const struct rest_options *options)
         .max_connections = options->max_connections,
         .timeout_s = options->connection_timeout_s,
         .abort = abort_active,
-        .closed = server_closed,
+        .closed = part_closed,
     };
     int r = rest ? copy_strings(rest, options) : -ENOMEM;
 
@@ -104,6 +105,8 @@ void rest_close(struct rest *rest, void (*closed)(void *arg), void *arg)
     rest->closing = true;
     rest->closed = closed;
     rest->closed_arg = arg;
+    rest->open_parts = 2;
     wait_abort(rest);
+    uv_close((uv_handle_t *)&rest->wait_timer, timer_closed);
     server_close(rest->server);
 }

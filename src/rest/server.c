@@ -330,6 +330,10 @@ void server_close(struct server *server)
         if (fd >= 0)
             (void)close(fd);
     }
+    if (list_empty(&server->live)) {
+        finish(server);
+        return;
+    }
     server->grace_end = uv_now(server->options.loop) + GRACE_MS;
     (void)uv_timer_start(&server->sweep, check_grace, 0, GRACE_STEP_MS);
 }

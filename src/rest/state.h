@@ -20,7 +20,8 @@ struct rest {
     uv_timer_t wait_timer;
     uint64_t started; /* uv_now at rest_new */
     bool closing;
-    struct { /* api_gateway.c: what the last look at the store showed */
+    unsigned open_parts; /* server and wait_timer, while closing */
+    struct {             /* api_gateway.c: what the last look at the store showed */
         uint64_t commits, failed_commits;
         uint64_t since; /* uv_now when commits last grew or nothing was pending */
         bool failing;

@@ -33,7 +33,8 @@ static void reply_failed(struct http_request *req, const struct operation *op)
     if (fault.code == FAULT_NONE)
         fault_set(&fault, op->state == OPERATION_EXPIRED ? FAULT_EXPIRED : FAULT_CANCELLED, "The operation %s %s",
                   op->id, operation_state_name(op->state));
-    http_add_copy(req, "Preference-Applied", "wait=%u", req->wait_s);
+    if (req->wait_s)
+        http_add_copy(req, "Preference-Applied", "wait=%u", req->wait_s);
     reply_fault(req, &fault);
 }
 
@@ -110,7 +111,7 @@ static void wait_for(struct http_request *req, struct operation *op)
 {
     struct rest *rest = req->rest;
 
-    req->watcher = core_watch_operation(rest->options.core, op, ended, req);
+    req->watcher = rest->closing ? NULL : core_watch_operation(rest->options.core, op, ended, req);
     if (!req->watcher) {
         answer_now(req, op);
         return;
@@ -122,20 +123,7 @@ static void wait_for(struct http_request *req, struct operation *op)
         arm(rest);
 }
 
-void wait_answer_started(struct http_request *req)
-{
-    struct operation *op = core_find_operation(rest_core(req), req->record);
-
-    req->about.operation = req->record;
-    if (op && req->wait_s && !req->rest->closing)
-        wait_for(req, op);
-    else if (op)
-        reply_operation(req, 202, op);
-    else
-        answer_now(req, NULL);
-}
-
-void wait_answer_state(struct http_request *req)
+void wait_answer_operation(struct http_request *req)
 {
     struct operation *op = core_find_operation(rest_core(req), req->record);
 

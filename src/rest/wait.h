@@ -14,12 +14,12 @@ void wait_init(struct rest *rest);
  * FAULT_INVALID_PARAMETER. */
 int wait_read(struct http_request *req, uint32_t *ttl_ms, struct fault *fault) must_check;
 
-/* For change_begin: answers with the operation that req->record names. 202 without a wait or when it takes longer; 200
- * when it succeeded in time, a problem with its fault when it failed in time. */
-void wait_answer_started(struct http_request *req);
-
-/* Answers a read of the operation: 200 as soon as it has ended or the wait is over. */
-void wait_answer_state(struct http_request *req);
+/*
+ * Answers with the operation that req->record names, at once or when it has ended or the wait is over. A read gets 200;
+ * a write (through change_begin) 202 while it is not done, 200 when it succeeded, a problem with its fault when it
+ * failed.
+ */
+void wait_answer_operation(struct http_request *req);
 
 /* Answers all waiting requests with FAULT_SHUTTING_DOWN. */
 void wait_abort(struct rest *rest);

@@ -27,13 +27,13 @@ struct core_options {
     uint32_t max_devices;
     uint32_t max_artifacts;
     uint32_t max_containers_per_device;
-    uint32_t max_queue_per_device;   /* unfinished operations and waiting queries */
-    uint64_t max_artifact_bytes;     /* code and data together */
-    uint32_t verify_delay_ms;        /* a start is believed when is-running still says so this long after it */
-    uint32_t settle_delay_ms;        /* between a lost answer and the first question about it */
-    uint32_t operation_ttl_ms;       /* default time to live */
+    uint32_t max_queue_per_device; /* unfinished operations and waiting queries */
+    uint64_t max_artifact_bytes;   /* code and data together */
+    uint32_t verify_delay_ms;      /* a start is believed when is-running still says so this long after it */
+    uint32_t settle_delay_ms;      /* between a lost answer and the first question about it */
+    uint32_t operation_ttl_ms;     /* default time to live */
     uint32_t operation_ttl_max_ms;
-    uint32_t operations_kept;        /* finished operations that are remembered */
+    uint32_t operations_kept; /* finished operations that are remembered */
 };
 
 typedef void (*core_done_fn)(void *arg, const struct fault *fault); /* fault->code FAULT_NONE: durable */
@@ -45,7 +45,9 @@ int core_new(struct core **out, const struct core_options *options) must_check;
 void core_start(struct core *core);
 /* Cancels every call under way and accepts nothing new (FAULT_SHUTTING_DOWN). Records stay as they are. */
 void core_stop(struct core *core);
-struct core *core_free(struct core *core); /* NULL is fine; returns NULL */
+/* Forgets callbacks and watchers that are still due. The store must not be dispatched afterwards: flush it before when
+ * callbacks have to come, and close it next. NULL is fine. Returns NULL. */
+struct core *core_free(struct core *core);
 /* Takes over limits and times that may change at run time. */
 void core_configure(struct core *core, const struct core_options *options);
 
@@ -68,8 +70,8 @@ int core_add_device(struct core *core, const json_t *body, core_done_fn done, vo
 int core_patch_device(struct core *core, struct device *device, const json_t *body, core_done_fn done, void *arg,
                       struct fault *fault) must_check;
 /* Cancels its operations and forgets its containers. */
-int core_remove_device(struct core *core, struct device *device, core_done_fn done, void *arg, struct fault *fault)
-    must_check;
+int core_remove_device(struct core *core, struct device *device, core_done_fn done, void *arg,
+                       struct fault *fault) must_check;
 /* The JSON text of a device, kept until it changes; stays good until control goes back to the loop. */
 const char *core_render_device(struct device *device, size_t *size);
 
@@ -86,8 +88,8 @@ size_t core_list_artifacts(struct core *core, const char *after, struct artifact
  * called all the same. The spools stay the caller's, who frees them after done.
  */
 int core_add_artifact(struct core *core, const json_t *description, struct spool *code, struct spool *data,
-                      core_done_fn done, void *arg, struct fault *fault, struct artifact **artifact, bool *created)
-    must_check;
+                      core_done_fn done, void *arg, struct fault *fault, struct artifact **artifact,
+                      bool *created) must_check;
 /* FAULT_IN_USE when a container or an unfinished operation needs it. */
 int core_remove_artifact(struct core *core, struct artifact *artifact, core_done_fn done, void *arg,
                          struct fault *fault) must_check;
@@ -108,7 +110,8 @@ int core_act_on_container(struct core *core, struct container *container, enum o
  * "created_at", "updated_at"}; as core_render_device. */
 const char *core_render_container(struct container *container, size_t *size);
 
-/* Forgets a container without asking the device, for one that was restarted or replaced; its operations are cancelled. */
+/* Forgets a container without asking the device, for one that was restarted or replaced; its operations are cancelled.
+ */
 int core_forget_container(struct core *core, struct container *container, core_done_fn done, void *arg,
                           struct fault *fault) must_check;
 
@@ -134,9 +137,9 @@ int core_query_container(struct core *core, struct container *container, enum co
 
 struct operation *core_find_operation(const struct core *core, const char *id);
 struct operation_filter {
-    const char *device;          /* NULL: any */
-    const char *uid;             /* NULL: any */
-    enum operation_state state;  /* OPERATION_STATE_COUNT: any */
+    const char *device;         /* NULL: any */
+    const char *uid;            /* NULL: any */
+    enum operation_state state; /* OPERATION_STATE_COUNT: any */
 };
 /* Newest first, from the first id smaller than `before` (NULL or "": all). */
 size_t core_list_operations(struct core *core, const struct operation_filter *filter, const char *before,
@@ -144,8 +147,8 @@ size_t core_list_operations(struct core *core, const struct operation_filter *fi
 int core_probe_device(struct core *core, struct device *device, uint32_t ttl_ms, core_done_fn done, void *arg,
                       struct fault *fault, struct operation **op) must_check;
 /* Queued: ends at once. Running: ends before its next exchange. FAULT_NOT_CANCELLABLE when it has ended. */
-int core_cancel_operation(struct core *core, struct operation *op, core_done_fn done, void *arg, struct fault *fault)
-    must_check;
+int core_cancel_operation(struct core *core, struct operation *op, core_done_fn done, void *arg,
+                          struct fault *fault) must_check;
 json_t *core_operation_json(const struct operation *op);
 
 /* A watcher is told once, when the operation has ended and that is durable; at once (from the loop) when it has. */
@@ -164,8 +167,8 @@ struct core_answer {
 };
 /* The answer kept for a key in the last 24 hours; false when there is none. */
 bool core_find_answer(const struct core *core, const char *key, struct core_answer *out);
-int core_keep_answer(struct core *core, const char *key, const struct core_answer *answer, core_done_fn done, void *arg)
-    must_check;
+int core_keep_answer(struct core *core, const char *key, const struct core_answer *answer, core_done_fn done,
+                     void *arg) must_check;
 
 struct core_stats {
     size_t devices, artifacts, containers, operations_unfinished, operations_kept;

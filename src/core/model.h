@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/list.h"
 #include "base/text.h"
+#include "core/timer.h"
 #include "tcgw/metadata.h"
 
 #include <stdbool.h>
@@ -23,10 +24,10 @@
 enum agent_kind { AGENT_UNKNOWN, AGENT_V1, AGENT_V2, AGENT_KIND_COUNT };
 
 enum device_capability { /* bits of device.caps_configured */
-    DEVICE_CAP_PDU_SIZE = 1,
-    DEVICE_CAP_SLOTS = 2,
-    DEVICE_CAP_RUNTIMES = 4,
-    DEVICE_CAP_PACKAGE_MAX = 8,
+                         DEVICE_CAP_PDU_SIZE = 1,
+                         DEVICE_CAP_SLOTS = 2,
+                         DEVICE_CAP_RUNTIMES = 4,
+                         DEVICE_CAP_PACKAGE_MAX = 8,
 };
 
 struct device_caps {
@@ -37,7 +38,16 @@ struct device_caps {
 };
 
 struct operation;
+struct operation_parts;
 struct core;
+
+/* A representation that is kept until its record changes; a time in it that changes often is patched in place. */
+struct rendering {
+    char *json; /* NULL: none */
+    size_t size;
+    size_t time_at;  /* where the text of that time stands; 0: it is null */
+    bool time_stale; /* the text at time_at is not the record's */
+};
 
 struct device {
     struct core *core;
@@ -59,11 +69,11 @@ struct device {
     unsigned operation_count;     /* unfinished */
     struct list queries;          /* core-private: reads without a record that wait for the device */
     unsigned query_count;
-    struct agent_call *call;      /* the one outstanding exchange, or NULL */
-    struct {                      /* core-private: rendered representation, NULL when stale */
-        char *json;
-        size_t size;
-    } rendered;
+    struct agent_call *call;   /* the one outstanding exchange, or NULL */
+    struct rendering rendered; /* core-private from here on */
+    bool query_turn;           /* a waiting query goes before the next step of an operation */
+    bool dirty;                /* differs from its row, which could not be written */
+    int64_t last_seen_saved;
     UT_hash_handle hh;
 };
 
@@ -88,24 +98,23 @@ enum container_load {
 struct container {
     struct device *device;
     char uid[CORE_ID_MAX + 1];
-    enum container_state desired;                /* RUNNING, STOPPED or ABSENT */
-    char desired_artifact[CORE_DIGEST_TEXT];     /* empty: none */
+    enum container_state desired;            /* RUNNING, STOPPED or ABSENT */
+    char desired_artifact[CORE_DIGEST_TEXT]; /* empty: none */
     enum container_state reported;
-    char reported_artifact[CORE_DIGEST_TEXT];    /* what was loaded last; empty: none */
+    char reported_artifact[CORE_DIGEST_TEXT]; /* what was loaded last; empty: none */
     enum container_load load;
-    struct fault fault;                          /* of the last operation that failed; code FAULT_NONE: none */
-    int64_t created, updated, reported_at;       /* wall ms; reported_at 0: the device never said */
-    uint64_t revision;                           /* changes with every change of desired; the ETag */
-    struct {
-        char *json;
-        size_t size;
-    } rendered;
+    struct fault fault;                    /* of the last operation that failed; code FAULT_NONE: none */
+    int64_t created, updated, reported_at; /* wall ms; reported_at 0: the device never said */
+    uint64_t revision;                     /* changes with every change of desired; the ETag */
+    bool removing;                         /* hidden; its removal is being committed */
+
+    struct rendering rendered; /* core-private from here on */
+    bool dirty;                /* differs from its row, which could not be written */
     UT_hash_handle hh;
 };
 
-
 struct artifact {
-    char id[CORE_DIGEST_TEXT];      /* SHA-256 of the manifest's text */
+    char id[CORE_DIGEST_TEXT]; /* SHA-256 of the manifest's text */
     char name[CORE_NAME_MAX + 1];
     enum container_type type;
     uint32_t syscall_mask;
@@ -114,10 +123,11 @@ struct artifact {
     struct container_limits limits;
     char code_digest[CORE_DIGEST_TEXT], data_digest[CORE_DIGEST_TEXT];
     uint64_t code_size, data_size;
-    char *manifest;                 /* canonical JSON: sorted keys, no white space, no name */
+    char *manifest; /* canonical JSON: sorted keys, no white space, no name */
     int64_t created;
-    unsigned users;                 /* containers whose desired or reported artifact it is, and unfinished operations */
-    bool removing;
+    unsigned users; /* containers whose desired or reported artifact it is, and unfinished operations */
+    bool pending;   /* hidden; its row is being committed */
+    bool removing;  /* hidden; its removal is being committed */
     UT_hash_handle hh;
 };
 
@@ -145,31 +155,40 @@ struct operation {
     enum operation_kind kind;
     enum operation_state state;
     char device_id[CORE_ID_MAX + 1];
-    struct device *device; /* NULL once finished */
+    struct device *device;     /* NULL once finished */
     char uid[CORE_ID_MAX + 1]; /* empty for a probe */
     char artifact[CORE_DIGEST_TEXT];
-    char step[24];             /* "", "checking", "loading", "settling", "starting", "verifying", "stopping", ... */
+    char step[24]; /* "", "checking", "loading", "settling", "starting", "verifying", "stopping", ... */
     struct fault fault;
-    char *result;              /* JSON text of an object, or NULL */
+    char *result;                             /* JSON text of an object, or NULL */
     int64_t created, started, ended, expires; /* wall ms; 0: not yet */
     bool cancel_requested;
 
-    bool durable;              /* core-private from here on */
-    int64_t deadline;          /* monotonic ms of `expires` */
-    int64_t wake_at;           /* monotonic ms at which its machine goes on by itself; 0: it waits for an answer */
-    int machine;               /* state of the operation's machine (operation_*.c) */
-    unsigned attempts;
+    bool durable;             /* core-private from here on: its creation was committed */
+    bool writing;             /* a write of its row is under way; it takes no step until that is durable */
+    bool dirty;               /* has changed since that write began, or the write failed */
+    bool fetching;            /* the artifact's parts are being read */
+    bool takes_container;     /* its end deletes the container's record */
+    bool load_confirmed;      /* the device confirmed a load of this operation */
+    enum operation_state end; /* its final state, which becomes `state` when it is durable; OPERATION_QUEUED: none */
+    int64_t deadline;         /* monotonic ms of `expires` */
+    int64_t wake_at;          /* monotonic ms before which its machine does not go on; 0: none */
+    int machine;              /* enum operation_step (internal.h) */
+    unsigned loads;           /* loads sent */
+    unsigned lost;            /* answers lost */
+    struct operation_parts *parts; /* of the artifact, from fetching until they were sent */
+    struct timer timer;
     struct list device_node;
     struct list watchers;
     UT_hash_handle hh;
 };
 
 /* The names that REST, the CLI and the database use; each has its inverse, which gives the COUNT for no match. */
-const char *agent_kind_name(enum agent_kind kind);              /* "unknown", "v1", "v2" */
-const char *container_state_name(enum container_state state);   /* "unknown", "absent", "installed", ... */
-const char *container_load_name(enum container_load load);      /* "none", "sent", "done" */
-const char *operation_kind_name(enum operation_kind kind);      /* "deploy", ... */
-const char *operation_state_name(enum operation_state state);   /* "queued", ... */
+const char *agent_kind_name(enum agent_kind kind);            /* "unknown", "v1", "v2" */
+const char *container_state_name(enum container_state state); /* "unknown", "absent", "installed", ... */
+const char *container_load_name(enum container_load load);    /* "none", "sent", "done" */
+const char *operation_kind_name(enum operation_kind kind);    /* "deploy", ... */
+const char *operation_state_name(enum operation_state state); /* "queued", ... */
 enum agent_kind agent_kind_from_name(const char *name);
 enum container_state container_state_from_name(const char *name);
 enum container_load container_load_from_name(const char *name);

@@ -1,0 +1,254 @@
+#include "core/internal.h"
+
+#include "base/log.h"
+#include "codec/rbpf.h"
+#include "codec/wasm.h"
+#include "core/bodycheck.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <string.h>
+
+struct artifact *artifact_free(struct artifact *artifact)
+{
+    if (!artifact)
+        return NULL;
+    free(artifact->endpoints);
+    free(artifact->manifest);
+    free(artifact);
+    return NULL;
+}
+
+struct artifact *core_find_artifact(const struct core *core, const char *id)
+{
+    struct artifact *artifact = index_find_artifact(core, id);
+
+    return artifact && !artifact->pending && !artifact->removing ? artifact : NULL;
+}
+
+json_t *core_artifact_json(const struct artifact *artifact)
+{
+    json_t *object = artifact_description(artifact);
+
+    if (object)
+        (void)json_object_update_new(object, json_pack("{s:s, s:s, s:o, s:I}", "id", artifact->id, "name",
+                                                       artifact->name, "created_at", json_time(artifact->created),
+                                                       "users", (json_int_t)artifact->users));
+    return object;
+}
+
+static int digest_text(const void *data, size_t size, char out[CORE_DIGEST_TEXT])
+{
+    uint8_t digest[32];
+
+    if (EVP_Digest(data, size, digest, NULL, EVP_sha256(), NULL) != 1)
+        return -ENOMEM;
+    text_hex(digest, sizeof digest, out);
+    return 0;
+}
+
+static int check_wasm(const uint8_t *code, size_t size, uint32_t *syscalls, struct fault *fault)
+{
+    struct wasm_summary summary;
+    char reason[160] = "";
+
+    if (wasm_check(code, size, &summary, reason, sizeof reason))
+        return fault_set(fault, FAULT_INVALID_WASM, "The code was refused: %s", reason);
+    *syscalls = summary.syscall_mask;
+    return 0;
+}
+
+static int check_rbpf(const uint8_t *code, size_t size, struct fault *fault)
+{
+    struct rbpf_file file;
+    char reason[160] = "";
+
+    if (rbpf_check(code, size, &file, reason, sizeof reason))
+        return fault_set(fault, FAULT_INVALID_RBPF, "The code was refused: %s", reason);
+    return 0;
+}
+
+/* Checks the code as far as its type allows; *syscalls becomes what it needs. */
+static int check_code(enum container_type type, struct spool *spool, uint32_t *syscalls, struct fault *fault)
+{
+    size_t size = 0;
+    const uint8_t *code = spool_map(spool, &size);
+
+    *syscalls = 0;
+    if (size == 0)
+        return fault_set(fault, FAULT_INVALID_ARTIFACT, "The code is empty.");
+    if (!code)
+        return -EIO;
+    if (type == CONTAINER_TYPE_WASM)
+        return check_wasm(code, size, syscalls, fault);
+    return type == CONTAINER_TYPE_RBPF ? check_rbpf(code, size, fault) : 0;
+}
+
+static int check_sizes(const struct core *core, const struct artifact *artifact, struct fault *fault)
+{
+    uint64_t size = artifact->code_size + artifact->data_size;
+
+    if (size <= core->options.max_artifact_bytes)
+        return 0;
+    return fault_set(fault, FAULT_BODY_TOO_LARGE,
+                     "Code and data have %llu bytes; the limit is %llu (max_artifact_bytes).", (unsigned long long)size,
+                     (unsigned long long)core->options.max_artifact_bytes);
+}
+
+static int read_parts(struct artifact *artifact, struct spool *code, struct spool *data)
+{
+    text_hex(spool_digest(code), 32, artifact->code_digest);
+    artifact->code_size = spool_size(code);
+    if (!data)
+        return digest_text("", 0, artifact->data_digest);
+    text_hex(spool_digest(data), 32, artifact->data_digest);
+    artifact->data_size = spool_size(data);
+    return 0;
+}
+
+/* Fills an artifact in from what was uploaded, up to its manifest and id. */
+static int describe(const struct core *core, struct artifact *artifact, const json_t *description, struct spool *code,
+                    struct spool *data, struct fault *fault)
+{
+    uint32_t needed;
+    int r;
+
+    r = artifact_parse(artifact, description, fault);
+    if (r == 0)
+        r = read_parts(artifact, code, data);
+    if (r == 0)
+        r = check_sizes(core, artifact, fault);
+    if (r == 0)
+        r = check_code(artifact->type, code, &needed, fault);
+    if (r)
+        return r;
+    if (!json_is_array(json_object_get(description, "syscalls")))
+        artifact->syscall_mask = needed;
+    artifact->manifest = artifact_make_manifest(artifact);
+    return artifact->manifest ? digest_text(artifact->manifest, strlen(artifact->manifest), artifact->id) : -ENOMEM;
+}
+
+static void settle_add(struct commit *commit, bool durable, struct fault *fault)
+{
+    struct artifact *artifact = index_find_artifact(commit->core, commit->id);
+
+    (void)fault;
+    if (durable) {
+        artifact->pending = false;
+        log_info("artifact added", "artifact", artifact->id, "name", artifact->name, NULL);
+    } else {
+        index_drop_artifact(commit->core, artifact);
+        artifact_free(artifact);
+    }
+}
+
+/* Somebody else's upload of the same artifact was committed before, or was not. */
+static void settle_present(struct commit *commit, bool durable, struct fault *fault)
+{
+    const struct artifact *artifact = core_find_artifact(commit->core, commit->id);
+
+    if (durable && !artifact)
+        fault_from_store(fault, -EIO);
+}
+
+static int add_again(struct core *core, struct artifact *present, core_done_fn done, void *arg, struct fault *fault)
+{
+    struct commit *commit;
+
+    if (present->removing)
+        return fault_set(fault, FAULT_CONFLICT, "Artifact %s is being removed; repeat in a moment.", present->id);
+    if (commit_new(&commit, core, done, arg))
+        return -ENOMEM;
+    (void)text_copy(commit->id, sizeof commit->id, present->id);
+    commit->settle = settle_present;
+    commit_submit(commit);
+    return 0;
+}
+
+static int add_new(struct core *core, struct artifact *artifact, struct spool *code, struct spool *data,
+                   core_done_fn done, void *arg, struct fault *fault)
+{
+    struct store_artifact row = {.id = artifact->id,
+                                 .name = artifact->name,
+                                 .manifest = artifact->manifest,
+                                 .code_size = artifact->code_size,
+                                 .data_size = artifact->data_size,
+                                 .created = core_wall(core)};
+    struct commit *commit;
+
+    if (HASH_COUNT(core->artifacts) >= core->options.max_artifacts)
+        return fault_set(fault, FAULT_LIMIT_REACHED,
+                         "The gateway holds %u artifacts, its configured limit (max_artifacts).",
+                         core->options.max_artifacts);
+    if (commit_new(&commit, core, done, arg))
+        return -ENOMEM;
+    artifact->created = row.created;
+    artifact->pending = true;
+    index_add_artifact(core, artifact);
+    (void)text_copy(commit->id, sizeof commit->id, artifact->id);
+    commit->settle = settle_add;
+    store_batch_put_artifact(commit->batch, &row, spool_path(code), data ? spool_path(data) : NULL);
+    commit_submit(commit);
+    return 0;
+}
+
+int core_add_artifact(struct core *core, const json_t *description, struct spool *code, struct spool *data,
+                      core_done_fn done, void *arg, struct fault *fault, struct artifact **artifact, bool *created)
+{
+    struct artifact *fresh, *present;
+    int r;
+
+    if (core_check_accepting(core, fault))
+        return 1;
+    fresh = calloc(1, sizeof *fresh);
+    if (!fresh)
+        return -ENOMEM;
+    r = describe(core, fresh, description, code, data, fault);
+    present = r == 0 ? index_find_artifact(core, fresh->id) : NULL;
+    *created = !present;
+    if (present)
+        r = add_again(core, present, done, arg, fault);
+    else if (r == 0)
+        r = add_new(core, fresh, code, data, done, arg, fault);
+    if (present || r)
+        artifact_free(fresh);
+    if (r == 0)
+        *artifact = present ? present : fresh;
+    return r;
+}
+
+static void settle_remove(struct commit *commit, bool durable, struct fault *fault)
+{
+    struct artifact *artifact = index_find_artifact(commit->core, commit->id);
+
+    (void)fault;
+    if (!artifact)
+        return;
+    if (!durable) {
+        artifact->removing = false;
+        return;
+    }
+    log_info("artifact removed", "artifact", artifact->id, "name", artifact->name, NULL);
+    index_drop_artifact(commit->core, artifact);
+    artifact_free(artifact);
+}
+
+int core_remove_artifact(struct core *core, struct artifact *artifact, core_done_fn done, void *arg,
+                         struct fault *fault)
+{
+    struct commit *commit;
+
+    if (core_check_accepting(core, fault))
+        return 1;
+    if (artifact->users)
+        return fault_set(fault, FAULT_IN_USE, "Artifact %s is used by %u containers and unfinished operations.",
+                         artifact->id, artifact->users);
+    if (commit_new(&commit, core, done, arg))
+        return -ENOMEM;
+    artifact->removing = true;
+    (void)text_copy(commit->id, sizeof commit->id, artifact->id);
+    commit->settle = settle_remove;
+    store_batch_delete_artifact(commit->batch, artifact->id);
+    commit_submit(commit);
+    return 0;
+}

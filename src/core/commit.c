@@ -1,0 +1,214 @@
+#include "core/internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+void fault_from_store(struct fault *fault, int result)
+{
+    if (result == 0)
+        *fault = (struct fault){.code = FAULT_NONE};
+    else if (result == -ENOSPC)
+        (void)fault_set(fault, FAULT_STORAGE_FULL, "The disk with the state directory is full; nothing was changed.");
+    else
+        (void)fault_set(fault, FAULT_STORAGE_FAILED, "The database could not be written; nothing was changed.");
+}
+
+int commit_new(struct commit **out, struct core *core, core_done_fn done, void *arg)
+{
+    struct commit *commit = calloc(1, sizeof *commit);
+
+    if (!commit)
+        return -ENOMEM;
+    list_init(&commit->node);
+    commit->core = core;
+    commit->done = done;
+    commit->arg = arg;
+    commit->batch = store_batch_new();
+    if (!commit->batch) {
+        commit_free(commit);
+        return -ENOMEM;
+    }
+    *out = commit;
+    return 0;
+}
+
+void commit_free(struct commit *commit)
+{
+    if (!commit)
+        return;
+    list_unlink(&commit->node);
+    if (commit->batch)
+        (void)store_batch_free(commit->batch);
+    free(commit->old);
+    free(commit->key);
+    free(commit);
+}
+
+static void commit_finished(void *arg, int result)
+{
+    struct commit *commit = arg;
+    struct fault fault;
+
+    list_unlink(&commit->node);
+    fault_from_store(&fault, result);
+    if (commit->settle)
+        commit->settle(commit, result == 0, &fault);
+    if (commit->done)
+        commit->done(commit->arg, &fault);
+    commit_free(commit);
+}
+
+void commit_submit(struct commit *commit)
+{
+    list_append(&commit->core->commits, &commit->node);
+    store_submit(commit->core->options.store, steal_pointer(commit->batch), commit_finished, commit);
+}
+
+struct commit *commit_find_later(const struct commit *commit)
+{
+    list_each(node, &commit->core->commits)
+    {
+        struct commit *other = container_of(node, struct commit, node);
+
+        if (other->settle == commit->settle && strcmp(other->device, commit->device) == 0 &&
+            strcmp(other->uid, commit->uid) == 0)
+            return other;
+    }
+    return NULL;
+}
+
+/* Rows ----------------------------------------------------------------------------------------------------------- */
+
+static const char *text_or_null(const char *text)
+{
+    return *text ? text : NULL;
+}
+
+static const char *slug_or_null(const struct fault *fault)
+{
+    return fault->code ? fault_info(fault->code)->slug : NULL;
+}
+
+void batch_put_device(struct store_batch *batch, const struct device *device)
+{
+    store_batch_put_device(batch, &(struct store_device){
+                                      .id = device->id,
+                                      .name = device->name,
+                                      .address = device->address,
+                                      .agent = agent_kind_name(device->agent),
+                                      .agent_version = text_or_null(device->agent_version),
+                                      .reported_id = text_or_null(device->reported_id),
+                                      .agent_configured = device->agent_configured,
+                                      .pdu_size = device->caps.pdu_size,
+                                      .slots = device->caps.slots,
+                                      .runtimes = device->caps.runtimes,
+                                      .package_max = device->caps.package_max,
+                                      .caps_configured = device->caps_configured,
+                                      .created = device->created,
+                                      .updated = device->updated,
+                                      .last_seen = device->last_seen,
+                                      .revision = device->revision,
+                                  });
+}
+
+void batch_put_container(struct store_batch *batch, const struct container *container)
+{
+    store_batch_put_container(batch, &(struct store_container){
+                                         .device = container->device->id,
+                                         .uid = container->uid,
+                                         .desired_state = container_state_name(container->desired),
+                                         .desired_artifact = text_or_null(container->desired_artifact),
+                                         .reported_state = container_state_name(container->reported),
+                                         .reported_artifact = text_or_null(container->reported_artifact),
+                                         .load = container_load_name(container->load),
+                                         .fault = slug_or_null(&container->fault),
+                                         .fault_detail = text_or_null(container->fault.detail),
+                                         .created = container->created,
+                                         .updated = container->updated,
+                                         .reported = container->reported_at,
+                                         .revision = container->revision,
+                                     });
+}
+
+void batch_put_operation(struct store_batch *batch, const struct operation *op)
+{
+    store_batch_put_operation(batch, &(struct store_operation){
+                                         .id = op->id,
+                                         .kind = operation_kind_name(op->kind),
+                                         .state = operation_state_name(op->end ? op->end : op->state),
+                                         .device = op->device_id,
+                                         .uid = text_or_null(op->uid),
+                                         .artifact = text_or_null(op->artifact),
+                                         .step = op->step,
+                                         .fault = slug_or_null(&op->fault),
+                                         .fault_detail = text_or_null(op->fault.detail),
+                                         .result = op->result,
+                                         .created = op->created,
+                                         .started = op->started,
+                                         .ended = op->ended,
+                                         .expires = op->expires,
+                                     });
+}
+
+/* Rows that nobody waits for -------------------------------------------------------------------------------------- */
+
+/* What a write that nobody waits for does when it fails: the record is marked, and written again later. */
+static void settle_write(struct commit *commit, bool durable, struct fault *fault)
+{
+    struct device *device = index_find_device(commit->core, commit->device);
+    struct container *container = device && *commit->uid ? index_find_container(device, commit->uid) : NULL;
+
+    (void)fault;
+    if (durable)
+        return;
+    if (container)
+        container->dirty = true;
+    else if (device && !*commit->uid)
+        device->dirty = true;
+    core_retry_later(commit->core);
+}
+
+void device_write(struct device *device)
+{
+    struct commit *commit;
+
+    if (device->removing)
+        return;
+    if (commit_new(&commit, device->core, NULL, NULL)) {
+        device->dirty = true;
+        core_retry_later(device->core);
+        return;
+    }
+    (void)text_copy(commit->device, sizeof commit->device, device->id);
+    commit->settle = settle_write;
+    device->dirty = false;
+    device->last_seen_saved = device->last_seen;
+    batch_put_device(commit->batch, device);
+    commit_submit(commit);
+}
+
+void container_write(struct container *container)
+{
+    struct device *device = container->device;
+    struct commit *commit;
+
+    if (device->removing || container->removing)
+        return;
+    if (commit_new(&commit, device->core, NULL, NULL)) {
+        container->dirty = true;
+        core_retry_later(device->core);
+        return;
+    }
+    (void)text_copy(commit->device, sizeof commit->device, device->id);
+    (void)text_copy(commit->uid, sizeof commit->uid, container->uid);
+    commit->settle = settle_write;
+    container->dirty = false;
+    batch_put_container(commit->batch, container);
+    commit_submit(commit);
+}
+
+void core_retry_later(struct core *core)
+{
+    if (!core->retry.armed && !core->stopped)
+        core_arm(core, &core->retry, core_now(core) + RETRY_MS);
+}

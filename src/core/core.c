@@ -1,0 +1,177 @@
+#include "core/internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define SWEEP_MS (3600 * 1000)
+
+static void tell_loop(struct core *core)
+{
+    int64_t next = timers_next(&core->timers);
+
+    if (!core->started || next >= core->announced)
+        return;
+    core->announced = next;
+    if (core->options.loop.rearm)
+        core->options.loop.rearm(core->options.loop.arg);
+}
+
+void core_arm(struct core *core, struct timer *timer, int64_t due)
+{
+    timer_set(&core->timers, timer, due);
+    tell_loop(core);
+}
+
+void core_disarm(struct core *core, struct timer *timer)
+{
+    timer_stop(&core->timers, timer);
+}
+
+int core_check_accepting(const struct core *core, struct fault *fault)
+{
+    if (!core->stopped)
+        return 0;
+    return fault_set(fault, FAULT_SHUTTING_DOWN, "The gateway is stopping and takes no new work.");
+}
+
+/* Writes again what could not be written. */
+static void retry_writes(struct timer *timer)
+{
+    struct core *core = container_of(timer, struct core, retry);
+
+    for (struct device *device = core->devices; device; device = device->hh.next) {
+        if (device->dirty)
+            device_write(device);
+        for (struct container *c = device->containers; c; c = c->hh.next)
+            if (c->dirty)
+                container_write(c);
+        list_each(node, &device->operations) operation_write_again(container_of(node, struct operation, device_node));
+    }
+}
+
+int core_new(struct core **out, const struct core_options *options)
+{
+    struct core *core = calloc(1, sizeof *core);
+    int r;
+
+    if (!core)
+        return -ENOMEM;
+    core->options = *options;
+    core->announced = INT64_MAX;
+    core->retry.fire = retry_writes;
+    core->sweep.fire = answers_sweep;
+    list_init(&core->commits);
+    list_init(&core->part_requests);
+    r = core_load(core);
+    if (r != 0) {
+        core_free(core);
+        return r < 0 ? r : -EIO;
+    }
+    *out = core;
+    return 0;
+}
+
+void core_start(struct core *core)
+{
+    core->started = true;
+    core_arm(core, &core->sweep, core_now(core) + SWEEP_MS);
+    for (struct device *device = core->devices; device; device = device->hh.next)
+        device_pump(device);
+    tell_loop(core);
+}
+
+void core_stop(struct core *core)
+{
+    if (core->stopped)
+        return;
+    core->stopped = true;
+    for (struct device *device = core->devices; device; device = device->hh.next) {
+        device_cancel_call(device);
+        queries_fail(device, NULL, FAULT_SHUTTING_DOWN, "The gateway is stopping.");
+    }
+}
+
+static void free_operations(struct core *core)
+{
+    struct operation *op, *next;
+
+    for (op = core->operations; op; op = next) {
+        next = op->hh.next;
+        while (!list_empty(&op->watchers))
+            core_unwatch(list_first(&op->watchers, struct core_watcher, node));
+        operation_drop(core, op);
+    }
+}
+
+struct core *core_free(struct core *core)
+{
+    struct device *device, *next_device;
+    struct artifact *artifact, *next_artifact;
+
+    if (!core)
+        return NULL;
+    core_stop(core);
+    free_operations(core);
+    for (device = core->devices; device; device = next_device) {
+        next_device = device->hh.next;
+        device_drop(device);
+    }
+    for (artifact = core->artifacts; artifact; artifact = next_artifact) {
+        next_artifact = artifact->hh.next;
+        index_drop_artifact(core, artifact);
+        artifact_free(artifact);
+    }
+    answers_free(core);
+    while (!list_empty(&core->commits))
+        commit_free(list_first(&core->commits, struct commit, node));
+    part_requests_free(core);
+    free(core);
+    return NULL;
+}
+
+void core_configure(struct core *core, const struct core_options *options)
+{
+    struct core_options *now = &core->options;
+
+    now->max_devices = options->max_devices;
+    now->max_artifacts = options->max_artifacts;
+    now->max_containers_per_device = options->max_containers_per_device;
+    now->max_queue_per_device = options->max_queue_per_device;
+    now->max_artifact_bytes = options->max_artifact_bytes;
+    now->verify_delay_ms = options->verify_delay_ms;
+    now->settle_delay_ms = options->settle_delay_ms;
+    now->operation_ttl_ms = options->operation_ttl_ms;
+    now->operation_ttl_max_ms = options->operation_ttl_max_ms;
+    now->operations_kept = options->operations_kept;
+}
+
+int64_t core_next_deadline(const struct core *core)
+{
+    return timers_next(&core->timers);
+}
+
+void core_run(struct core *core)
+{
+    int64_t now = core_now(core);
+    struct timer *timer;
+
+    /* The loop arms its timer once more at the end, whatever is set meanwhile. */
+    core->announced = INT64_MIN;
+    while ((timer = timer_take(&core->timers, now)) != NULL)
+        timer->fire(timer);
+    core->announced = INT64_MAX;
+    tell_loop(core);
+}
+
+void core_get_stats(const struct core *core, struct core_stats *out)
+{
+    *out = (struct core_stats){
+        .devices = HASH_COUNT(core->devices),
+        .artifacts = HASH_COUNT(core->artifacts),
+        .containers = core->container_count,
+        .operations_unfinished = HASH_COUNT(core->operations) - core->finished_count,
+        .operations_kept = core->finished_count,
+        .calls = core->calls,
+        .calls_failed = core->calls_failed,
+    };
+}

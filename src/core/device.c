@@ -1,0 +1,425 @@
+#include "core/internal.h"
+
+#include "base/log.h"
+#include "core/bodycheck.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define SEEN_SAVED_MS 60000 /* how old the stored last_seen may become */
+#define PDU_SIZE_MIN 64
+#define PACKAGE_MAX (1 << 24)
+
+struct device *device_new(struct core *core, const char *id)
+{
+    struct device *device = calloc(1, sizeof *device);
+
+    if (!device)
+        return NULL;
+    device->core = core;
+    (void)text_copy(device->id, sizeof device->id, id);
+    list_init(&device->operations);
+    list_init(&device->queries);
+    return device;
+}
+
+struct device *device_free(struct device *device)
+{
+    struct container *c, *next;
+
+    if (!device)
+        return NULL;
+    for (c = device->containers; c; c = next) {
+        next = c->hh.next;
+        container_drop(c);
+    }
+    rendering_drop(&device->rendered);
+    free(device);
+    return NULL;
+}
+
+/* Ends and forgets all operations on it, finished ones too: their rows went with the device's. */
+static void drop_operations(struct device *device)
+{
+    struct operation *op, *next;
+
+    operations_end_cancelled(device, NULL, "The device was removed.");
+    for (op = device->core->operations; op; op = next) {
+        next = op->hh.next;
+        if (strcmp(op->device_id, device->id) == 0)
+            operation_drop(device->core, op);
+    }
+}
+
+void device_drop(struct device *device)
+{
+    device->removing = true;
+    device_cancel_call(device);
+    queries_fail(device, NULL, FAULT_NOT_FOUND, "The device was removed.");
+    drop_operations(device);
+    index_drop_device(device->core, device);
+    (void)device_free(device);
+}
+
+void device_changed(struct device *device)
+{
+    rendering_drop(&device->rendered);
+}
+
+const struct agent_features *device_features(const struct device *device)
+{
+    const struct agent_port *port = &device->core->options.agents;
+
+    return port->features(port->arg, device->agent);
+}
+
+struct device *core_find_device(const struct core *core, const char *id)
+{
+    struct device *device = index_find_device(core, id);
+
+    return device && !device->removing ? device : NULL;
+}
+
+void device_seen(struct device *device)
+{
+    device->last_seen = core_wall(device->core);
+    if (device->rendered.time_at)
+        device->rendered.time_stale = true;
+    else
+        device_changed(device);
+    if (device->last_seen - device->last_seen_saved >= SEEN_SAVED_MS)
+        device_write(device);
+}
+
+/* What a person may set ------------------------------------------------------------------------------------------- */
+
+/* The part of a device that a change sets, kept so that it can be undone. */
+struct settings {
+    char name[CORE_NAME_MAX + 1];
+    char address[CORE_ADDRESS_MAX + 1];
+    enum agent_kind agent;
+    bool agent_configured;
+    struct device_caps caps;
+    uint32_t caps_configured;
+    int64_t updated;
+    uint64_t revision;
+};
+
+static void settings_take(struct settings *s, const struct device *device)
+{
+    memcpy(s->name, device->name, sizeof s->name);
+    memcpy(s->address, device->address, sizeof s->address);
+    s->agent = device->agent;
+    s->agent_configured = device->agent_configured;
+    s->caps = device->caps;
+    s->caps_configured = device->caps_configured;
+    s->updated = device->updated;
+    s->revision = device->revision;
+}
+
+static void settings_give(const struct settings *s, struct device *device)
+{
+    memcpy(device->name, s->name, sizeof s->name);
+    memcpy(device->address, s->address, sizeof s->address);
+    device->agent = s->agent;
+    device->agent_configured = s->agent_configured;
+    device->caps = s->caps;
+    device->caps_configured = s->caps_configured;
+    device->updated = s->updated;
+    device->revision = s->revision;
+    device_changed(device);
+}
+
+static const struct body_rule caps_rules[] = {
+    {"pdu_size", BODY_NUMBER, false, true, PDU_SIZE_MIN, 65535, NULL},
+    {"slots", BODY_NUMBER, false, true, 1, 255, NULL},
+    {"runtimes", BODY_ARRAY, false, true, 0, CONTAINER_TYPE_COUNT, NULL},
+    {"package_max", BODY_NUMBER, false, true, PDU_SIZE_MIN, PACKAGE_MAX, NULL},
+};
+
+static int read_runtimes(uint32_t *mask, const json_t *names, struct fault *fault)
+{
+    static const struct body_rule rule = {.type = BODY_CHOICE,
+                                          .choices = "native shell rbpf wasm javacard javascript python"};
+    char pointer[FAULT_POINTER_SIZE];
+    const json_t *name;
+    size_t i;
+
+    *mask = 0;
+    json_array_foreach(names, i, name)
+    {
+        (void)snprintf(pointer, sizeof pointer, "/capabilities/runtimes/%zu", i);
+        if (body_check_value(name, pointer, &rule, fault))
+            return 1;
+        *mask |= 1u << container_type_from_name(json_string_value(name));
+    }
+    return 0;
+}
+
+/* A number of the capabilities: set by a number, back to "not known" by null, left alone when missing. */
+static void read_cap(struct settings *s, uint32_t *field, enum device_capability bit, const json_t *caps,
+                     const char *name)
+{
+    const json_t *value = json_object_get(caps, name);
+
+    if (!value)
+        return;
+    *field = json_is_null(value) ? 0 : (uint32_t)json_integer_value(value);
+    s->caps_configured = *field ? s->caps_configured | bit : s->caps_configured & ~(uint32_t)bit;
+}
+
+static int read_caps(struct settings *s, const json_t *caps, struct fault *fault)
+{
+    const json_t *runtimes = json_object_get(caps, "runtimes");
+
+    if (json_is_null(caps)) {
+        s->caps = (struct device_caps){.pdu_size = 0};
+        s->caps_configured = 0;
+        return 0;
+    }
+    if (body_check(caps, "/capabilities", caps_rules, array_size(caps_rules), fault))
+        return 1;
+    read_cap(s, &s->caps.pdu_size, DEVICE_CAP_PDU_SIZE, caps, "pdu_size");
+    read_cap(s, &s->caps.slots, DEVICE_CAP_SLOTS, caps, "slots");
+    read_cap(s, &s->caps.package_max, DEVICE_CAP_PACKAGE_MAX, caps, "package_max");
+    if (!runtimes)
+        return 0;
+    if (read_runtimes(&s->caps.runtimes, runtimes, fault))
+        return 1;
+    s->caps_configured = s->caps.runtimes ? s->caps_configured | DEVICE_CAP_RUNTIMES
+                                          : s->caps_configured & ~(uint32_t)DEVICE_CAP_RUNTIMES;
+    return 0;
+}
+
+static void read_agent(struct settings *s, const json_t *agent)
+{
+    enum agent_kind kind = json_is_string(agent) ? agent_kind_from_name(json_string_value(agent)) : AGENT_UNKNOWN;
+
+    s->agent_configured = kind != AGENT_UNKNOWN;
+    s->agent = kind;
+}
+
+#define DEVICE_RULES(with_address)                                                                                     \
+    {"name", BODY_TEXT, false, true, 0, CORE_NAME_MAX, NULL},                                                          \
+        {"address", BODY_TEXT, with_address, false, 1, CORE_ADDRESS_MAX, NULL},                                        \
+        {"agent", BODY_CHOICE, false, true, 0, 0, "v1 v2 unknown"},                                                    \
+    {                                                                                                                  \
+        "capabilities", BODY_OBJECT, false, true, 0, 0, NULL                                                           \
+    }
+
+static const struct body_rule patch_rules[] = {DEVICE_RULES(false)};
+static const struct body_rule add_rules[] = {DEVICE_RULES(true), {"id", BODY_TEXT, false, true, 0, 255, NULL}};
+
+/* Reads the members that a checked body has over the settings. */
+static int read_settings(struct core *core, struct settings *s, const json_t *body, struct fault *fault)
+{
+    const struct agent_port *port = &core->options.agents;
+    const char *name = body_text(body, "name"), *address = body_text(body, "address");
+    const json_t *agent = json_object_get(body, "agent"), *caps = json_object_get(body, "capabilities");
+
+    if (json_object_get(body, "name"))
+        (void)text_copy(s->name, sizeof s->name, name ? name : "");
+    if (address && port->parse_address(port->arg, address, s->address, fault)) {
+        if (fault)
+            (void)text_copy(fault->pointer, sizeof fault->pointer, "/address");
+        return 1;
+    }
+    if (agent)
+        read_agent(s, agent);
+    return caps ? read_caps(s, caps, fault) : 0;
+}
+
+/* Adding ----------------------------------------------------------------------------------------------------------- */
+
+static void settle_add(struct commit *commit, bool durable, struct fault *fault)
+{
+    struct device *device = index_find_device(commit->core, commit->device);
+
+    (void)fault;
+    if (durable) {
+        log_info("device added", "device", commit->device, NULL);
+        return;
+    }
+    if (device)
+        device_drop(device);
+}
+
+static int choose_id(struct core *core, const json_t *body, char id[CORE_ID_MAX + 1], struct fault *fault)
+{
+    const char *wanted = body_text(body, "id");
+    const struct device *other;
+
+    if (!wanted)
+        (void)text_new_uuid(core_wall(core), id);
+    else if (!text_is_name(wanted, CORE_ID_MAX))
+        return fault_set_at(fault, FAULT_INVALID_ID, "/id",
+                            "A device id has 1 to %d letters, digits and . _ ~ -, and not only dots.", CORE_ID_MAX);
+    else
+        (void)text_copy(id, CORE_ID_MAX + 1, wanted);
+    other = index_find_device(core, id);
+    if (other && other->removing)
+        return fault_set_at(fault, FAULT_CONFLICT, "/id", "Device '%s' is being removed; repeat in a moment.", id);
+    if (other)
+        return fault_set_at(fault, FAULT_ALREADY_EXISTS, "/id", "Device '%s' exists already.", id);
+    return 0;
+}
+
+static int check_new_device(struct core *core, const json_t *body, char id[CORE_ID_MAX + 1], struct settings *s,
+                            struct fault *fault)
+{
+    if (core_check_accepting(core, fault) || body_check(body, "", add_rules, array_size(add_rules), fault) ||
+        choose_id(core, body, id, fault) || read_settings(core, s, body, fault))
+        return 1;
+    if (core_count_devices(core) >= core->options.max_devices)
+        return fault_set(fault, FAULT_LIMIT_REACHED,
+                         "The gateway holds %u devices, its configured limit (max_devices).",
+                         core->options.max_devices);
+    return 0;
+}
+
+int core_add_device(struct core *core, const json_t *body, core_done_fn done, void *arg, struct fault *fault,
+                    struct device **added)
+{
+    struct settings s = {.agent = AGENT_UNKNOWN};
+    char id[CORE_ID_MAX + 1];
+    struct commit *commit;
+    struct device *device;
+
+    if (check_new_device(core, body, id, &s, fault))
+        return 1;
+    device = device_new(core, id);
+    if (!device)
+        return -ENOMEM;
+    if (commit_new(&commit, core, done, arg)) {
+        (void)device_free(device);
+        return -ENOMEM;
+    }
+    s.updated = device->created = core_wall(core);
+    s.revision = (uint64_t)s.updated; /* so that a device that comes back under its id has another ETag */
+    settings_give(&s, device);
+    index_add_device(core, device);
+    (void)text_copy(commit->device, sizeof commit->device, id);
+    commit->settle = settle_add;
+    batch_put_device(commit->batch, device);
+    commit_submit(commit);
+    *added = device;
+    return 0;
+}
+
+/* Changing --------------------------------------------------------------------------------------------------------- */
+
+static void settle_patch(struct commit *commit, bool durable, struct fault *fault)
+{
+    struct device *device = index_find_device(commit->core, commit->device);
+    struct commit *later = commit_find_later(commit);
+
+    if (durable) {
+        if (device)
+            log_info("device changed", "device", commit->device, NULL);
+        return;
+    }
+    (void)fault;
+    if (later) { /* what that one would go back to */
+        free(later->old);
+        later->old = steal_pointer(commit->old);
+    } else if (device) {
+        settings_give(commit->old, device);
+        device_write(device);
+    }
+}
+
+int core_patch_device(struct core *core, struct device *device, const json_t *body, core_done_fn done, void *arg,
+                      struct fault *fault)
+{
+    struct settings *old, s;
+    struct commit *commit;
+
+    settings_take(&s, device);
+    if (core_check_accepting(core, fault) || body_check(body, "", patch_rules, array_size(patch_rules), fault) ||
+        read_settings(core, &s, body, fault))
+        return 1;
+    old = malloc(sizeof *old);
+    if (!old || commit_new(&commit, core, done, arg)) {
+        free(old);
+        return -ENOMEM;
+    }
+    settings_take(old, device);
+    s.revision++;
+    s.updated = core_wall(core);
+    settings_give(&s, device);
+    (void)text_copy(commit->device, sizeof commit->device, device->id);
+    commit->old = old;
+    commit->settle = settle_patch;
+    batch_put_device(commit->batch, device);
+    commit_submit(commit);
+    return 0;
+}
+
+/* Removing --------------------------------------------------------------------------------------------------------- */
+
+static void settle_remove(struct commit *commit, bool durable, struct fault *fault)
+{
+    struct device *device = index_find_device(commit->core, commit->device);
+
+    (void)fault;
+    if (!device)
+        return;
+    if (durable) {
+        log_info("device removed", "device", commit->device, NULL);
+        device_drop(device);
+    } else {
+        device->removing = false;
+        device_write(device); /* what was held back meanwhile */
+        core_retry_later(commit->core);
+        device_pump(device);
+    }
+}
+
+int core_remove_device(struct core *core, struct device *device, core_done_fn done, void *arg, struct fault *fault)
+{
+    struct commit *commit;
+
+    if (core_check_accepting(core, fault))
+        return 1;
+    if (commit_new(&commit, core, done, arg))
+        return -ENOMEM;
+    device->removing = true; /* nothing new is sent; what waits goes on should the removal fail */
+    device_cancel_call(device);
+    (void)text_copy(commit->device, sizeof commit->device, device->id);
+    commit->settle = settle_remove;
+    store_batch_delete_device(commit->batch, device->id);
+    commit_submit(commit);
+    return 0;
+}
+
+/* Probing ---------------------------------------------------------------------------------------------------------- */
+
+static void apply_cap(struct device *device, uint32_t *field, uint32_t probed, enum device_capability bit)
+{
+    if (probed && !(device->caps_configured & bit))
+        *field = probed;
+}
+
+void device_apply_probe(struct device *device, const struct agent_probe *probe)
+{
+    struct settings before, after;
+
+    settings_take(&before, device);
+    if (!device->agent_configured)
+        device->agent = probe->kind;
+    (void)text_copy(device->agent_version, sizeof device->agent_version, probe->version);
+    (void)text_copy(device->reported_id, sizeof device->reported_id, probe->reported_id);
+    apply_cap(device, &device->caps.pdu_size, probe->caps.pdu_size, DEVICE_CAP_PDU_SIZE);
+    apply_cap(device, &device->caps.slots, probe->caps.slots, DEVICE_CAP_SLOTS);
+    apply_cap(device, &device->caps.runtimes, probe->caps.runtimes, DEVICE_CAP_RUNTIMES);
+    apply_cap(device, &device->caps.package_max, probe->caps.package_max, DEVICE_CAP_PACKAGE_MAX);
+    settings_take(&after, device);
+    if (before.agent != after.agent || memcmp(&before.caps, &after.caps, sizeof after.caps) != 0) {
+        device->revision++;
+        device->updated = core_wall(device->core);
+        log_info("device probed", "device", device->id, "agent", agent_kind_name(device->agent), "version",
+                 device->agent_version, NULL);
+    }
+    device_changed(device);
+    device_write(device);
+}

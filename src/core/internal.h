@@ -1,0 +1,251 @@
+#ifndef TC_CORE_INTERNAL_H
+#define TC_CORE_INTERNAL_H
+
+#include "core/core.h"
+
+#include "base/buffer.h"
+
+/* What the files of this room share; nobody else includes it. */
+
+struct answer;
+struct query;
+
+struct core {
+    struct core_options options;
+    struct device *devices;       /* uthash by id */
+    struct artifact *artifacts;   /* uthash by id */
+    struct operation *operations; /* uthash by id, in the order of ids, unless: */
+    bool operations_unsorted;
+    struct answer *answers; /* uthash by key, oldest first */
+    struct timers timers;
+    struct timer retry;        /* for rows that could not be written */
+    struct timer sweep;        /* for answers over their time */
+    int64_t announced;         /* the deadline that the loop was last told of */
+    struct list commits;       /* under way */
+    struct list part_requests; /* reads of artifact parts under way */
+    size_t container_count, finished_count;
+    uint64_t calls, calls_failed;
+    bool started, stopped;
+};
+
+#define RETRY_MS 1000 /* between attempts to write what could not be written */
+
+static inline int64_t core_now(const struct core *core)
+{
+    return clock_monotonic_ms(core->options.clock);
+}
+
+static inline int64_t core_wall(const struct core *core)
+{
+    return clock_wall_ms(core->options.clock);
+}
+
+void core_arm(struct core *core, struct timer *timer, int64_t due);
+void core_disarm(struct core *core, struct timer *timer);
+int core_check_accepting(const struct core *core, struct fault *fault) must_check; /* FAULT_SHUTTING_DOWN */
+
+/* Commits (commit.c) --------------------------------------------------------------------------------------------- */
+
+/* A change that somebody waits for. `settle` makes it final or undoes it, and may replace the fault when what was
+ * changed is gone; it looks records up by these ids, since they may have been removed meanwhile. */
+struct commit {
+    struct list node;
+    struct core *core;
+    struct store_batch *batch;
+    char device[CORE_ID_MAX + 1], uid[CORE_ID_MAX + 1];
+    char id[CORE_DIGEST_TEXT]; /* of an operation or artifact */
+    char *key;                 /* of an answer; freed with it */
+    void (*settle)(struct commit *commit, bool durable, struct fault *fault);
+    void *old; /* for settle; freed with the commit */
+    core_done_fn done;
+    void *arg;
+};
+
+/* 0, or -ENOMEM. */
+int commit_new(struct commit **out, struct core *core, core_done_fn done, void *arg) must_check;
+void commit_free(struct commit *commit); /* for one that is not submitted; NULL is fine */
+void commit_submit(struct commit *commit);
+/* The next one under way after this one with the same settle function, device and uid. */
+struct commit *commit_find_later(const struct commit *commit);
+
+void batch_put_device(struct store_batch *batch, const struct device *device);
+void batch_put_container(struct store_batch *batch, const struct container *container);
+void batch_put_operation(struct store_batch *batch, const struct operation *op);
+
+/* Write a record's row without anybody waiting; what fails is tried again until it succeeds. */
+void device_write(struct device *device);
+void container_write(struct container *container);
+void core_retry_later(struct core *core);
+/* Fills a fault in for a store's result: STORAGE_FULL, STORAGE_FAILED, or NONE. */
+void fault_from_store(struct fault *fault, int result);
+
+int core_load(struct core *core) must_check; /* load.c */
+
+/* Index (index.c): the hash tables ------------------------------------------------------------------------------- */
+
+struct device *index_find_device(const struct core *core, const char *id); /* those being removed, too */
+void index_add_device(struct core *core, struct device *device);
+void index_drop_device(struct core *core, struct device *device);
+struct container *index_find_container(const struct device *device, const char *uid);
+void index_add_container(struct container *container);
+void index_drop_container(struct container *container);
+struct artifact *index_find_artifact(const struct core *core, const char *id);
+void index_add_artifact(struct core *core, struct artifact *artifact);
+void index_drop_artifact(struct core *core, struct artifact *artifact);
+void index_add_operation(struct core *core, struct operation *op);
+void index_drop_operation(struct core *core, struct operation *op);
+
+/* Records -------------------------------------------------------------------------------------------------------- */
+
+struct device *device_new(struct core *core, const char *id); /* NULL: out of memory; not in the index */
+struct device *device_free(struct device *device);            /* and its containers; not its operations */
+void device_drop(struct device *device);                      /* with operations and queries; frees it */
+void device_changed(struct device *device);                   /* drops its rendering */
+void device_seen(struct device *device);                      /* it answered */
+void device_apply_probe(struct device *device, const struct agent_probe *probe);
+const struct agent_features *device_features(const struct device *device);
+
+struct container *container_new(struct device *device, const char *uid); /* in the index; NULL: out of memory */
+void container_drop(struct container *container);                        /* out of the index, freed */
+void container_changed(struct container *container);
+void container_set_artifact(struct container *container, char field[CORE_DIGEST_TEXT], const char *id);
+void container_set_load(struct container *container, enum container_load load);
+void container_set_reported(struct container *container, enum container_state state);
+/* Takes over what a STATUS answer (AGENT_OK or AGENT_ABSENT) says. */
+void container_apply_status(struct container *container, const struct agent_call *call);
+/* FAULT_UID_OCCUPIED when the device holds, or may hold, another artifact and its agent cannot replace it. */
+int container_check_occupied(const struct container *container, const char *artifact, struct fault *fault) must_check;
+/* FAULT_AGENT_UNSUPPORTED, FAULT_CONTAINER_NOT_ON_DEVICE */
+int container_check_act(const struct container *container, enum operation_kind kind, struct fault *fault) must_check;
+/* Known not to be on the device. */
+void container_set_lost(struct container *container);
+
+int artifact_parse(struct artifact *artifact, const json_t *description, struct fault *fault) must_check;
+int artifact_parse_stored(struct artifact *artifact, const json_t *manifest, struct fault *fault) must_check;
+char *artifact_make_manifest(const struct artifact *artifact); /* NULL: out of memory */
+struct artifact *artifact_free(struct artifact *artifact);
+json_t *artifact_description(const struct artifact *artifact);
+
+void answer_add_loaded(struct core *core, const struct store_answer *row);
+void answers_free(struct core *core);
+void answers_sweep(struct timer *timer);
+
+/* Rendering (render.c) ------------------------------------------------------------------------------------------- */
+
+void rendering_drop(struct rendering *rendering);
+json_t *json_time(int64_t wall_ms);                              /* null for 0 */
+json_t *json_fault(const struct fault *fault, bool with_advice); /* null for none */
+json_t *json_caps(const struct device_caps *caps);
+
+/* Operations ----------------------------------------------------------------------------------------------------- */
+
+enum operation_step {
+    STEP_BEGIN,
+    STEP_PROBING,
+    STEP_ASKING,
+    STEP_FETCHING,
+    STEP_LOADING,
+    STEP_SETTLING,
+    STEP_STARTING,
+    STEP_VERIFYING,
+    STEP_STOPPING,
+    STEP_REMOVING,
+    STEP_COUNT
+};
+
+#define OPERATION_ATTEMPTS 3 /* loads sent, and answers lost, in one operation */
+
+struct operation_parts {
+    uint8_t *code, *data;
+    size_t code_size, data_size;
+};
+
+struct core_watcher {
+    struct list node;
+    struct core *core;
+    struct operation *op;
+    core_watch_fn fn;
+    void *arg;
+    struct timer timer; /* for an operation that had ended already */
+};
+
+/* Makes a queued operation, not durable yet, in the index and in the device's queue. */
+int operation_new(struct operation **out, struct device *device, const char *uid, enum operation_kind kind,
+                  const char *artifact, uint32_t ttl_ms, struct fault *fault) must_check;
+struct operation *operation_alloc(const char *id); /* NULL: out of memory */
+void operation_enqueue(struct operation *op, struct device *device);
+void operation_drop(struct core *core, struct operation *op); /* out of everything, freed; watchers are told before */
+struct container *operation_container(const struct operation *op);
+bool operation_is_ready(const struct operation *op);
+void operation_run(struct operation *op);                                   /* its next step */
+void operation_answer(struct operation *op, const struct agent_call *call); /* the answer to its call */
+void operation_rewind(struct operation *op); /* after a call was given up: the next run finds out where it stands */
+void operation_write(struct operation *op);  /* writes its row and its container's; it waits until that is durable */
+void operation_write_again(struct operation *op); /* when that is needed */
+void operation_cancel(struct operation *op);
+void operation_give_up_step(struct operation *op); /* takes back what was written ahead but not done */
+void operation_describe(const struct operation *op, char *out, size_t size); /* what it does, after "while" */
+/* Settles a commit that made an operation; true when the operation is there and durable. */
+bool operation_settle(struct commit *commit, bool durable, struct fault *fault);
+/* Writes the cancelled operations of a container or a device (uid NULL) into a batch. */
+void operations_batch_cancelled(struct device *device, const char *uid, struct store_batch *batch);
+/* Ends them in memory, after that was committed. */
+void operations_end_cancelled(struct device *device, const char *uid, const char *why);
+bool container_has_operations(const struct container *container);
+
+/* Used by the machines */
+void operation_enter(struct operation *op, enum operation_step step, uint32_t delay_ms);
+void operation_succeed(struct operation *op);
+void operation_fail(struct operation *op, enum fault_code code, const char *format, ...) printf_like(3, 4);
+void operation_end(struct operation *op, enum operation_state state);
+/* Fails with the fault that belongs to a call's outcome. */
+void operation_fail_call(struct operation *op, const struct agent_call *call);
+void fault_from_call(struct fault *fault, const struct agent_call *call);
+/* After a lost answer: asks the device after settle_delay, or fails when too many were lost. */
+void operation_lost_answer(struct operation *op, const struct agent_call *call);
+
+/* The machines: the first decision, and the answers to each step. */
+void probe_begin(struct operation *op);
+void probe_answered(struct operation *op, const struct agent_call *call);
+void deploy_begin(struct operation *op, struct container *container);
+void deploy_asked(struct operation *op, struct container *container, const struct agent_call *call);
+void deploy_fetch(struct operation *op); /* reads the artifact's parts, then loads */
+void deploy_fill_load(struct operation *op, struct agent_call *call);
+void deploy_loaded(struct operation *op, struct container *container, const struct agent_call *call);
+/* The load that was written ahead was not sent. */
+void deploy_revert_load(const struct operation *op, struct container *container);
+void parts_free(struct operation *op);
+void part_requests_free(struct core *core);
+void act_begin(struct operation *op, struct container *container);
+void act_asked(struct operation *op, struct container *container, const struct agent_call *call);
+void act_start(struct operation *op, struct container *container);
+/* The device does not hold the container: loads it, or fails for what is no deploy. */
+void deploy_need_load(struct operation *op, struct container *container);
+void act_started(struct operation *op, struct container *container, const struct agent_call *call);
+void act_verified(struct operation *op, struct container *container, const struct agent_call *call);
+void act_stopped(struct operation *op, struct container *container, const struct agent_call *call);
+void act_removed(struct operation *op, struct container *container, const struct agent_call *call);
+/* Starts or stops what is loaded, as it is desired, or is done. was_starting: its start has not been verified. */
+void act_reach_goal(struct operation *op, struct container *container, bool was_starting);
+
+/* The device's queue (queue.c) ----------------------------------------------------------------------------------- */
+
+/* Starts whatever the device can do next. */
+void device_pump(struct device *device);
+/* Makes a call for an operation or a query, to be filled in and sent. NULL: out of memory. */
+struct agent_call *device_new_call(struct device *device, enum agent_verb verb, struct operation *op,
+                                   struct query *query) must_check;
+void device_send_call(struct device *device, struct agent_call *call);
+/* Gives up the outstanding call, if any: its operation is rewound, its query waits again. */
+void device_cancel_call(struct device *device);
+bool device_calls_for(const struct device *device, const struct operation *op);
+int device_check_queue(const struct device *device, struct fault *fault) must_check; /* FAULT_QUEUE_FULL */
+
+/* Queries (query.c) */
+struct query *query_first(const struct device *device); /* NULL when none waits */
+void query_run(struct query *query);
+void query_answered(struct query *query, struct agent_call *call);
+void query_wait_again(struct query *query);
+void queries_fail(struct device *device, const char *uid, enum fault_code code, const char *why);
+
+#endif

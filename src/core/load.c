@@ -1,0 +1,169 @@
+#include "core/internal.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Takes the rows over at start. A row that does not make sense is skipped with a warning: one damaged record must not
+ * keep the gateway from serving all others. */
+
+static const char *or_empty(const char *text)
+{
+    return text ? text : "";
+}
+
+static int skip_row(const char *kind, const char *id, const char *why)
+{
+    log_warning("database row skipped", "kind", kind, "id", id, "reason", why, NULL);
+    return 0;
+}
+
+static int load_device(void *arg, const struct store_device *row)
+{
+    struct core *core = arg;
+    struct device *device;
+
+    if (!text_is_name(row->id, CORE_ID_MAX))
+        return skip_row("device", row->id, "bad id");
+    device = device_new(core, row->id);
+    if (!device)
+        return -ENOMEM;
+    (void)text_copy(device->name, sizeof device->name, or_empty(row->name));
+    (void)text_copy(device->address, sizeof device->address, or_empty(row->address));
+    (void)text_copy(device->agent_version, sizeof device->agent_version, or_empty(row->agent_version));
+    (void)text_copy(device->reported_id, sizeof device->reported_id, or_empty(row->reported_id));
+    device->agent = agent_kind_from_name(or_empty(row->agent));
+    if (device->agent == AGENT_KIND_COUNT)
+        device->agent = AGENT_UNKNOWN;
+    device->agent_configured = row->agent_configured;
+    device->caps = (struct device_caps){row->pdu_size, row->slots, row->runtimes, row->package_max};
+    device->caps_configured = row->caps_configured;
+    device->created = row->created;
+    device->updated = row->updated;
+    device->last_seen = device->last_seen_saved = row->last_seen;
+    device->revision = row->revision;
+    index_add_device(core, device);
+    return 0;
+}
+
+static int load_artifact(void *arg, const struct store_artifact *row)
+{
+    struct core *core = arg;
+    struct artifact *artifact = calloc(1, sizeof *artifact);
+    json_t *manifest = json_loads(row->manifest, 0, NULL);
+    int r = 0;
+
+    if (!artifact) {
+        r = -ENOMEM;
+    } else if (strlen(row->id) != CORE_DIGEST_TEXT - 1 || !manifest ||
+               artifact_parse_stored(artifact, manifest, NULL)) {
+        r = skip_row("artifact", row->id, "bad manifest");
+    } else {
+        (void)text_copy(artifact->id, sizeof artifact->id, row->id);
+        (void)text_copy(artifact->name, sizeof artifact->name, or_empty(row->name));
+        artifact->created = row->created;
+        artifact->manifest = strdup(row->manifest);
+        index_add_artifact(core, steal_pointer(artifact));
+    }
+    json_decref(manifest);
+    artifact_free(artifact);
+    return r;
+}
+
+static void load_fault(struct fault *fault, const char *slug, const char *detail)
+{
+    if (slug)
+        (void)fault_set(fault, fault_from_slug(slug), "%s", or_empty(detail));
+}
+
+static int load_container(void *arg, const struct store_container *row)
+{
+    struct core *core = arg;
+    struct device *device = index_find_device(core, row->device);
+    enum container_state desired = container_state_from_name(row->desired_state);
+    enum container_state reported = container_state_from_name(row->reported_state);
+    enum container_load load = container_load_from_name(row->load);
+    struct container *c;
+
+    if (!device || !text_is_name(row->uid, CORE_ID_MAX) || desired == CONTAINER_STATE_COUNT)
+        return skip_row("container", row->uid, "bad device, uid or state");
+    c = container_new(device, row->uid);
+    if (!c)
+        return -ENOMEM;
+    c->desired = desired;
+    /* The careful reading of what is damaged: a load may be there. */
+    c->reported = reported == CONTAINER_STATE_COUNT ? CONTAINER_UNKNOWN : reported;
+    c->load = load == LOAD_COUNT ? LOAD_SENT : load;
+    container_set_artifact(c, c->desired_artifact, or_empty(row->desired_artifact));
+    container_set_artifact(c, c->reported_artifact, or_empty(row->reported_artifact));
+    load_fault(&c->fault, row->fault, row->fault_detail);
+    c->created = row->created;
+    c->updated = row->updated;
+    c->reported_at = row->reported;
+    c->revision = row->revision;
+    return 0;
+}
+
+/* The rest of its time by the wall clock, which may have been set back since: never more than a whole one. */
+static int64_t time_left(const struct core *core, int64_t expires)
+{
+    int64_t left = expires - core_wall(core);
+
+    if (left < 0)
+        return 0;
+    return left < core->options.operation_ttl_max_ms ? left : core->options.operation_ttl_max_ms;
+}
+
+static int load_operation(void *arg, const struct store_operation *row)
+{
+    struct core *core = arg;
+    struct device *device = index_find_device(core, row->device);
+    enum operation_kind kind = operation_kind_from_name(row->kind);
+    enum operation_state state = operation_state_from_name(row->state);
+    struct operation *op;
+
+    if (kind == OPERATION_KIND_COUNT || state == OPERATION_STATE_COUNT || (!device && state < OPERATION_SUCCEEDED))
+        return skip_row("operation", row->id, "bad kind, state or device");
+    op = operation_alloc(row->id);
+    if (!op)
+        return -ENOMEM;
+    op->kind = kind;
+    op->state = state;
+    op->durable = true;
+    (void)text_copy(op->device_id, sizeof op->device_id, row->device);
+    (void)text_copy(op->uid, sizeof op->uid, or_empty(row->uid));
+    (void)text_copy(op->artifact, sizeof op->artifact, or_empty(row->artifact));
+    (void)text_copy(op->step, sizeof op->step, or_empty(row->step));
+    load_fault(&op->fault, row->fault, row->fault_detail);
+    op->result = row->result ? strdup(row->result) : NULL;
+    op->created = row->created;
+    op->started = row->started;
+    op->ended = row->ended;
+    op->expires = row->expires;
+    op->cancel_requested = strcmp(op->step, "cancelling") == 0;
+    index_add_operation(core, op);
+    if (operation_is_finished(op)) {
+        core->finished_count++;
+        return 0;
+    }
+    op->deadline = core_now(core) + time_left(core, op->expires);
+    operation_enqueue(op, device);
+    return 0;
+}
+
+static int load_answer(void *arg, const struct store_answer *row)
+{
+    answer_add_loaded(arg, row);
+    return 0;
+}
+
+int core_load(struct core *core)
+{
+    return store_load(core->options.store, &(struct store_loader){.device = load_device,
+                                                                  .artifact = load_artifact,
+                                                                  .container = load_container,
+                                                                  .operation = load_operation,
+                                                                  .answer = load_answer,
+                                                                  .arg = core});
+}

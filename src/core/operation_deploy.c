@@ -1,0 +1,292 @@
+#include "core/internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+/*
+ * Bringing a container to its desired artifact. What must never happen is that an agent which does not tell one load
+ * from the next (v1) takes the same container twice. So a load is sent only where the uid is known to be free, its
+ * intention is durable before (load = LOAD_SENT), and when its answer is lost, or the gateway restarts, the outcome is
+ * asked for:
+ *
+ *   is-running 1              the load arrived
+ *   start answers 2.04        the load arrived
+ *   start answers 5.00        the device does not hold the uid: the load may be sent again
+ *
+ * With desired state "stopped" there is no such proof, and the operation ends with FAULT_OUTCOME_UNKNOWN.
+ */
+
+static bool is_superseded(const struct operation *op, const struct container *c)
+{
+    return c->desired == CONTAINER_ABSENT || strcmp(c->desired_artifact, op->artifact) != 0;
+}
+
+static void supersede(struct operation *op)
+{
+    (void)fault_set(&op->fault, FAULT_CANCELLED,
+                    "A later request changed what is desired of container '%s' of device '%s'.", op->uid,
+                    op->device_id);
+    operation_end(op, OPERATION_CANCELLED);
+}
+
+void deploy_begin(struct operation *op, struct container *c)
+{
+    const struct device *device = op->device;
+    const struct agent_port *port = &device->core->options.agents;
+    const struct artifact *artifact = index_find_artifact(device->core, op->artifact);
+    bool replaces = device_features(device)->load_is_idempotent;
+
+    if (is_superseded(op, c))
+        supersede(op);
+    else if (!artifact)
+        operation_fail(op, FAULT_INVALID_ARTIFACT, "Artifact %s is no longer there.", op->artifact);
+    else if (port->check(port->arg, device, op->uid, artifact, &op->fault) ||
+             container_check_occupied(c, op->artifact, &op->fault))
+        operation_end(op, OPERATION_FAILED);
+    else if (c->load == LOAD_SENT)
+        operation_enter(op, STEP_SETTLING, device->core->options.settle_delay_ms);
+    else if (c->load == LOAD_NONE && replaces)
+        deploy_need_load(op, c);
+    else
+        operation_enter(op, STEP_ASKING, 0);
+}
+
+void deploy_need_load(struct operation *op, struct container *c)
+{
+    if (op->kind != OPERATION_DEPLOY)
+        operation_fail(op, FAULT_CONTAINER_NOT_ON_DEVICE,
+                       "Device '%s' does not hold container '%s' (any more); it may have been restarted.",
+                       op->device_id, op->uid);
+    else if (is_superseded(op, c))
+        supersede(op);
+    else if (op->loads >= OPERATION_ATTEMPTS)
+        operation_fail(op, FAULT_DEVICE_TIMEOUT,
+                       "The load of container '%s' was sent to device '%s' %u times, and it holds nothing.", op->uid,
+                       op->device_id, op->loads);
+    else
+        operation_enter(op, STEP_FETCHING, 0);
+}
+
+/* With an agent that tells what it holds. */
+static void asked_exact(struct operation *op, struct container *c, bool was_starting)
+{
+    if (c->load == LOAD_DONE && strcmp(c->reported_artifact, op->artifact) == 0)
+        act_reach_goal(op, c, was_starting);
+    else
+        deploy_need_load(op, c);
+}
+
+/* With an agent that tells only whether the uid runs. */
+static void asked_vague(struct operation *op, struct container *c, bool was_starting)
+{
+    if (c->load == LOAD_NONE && c->reported == CONTAINER_RUNNING)
+        operation_fail(op, FAULT_UID_OCCUPIED, "Device '%s' runs a container '%s' that this gateway did not load.",
+                       op->device_id, op->uid);
+    else if (c->load == LOAD_NONE)
+        deploy_need_load(op, c);
+    else if (c->load == LOAD_SENT && c->desired != CONTAINER_RUNNING)
+        operation_fail(op, FAULT_OUTCOME_UNKNOWN,
+                       "The answer of device '%s' to the load of container '%s' was lost. Its agent (%s) tells only of "
+                       "containers that run: start it to find out, or restart the device and forget the container.",
+                       op->device_id, op->uid, agent_kind_name(op->device->agent));
+    else
+        act_reach_goal(op, c, was_starting);
+}
+
+void deploy_asked(struct operation *op, struct container *c, const struct agent_call *call)
+{
+    /* Running now may be the first moment of a start whose answer was lost. */
+    bool was_starting = c->reported == CONTAINER_STARTING || c->load == LOAD_SENT || op->lost > 0;
+
+    if (call->outcome != AGENT_OK && call->outcome != AGENT_ABSENT) {
+        operation_fail_call(op, call);
+        return;
+    }
+    container_apply_status(c, call);
+    if (device_features(op->device)->load_is_idempotent)
+        asked_exact(op, c, was_starting);
+    else
+        asked_vague(op, c, was_starting);
+}
+
+/* The artifact's parts --------------------------------------------------------------------------------------------- */
+
+struct part_request {
+    struct list node;
+    struct core *core;
+    char operation[UUID_SIZE];
+};
+
+void parts_free(struct operation *op)
+{
+    if (!op->parts)
+        return;
+    free(op->parts->code);
+    free(op->parts->data);
+    free(op->parts);
+    op->parts = NULL;
+}
+
+void part_requests_free(struct core *core)
+{
+    while (!list_empty(&core->part_requests)) {
+        struct part_request *request = list_first(&core->part_requests, struct part_request, node);
+
+        list_unlink(&request->node);
+        free(request);
+    }
+}
+
+static struct operation_parts *take_parts(struct store_blobs *blobs)
+{
+    struct operation_parts *parts = calloc(1, sizeof *parts);
+
+    if (parts)
+        *parts = (struct operation_parts){blobs->code, blobs->data, blobs->code_size, blobs->data_size};
+    if (!parts) {
+        free(blobs->code);
+        free(blobs->data);
+    }
+    return parts;
+}
+
+/* Writes the intention ahead; the call goes out when that is durable. */
+static void write_load_ahead(struct operation *op, struct container *c)
+{
+    container_set_load(c, LOAD_SENT);
+    /* What a replaced container was stays known until the device confirms the new one. */
+    if (!device_features(op->device)->can_replace)
+        container_set_artifact(c, c->reported_artifact, op->artifact);
+    container_set_reported(c, CONTAINER_UNKNOWN);
+    operation_enter(op, STEP_LOADING, 0);
+}
+
+static void fetched(struct operation *op, int result, struct store_blobs *blobs)
+{
+    struct container *c = operation_container(op);
+
+    op->fetching = false;
+    if (result == 0)
+        op->parts = take_parts(blobs);
+    if (op->end || op->machine != STEP_FETCHING || !c || c->removing || op->cancel_requested)
+        parts_free(op); /* the operation goes another way meanwhile */
+    else if (result == 0 && op->parts)
+        write_load_ahead(op, c);
+    else
+        operation_fail(op, FAULT_INTERNAL, "Artifact %s cannot be read from the database.", op->artifact);
+    device_pump(op->device);
+}
+
+static void parts_read(void *arg, int result, struct store_blobs *blobs)
+{
+    struct part_request *request = arg;
+    struct operation *op = core_find_operation(request->core, request->operation);
+
+    if (op && op->device) {
+        fetched(op, result, blobs);
+    } else if (result == 0) {
+        free(blobs->code);
+        free(blobs->data);
+    }
+    list_unlink(&request->node);
+    free(request);
+}
+
+void deploy_fetch(struct operation *op)
+{
+    struct core *core = op->device->core;
+    struct part_request *request = calloc(1, sizeof *request);
+
+    if (!request) {
+        operation_fail(op, FAULT_INTERNAL, "The gateway is out of memory.");
+        return;
+    }
+    request->core = core;
+    memcpy(request->operation, op->id, sizeof request->operation);
+    list_append(&core->part_requests, &request->node);
+    op->fetching = true;
+    store_read_blobs(core->options.store, op->artifact, parts_read, request);
+}
+
+/* The load itself -------------------------------------------------------------------------------------------------- */
+
+void deploy_fill_load(struct operation *op, struct agent_call *call)
+{
+    call->artifact = index_find_artifact(op->device->core, op->artifact);
+    call->code = op->parts->code;
+    call->code_size = op->parts->code_size;
+    call->data = op->parts->data;
+    call->data_size = op->parts->data_size;
+    op->loads++;
+}
+
+void deploy_revert_load(const struct operation *op, struct container *c)
+{
+    if (!device_features(op->device)->can_replace)
+        container_set_lost(c);
+    else
+        container_set_load(c, *c->reported_artifact ? LOAD_DONE : LOAD_NONE);
+}
+
+static void loaded(struct operation *op, struct container *c)
+{
+    container_set_load(c, LOAD_DONE);
+    container_set_artifact(c, c->reported_artifact, op->artifact);
+    container_set_reported(c, CONTAINER_INSTALLED);
+    c->reported_at = core_wall(op->device->core);
+    op->load_confirmed = true;
+    if (c->desired == CONTAINER_RUNNING)
+        act_start(op, c);
+    else if (device_features(op->device)->load_is_idempotent)
+        operation_enter(op, STEP_ASKING, 0); /* the same package again may well be running */
+    else
+        operation_succeed(op);
+}
+
+static unsigned slots_taken(const struct device *device, const struct container *but)
+{
+    unsigned taken = 0;
+
+    for (const struct container *c = device->containers; c; c = c->hh.next)
+        taken += c != but && c->load != LOAD_NONE;
+    return taken;
+}
+
+static void refused(struct operation *op, const struct container *c, const struct agent_call *call)
+{
+    const struct device *device = op->device;
+
+    if (device->caps.slots && slots_taken(device, c) >= device->caps.slots)
+        operation_fail(op, FAULT_NO_SLOT,
+                       "Device '%s' refused container '%s': all of its %u slots hold containers of this gateway.",
+                       device->id, op->uid, device->caps.slots);
+    else
+        operation_fail(op, FAULT_LOAD_REFUSED,
+                       "Device '%s' refused to load container '%s' without a reason: no free slot, no memory, a key "
+                       "that it does not trust, or code that its runtime does not take.%s%s",
+                       device->id, op->uid, *call->detail ? " " : "", call->detail);
+}
+
+void deploy_loaded(struct operation *op, struct container *c, const struct agent_call *call)
+{
+    switch (call->outcome) {
+    case AGENT_OK:
+        loaded(op, c);
+        return;
+    case AGENT_NO_ANSWER:
+    case AGENT_UNREACHABLE: /* an ICMP error may belong to an earlier datagram: no proof that this one was lost */
+        operation_lost_answer(op, call);
+        return;
+    case AGENT_GARBAGE: /* it did something, nobody knows what */
+        operation_fail_call(op, call);
+        return;
+    case AGENT_REFUSED:
+        deploy_revert_load(op, c);
+        refused(op, c, call);
+        return;
+    default:
+        deploy_revert_load(op, c);
+        operation_fail_call(op, call);
+        return;
+    }
+}

@@ -1,0 +1,140 @@
+#include "core/internal.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* One device's work: at most one exchange at a time, operations one after the other, queries between their exchanges.
+ */
+
+/* An exchange under way, with what its answer is for. */
+struct exchange {
+    struct agent_call call;
+    struct device *device;
+    struct operation *op; /* or */
+    struct query *query;
+};
+
+static struct exchange *exchange_of(const struct device *device)
+{
+    return device->call ? device->call->owner : NULL;
+}
+
+int device_check_queue(const struct device *device, struct fault *fault)
+{
+    uint32_t max = device->core->options.max_queue_per_device;
+
+    if (device->operation_count + device->query_count < max)
+        return 0;
+    return fault_set(fault, FAULT_QUEUE_FULL,
+                     "Device '%s' has %u unfinished operations and %u waiting queries; the limit is %u "
+                     "(max_queue_per_device).",
+                     device->id, device->operation_count, device->query_count, max);
+}
+
+bool device_calls_for(const struct device *device, const struct operation *op)
+{
+    const struct exchange *exchange = exchange_of(device);
+
+    return exchange && exchange->op == op;
+}
+
+static bool is_failure(enum agent_outcome outcome)
+{
+    return outcome == AGENT_NO_ANSWER || outcome == AGENT_UNREACHABLE || outcome == AGENT_GARBAGE ||
+           outcome == AGENT_LOCAL;
+}
+
+static void call_done(struct agent_call *call)
+{
+    struct exchange *exchange = call->owner;
+    struct device *device = exchange->device;
+    struct core *core = device->core;
+
+    device->call = NULL;
+    if (is_failure(call->outcome))
+        core->calls_failed++;
+    if (call->outcome != AGENT_NO_ANSWER && call->outcome != AGENT_UNREACHABLE && call->outcome != AGENT_LOCAL)
+        device_seen(device);
+    if (exchange->op)
+        operation_answer(exchange->op, call);
+    else
+        query_answered(exchange->query, call);
+    free(call->log);
+    free(exchange);
+    device_pump(device);
+}
+
+struct agent_call *device_new_call(struct device *device, enum agent_verb verb, struct operation *op,
+                                   struct query *query)
+{
+    struct exchange *exchange = calloc(1, sizeof *exchange);
+
+    if (!exchange)
+        return NULL;
+    exchange->device = device;
+    exchange->op = op;
+    exchange->query = query;
+    exchange->call.verb = verb;
+    exchange->call.device = device;
+    exchange->call.done = call_done;
+    exchange->call.owner = exchange;
+    return &exchange->call;
+}
+
+void device_send_call(struct device *device, struct agent_call *call)
+{
+    const struct agent_port *port = &device->core->options.agents;
+
+    device->call = call;
+    device->core->calls++;
+    port->begin(port->arg, call);
+}
+
+void device_cancel_call(struct device *device)
+{
+    const struct agent_port *port = &device->core->options.agents;
+    struct exchange *exchange = exchange_of(device);
+
+    if (!exchange)
+        return;
+    port->cancel(port->arg, &exchange->call);
+    device->call = NULL;
+    if (exchange->op)
+        operation_rewind(exchange->op);
+    else
+        query_wait_again(exchange->query);
+    free(exchange->call.log);
+    free(exchange);
+}
+
+static struct operation *ready_operation(const struct device *device)
+{
+    struct operation *op;
+
+    if (list_empty(&device->operations))
+        return NULL;
+    op = list_first(&device->operations, struct operation, device_node);
+    return operation_is_ready(op) ? op : NULL;
+}
+
+void device_pump(struct device *device)
+{
+    const struct core *core = device->core;
+
+    while (core->started && !core->stopped && !device->removing && !device->call) {
+        struct operation *op = ready_operation(device);
+        struct query *query = query_first(device);
+
+        if (query && (device->query_turn || !op)) {
+            device->query_turn = false;
+            query_run(query);
+        } else if (op) {
+            device->query_turn = true;
+            operation_run(op);
+        } else {
+            return;
+        }
+    }
+}

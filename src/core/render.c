@@ -1,0 +1,206 @@
+#include "core/internal.h"
+
+#include <string.h>
+
+void rendering_drop(struct rendering *rendering)
+{
+    free(rendering->json);
+    *rendering = (struct rendering){.json = NULL};
+}
+
+json_t *json_time(int64_t wall_ms)
+{
+    char text[RFC3339_SIZE];
+
+    return wall_ms ? json_string(clock_format_rfc3339(wall_ms, text)) : json_null();
+}
+
+json_t *json_fault(const struct fault *fault, bool with_advice)
+{
+    const struct fault_info *info = fault_info(fault->code);
+    json_t *object;
+
+    if (!fault->code)
+        return json_null();
+    object = json_pack("{s:o, s:s, s:s}", "type", json_sprintf("%s%s", FAULT_TYPE_BASE, info->slug), "title",
+                       info->title, "detail", fault->detail);
+    if (object && with_advice)
+        (void)json_object_set_new(object, "advice", json_string(info->advice));
+    return object;
+}
+
+static json_t *json_known(uint32_t number)
+{
+    return number ? json_integer(number) : json_null();
+}
+
+static json_t *json_runtimes(uint32_t runtimes)
+{
+    json_t *names;
+
+    if (!runtimes)
+        return json_null();
+    names = json_array();
+    for (unsigned type = 0; type < CONTAINER_TYPE_COUNT; type++)
+        if (runtimes >> type & 1)
+            (void)json_array_append_new(names, json_string(container_type_name((enum container_type)type)));
+    return names;
+}
+
+json_t *json_caps(const struct device_caps *caps)
+{
+    return json_pack("{s:o, s:o, s:o, s:o}", "pdu_size", json_known(caps->pdu_size), "slots", json_known(caps->slots),
+                     "runtimes", json_runtimes(caps->runtimes), "package_max", json_known(caps->package_max));
+}
+
+json_t *core_operation_json(const struct operation *op)
+{
+    bool ended = operation_is_finished(op);
+
+    /* How it ended is shown from the moment on at which that is durable. */
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "id", op->id, "kind",
+                     operation_kind_name(op->kind), "state", operation_state_name(op->state), "device", op->device_id,
+                     "container", *op->uid ? json_string(op->uid) : json_null(), "artifact",
+                     *op->artifact ? json_string(op->artifact) : json_null(), "step", op->step, "error",
+                     ended ? json_fault(&op->fault, true) : json_null(), "result",
+                     ended && op->result ? json_loads(op->result, 0, NULL) : json_null(), "created_at",
+                     json_time(op->created), "started_at", json_time(op->started), "ended_at",
+                     ended ? json_time(op->ended) : json_null(), "expires_at", json_time(op->expires));
+}
+
+/* Text ------------------------------------------------------------------------------------------------------------ */
+
+static void append_string(struct buffer *b, const char *text)
+{
+    buffer_append_u8(b, '"');
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+
+        if (c == '"' || c == '\\')
+            buffer_append_u8(b, '\\');
+        if (c < 0x20)
+            buffer_printf(b, "\\u%04x", c);
+        else
+            buffer_append_u8(b, c);
+    }
+    buffer_append_u8(b, '"');
+}
+
+/* ,"name":"text", with null for an empty one. */
+static void append_text(struct buffer *b, const char *name, const char *text)
+{
+    buffer_printf(b, ",\"%s\":", name);
+    if (*text)
+        append_string(b, text);
+    else
+        buffer_append_text(b, "null");
+}
+
+/* Returns where the time's text stands, 0 for null. */
+static size_t append_time(struct buffer *b, const char *name, int64_t wall_ms)
+{
+    char text[RFC3339_SIZE];
+
+    if (wall_ms == 0) {
+        buffer_printf(b, ",\"%s\":null", name);
+        return 0;
+    }
+    buffer_printf(b, ",\"%s\":\"%s\"", name, clock_format_rfc3339(wall_ms, text));
+    return b->size - RFC3339_SIZE;
+}
+
+static void append_caps(struct buffer *b, const struct device_caps *caps)
+{
+    json_t *object = json_caps(caps);
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+
+    buffer_printf(b, ",\"capabilities\":%s", text ? text : "{}");
+    free(text);
+    json_decref(object);
+}
+
+static void append_fault(struct buffer *b, const struct fault *fault)
+{
+    if (!fault->code) {
+        buffer_append_text(b, ",\"error\":null");
+        return;
+    }
+    buffer_printf(b, ",\"error\":{\"type\":\"%s%s\"", FAULT_TYPE_BASE, fault_info(fault->code)->slug);
+    append_text(b, "title", fault_info(fault->code)->title);
+    append_text(b, "detail", fault->detail);
+    buffer_append_u8(b, '}');
+}
+
+static void render_device(struct buffer *b, struct device *device)
+{
+    buffer_append_text(b, "{\"id\":");
+    append_string(b, device->id);
+    buffer_append_text(b, ",\"name\":");
+    append_string(b, device->name);
+    append_text(b, "address", device->address);
+    append_text(b, "agent", agent_kind_name(device->agent));
+    buffer_printf(b, ",\"agent_configured\":%s", device->agent_configured ? "true" : "false");
+    append_text(b, "agent_version", device->agent_version);
+    append_text(b, "reported_id", device->reported_id);
+    append_caps(b, &device->caps);
+    buffer_printf(b, ",\"containers\":%u,\"operations_unfinished\":%u", HASH_COUNT(device->containers),
+                  device->operation_count);
+    (void)append_time(b, "created_at", device->created);
+    (void)append_time(b, "updated_at", device->updated);
+    device->rendered.time_at = append_time(b, "last_seen_at", device->last_seen);
+    buffer_printf(b, ",\"revision\":%llu}", (unsigned long long)device->revision);
+}
+
+static void render_container(struct buffer *b, struct container *c)
+{
+    buffer_append_text(b, "{\"device\":");
+    append_string(b, c->device->id);
+    append_text(b, "uid", c->uid);
+    buffer_printf(b, ",\"desired\":{\"state\":\"%s\"", container_state_name(c->desired));
+    append_text(b, "artifact", c->desired_artifact);
+    buffer_printf(b, "},\"reported\":{\"state\":\"%s\"", container_state_name(c->reported));
+    append_text(b, "artifact", c->reported_artifact);
+    c->rendered.time_at = append_time(b, "at", c->reported_at);
+    buffer_printf(b, "},\"load\":\"%s\"", container_load_name(c->load));
+    append_fault(b, &c->fault);
+    (void)append_time(b, "created_at", c->created);
+    (void)append_time(b, "updated_at", c->updated);
+    buffer_printf(b, ",\"revision\":%llu}", (unsigned long long)c->revision);
+}
+
+/* Brings the kept text's time up to date. */
+static const char *refresh(struct rendering *rendering, int64_t wall_ms, size_t *size)
+{
+    char text[RFC3339_SIZE];
+
+    if (rendering->json && rendering->time_stale) {
+        memcpy(rendering->json + rendering->time_at, clock_format_rfc3339(wall_ms, text), RFC3339_SIZE - 1);
+        rendering->time_stale = false;
+    }
+    *size = rendering->json ? rendering->size : 2;
+    return rendering->json ? rendering->json : "{}"; /* out of memory */
+}
+
+const char *core_render_device(struct device *device, size_t *size)
+{
+    cleanup_buffer struct buffer b = buffer_init(0);
+
+    if (!device->rendered.json) {
+        render_device(&b, device);
+        device->rendered.json = (char *)buffer_steal(&b, &device->rendered.size);
+        device->rendered.time_stale = false;
+    }
+    return refresh(&device->rendered, device->last_seen, size);
+}
+
+const char *core_render_container(struct container *container, size_t *size)
+{
+    cleanup_buffer struct buffer b = buffer_init(0);
+
+    if (!container->rendered.json) {
+        render_container(&b, container);
+        container->rendered.json = (char *)buffer_steal(&b, &container->rendered.size);
+        container->rendered.time_stale = false;
+    }
+    return refresh(&container->rendered, container->reported_at, size);
+}

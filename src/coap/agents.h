@@ -12,14 +12,14 @@ struct agents;
 
 struct agents_options {
     uv_loop_t *loop;
-    metadata_sign_fn sign;         /* signs container metadata with the gateway's key */
+    metadata_sign_fn sign; /* signs container metadata with the gateway's key */
     void *sign_arg;
-    uint32_t max_sessions;         /* idle sessions kept, least recently used dropped; 0: 64 */
-    uint32_t answer_timeout_ms;    /* after an empty ACK, or for a load that is not retransmitted */
-    uint32_t ack_timeout_ms;       /* RFC 7252 ACK_TIMEOUT, at least 1000 */
-    uint32_t max_retransmit;       /* RFC 7252 MAX_RETRANSMIT, at least 1 */
-    uint32_t load_timeout_ms;      /* how long a load may take before its answer counts as lost */
-    uint32_t log_max;              /* bytes of a container's log read at most */
+    uint32_t max_sessions;      /* idle sessions kept, least recently used dropped; 0: 64 */
+    uint32_t answer_timeout_ms; /* after an empty ACK, or for a load that is not retransmitted */
+    uint32_t ack_timeout_ms;    /* RFC 7252 ACK_TIMEOUT, at least 1000 */
+    uint32_t max_retransmit;    /* RFC 7252 MAX_RETRANSMIT, at least 1 */
+    uint32_t load_timeout_ms;   /* how long a load may take before its answer counts as lost */
+    uint32_t log_max;           /* bytes of a container's log read at most */
 };
 
 int agents_new(struct agents **out, const struct agents_options *options) must_check; /* negative errno */

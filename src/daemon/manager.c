@@ -380,8 +380,8 @@ static int open_listeners(struct manager *m, char *reason)
     if (passed > 0)
         return status;
     if (m->conf->http_socket[0])
-        status = serve(m, listen_unix(m->conf->http_socket, (mode_t)m->conf->http_socket_mode, reason, REASON_SIZE),
-                       reason);
+        status =
+            serve(m, listen_unix(m->conf->http_socket, (mode_t)m->conf->http_socket_mode, reason, REASON_SIZE), reason);
     if (status == DAEMON_EXIT_OK && m->conf->http_listen[0])
         status = serve(m, listen_tcp(m->conf->http_listen, reason, REASON_SIZE), reason);
     return status;

@@ -17,9 +17,9 @@
 struct store;
 
 struct store_options {
-    const char *directory; /* the state directory; the database is tcgw.db in it, uploads spool below it */
-    int synchronous;       /* 1 NORMAL, 2 FULL; FULL is the default */
-    int64_t cache_bytes;   /* SQLite page cache of the writer; 0: 2 MiB */
+    const char *directory;   /* the state directory; the database is tcgw.db in it, uploads spool below it */
+    int synchronous;         /* 1 NORMAL, 2 FULL; FULL is the default */
+    int64_t cache_bytes;     /* SQLite page cache of the writer; 0: 2 MiB */
     void (*wake)(void *arg); /* called from other threads when store_dispatch has something to do; must be cheap */
     void *wake_arg;
 };
@@ -178,8 +178,8 @@ int store_read_blobs(struct store *store, const char *artifact_id, store_blobs_f
 
 struct store_stats {
     uint64_t batches, commits, failed_commits;
-    uint64_t pending;      /* batches that wait or are being written */
-    uint64_t file_bytes;   /* database and WAL */
+    uint64_t pending;    /* batches that wait or are being written */
+    uint64_t file_bytes; /* database and WAL */
     int schema_version;
 };
 

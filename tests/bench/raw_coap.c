@@ -6,8 +6,9 @@
 #include <time.h>
 
 /*
- * The rate of bare libcoap, for comparison: confirmable is-running requests (agent of kind v1) to devices on consecutive
- * ports of 127.0.0.1, with a fixed number in flight and at most one for each device. Prints exchanges per second.
+ * The rate of bare libcoap, for comparison: confirmable is-running requests (agent of kind v1) to devices on
+ * consecutive ports of 127.0.0.1, with a fixed number in flight and at most one for each device. Prints exchanges per
+ * second.
  */
 
 #define MAX_DEVICES 1024

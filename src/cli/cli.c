@@ -127,8 +127,6 @@ static int run_command(struct cli *cli, const struct arguments *args, const char
             return cli_error(cli, CLI_USAGE, NULL, "an argument is empty: tcgw %s %s", args->command->words,
                              args->command->arguments);
     rc = set_target(cli, args);
-    if (!rc)
-        rc = arguments_duration(cli, args, "timeout", &cli->timeout_ms);
     return rc ? rc : args->command->run(cli, args);
 }
 
@@ -139,8 +137,8 @@ int cli_run(struct cli *cli, int argc, char *const argv[])
     char group[64];
     int rc = command_parse(cli, argc > 0 ? argc - 1 : 0, argv + 1, &args, group);
 
-    cli->timeout_ms = DEFAULT_TIMEOUT_MS;
     if (!rc) {
+        cli->timeout_ms = arguments_duration(&args, "timeout", DEFAULT_TIMEOUT_MS);
         set_style(cli, &args, &writer);
         rc = run_command(cli, &args, group);
     }

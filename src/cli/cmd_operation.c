@@ -129,11 +129,9 @@ static int watch_all(struct cli *cli, const char *device, int64_t limit_ms)
 int operation_watch(struct cli *cli, const struct arguments *args)
 {
     cleanup_json json_t *operation = NULL;
-    int64_t limit_ms = -1;
-    int rc = arguments_duration(cli, args, "wait", &limit_ms);
+    int64_t limit_ms = arguments_duration(args, "wait", -1);
+    int rc;
 
-    if (rc)
-        return rc;
     if (args->word_count == 0)
         return watch_all(cli, arguments_value(args, "device"), limit_ms);
     rc = gateway_get(cli, client_path("v1", "operations", args->words[0], NULL), &operation);

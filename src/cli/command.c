@@ -74,14 +74,12 @@ static bool parse_duration(const char *text, int64_t *out_ms)
     return true;
 }
 
-int arguments_duration(struct cli *cli, const struct arguments *args, const char *name, int64_t *out_ms)
+int64_t arguments_duration(const struct arguments *args, const char *name, int64_t otherwise)
 {
     const char *value = arguments_value(args, name);
+    int64_t ms;
 
-    if (!value || parse_duration(value, out_ms))
-        return 0;
-    return cli_error(cli, CLI_USAGE, NULL, "--%s takes seconds, or a number with s, m, h or d (90, 5m), not '%s'", name,
-                     value);
+    return value && parse_duration(value, &ms) ? ms : otherwise;
 }
 
 const struct command *command_find(const char *words)
@@ -201,9 +199,13 @@ static bool is_choice(const char *choices, const char *value)
 static int keep_option(struct parser *p, const struct option_spec *spec, const char *value)
 {
     struct arguments *args = p->args;
+    int64_t ms;
 
     if (value && spec->choices && !is_choice(spec->choices, value))
         return cli_error(p->cli, CLI_USAGE, NULL, "--%s takes one of: %s; not '%s'", spec->name, spec->choices, value);
+    if (value && strstr(spec->value, "SECONDS") && !parse_duration(value, &ms))
+        return cli_error(p->cli, CLI_USAGE, NULL,
+                         "--%s takes seconds, or a number with s, m, h or d (90, 5m), not '%s'", spec->name, value);
     if (args->option_count == COMMAND_MAX_OPTIONS)
         return cli_error(p->cli, CLI_USAGE, NULL, "more than %d options", COMMAND_MAX_OPTIONS);
     args->options[args->option_count++] = (struct option_given){spec, value};

@@ -75,8 +75,9 @@ const char *arguments_next(const struct arguments *args, const char *name, size_
 /* A whole number in [min, max]; leaves *out when the option was not given. 0, or CLI_USAGE with an error written. */
 int arguments_integer(struct cli *cli, const struct arguments *args, const char *name, int64_t min, int64_t max,
                       int64_t *out) must_check;
-/* Seconds, or a number with s, m, h or d, as milliseconds. The same results. */
-int arguments_duration(struct cli *cli, const struct arguments *args, const char *name, int64_t *out_ms) must_check;
+/* The value of an option that takes SECONDS (a number, or one with s, m, h or d; the parser has checked it), as
+ * milliseconds; `otherwise` when it was not given or has no value. */
+int64_t arguments_duration(const struct arguments *args, const char *name, int64_t otherwise);
 
 /* The command made of exactly these words, NULL when there is none. */
 const struct command *command_find(const char *words);

@@ -104,7 +104,7 @@ static const struct option_spec key_options[] = {
 };
 
 static const struct option_spec help_options[] = {
-    {"roff", 0, NULL, NULL, "print the man page's part that describes the commands"},
+    {"roff", 0, NULL, NULL, "print the part of the man page that describes the commands"},
     OPTION_END,
 };
 

@@ -1,6 +1,7 @@
 #include "cli/command.h"
 #include "cli/table.h"
 
+#include <ctype.h>
 #include <string.h>
 
 static char *option_form(const struct option_spec *option)
@@ -166,8 +167,9 @@ static void roff_option(FILE *to, const struct option_spec *option)
 
 static void roff_command(FILE *to, const struct command *command)
 {
-    (void)fprintf(to, ".SS \"tcgw %s %s\"\n", command->words, command->arguments);
-    roff_text(to, command->help);
+    (void)fprintf(to, ".SS \"tcgw %s%s%s\"\n", command->words, *command->arguments ? " " : "", command->arguments);
+    (void)fputc(toupper((unsigned char)command->help[0]), to);
+    roff_text(to, command->help + 1);
     (void)fputs(".\n", to);
     if (command->details) {
         roff_text(to, command->details);

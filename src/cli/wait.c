@@ -183,28 +183,22 @@ static int report_submitted(struct cli *cli, const json_t *operation, const char
     return CLI_OK;
 }
 
-static int add_ttl(struct cli *cli, const struct arguments *args, char **path)
+static void add_ttl(const struct arguments *args, char **path)
 {
-    int64_t ttl_ms = 0;
     char text[24];
-    int rc = arguments_duration(cli, args, "ttl", &ttl_ms);
 
-    if (rc || !arguments_given(args, "ttl"))
-        return rc;
-    (void)snprintf(text, sizeof text, "%lld", (long long)(ttl_ms / 1000));
+    if (!arguments_given(args, "ttl"))
+        return;
+    (void)snprintf(text, sizeof text, "%lld", (long long)(arguments_duration(args, "ttl", 0) / 1000));
     client_add_query(path, "ttl", text);
-    return 0;
 }
 
 static int submit_and_wait(struct cli *cli, const struct arguments *args, const struct submission *s)
 {
     struct client_request request = {.method = s->method, .path = s->path, .body = s->body};
     cleanup_json json_t *answer = NULL, *ended = NULL;
-    int64_t limit_ms = -1;
-    int rc = arguments_duration(cli, args, "wait", &limit_ms);
+    int rc = gateway_call(cli, &request, &answer);
 
-    if (!rc)
-        rc = gateway_call(cli, &request, &answer);
     if (rc)
         return rc;
     if (!*view_string(answer, "kind")) { /* nothing was left to do */
@@ -213,7 +207,7 @@ static int submit_and_wait(struct cli *cli, const struct arguments *args, const 
     }
     if (arguments_given(args, "no-wait"))
         return report_submitted(cli, answer, s->doing);
-    rc = wait_follow(cli, steal_pointer(answer), s->doing, limit_ms, NULL, &ended);
+    rc = wait_follow(cli, steal_pointer(answer), s->doing, arguments_duration(args, "wait", -1), NULL, &ended);
     return rc ? rc : wait_report(cli, ended, s->doing, s->done);
 }
 
@@ -222,9 +216,8 @@ int wait_submit(struct cli *cli, const struct arguments *args, struct submission
     int rc = CLI_FAILED;
 
     if (s.path && s.doing && s.done) {
-        rc = add_ttl(cli, args, &s.path);
-        if (!rc)
-            rc = submit_and_wait(cli, args, &s);
+        add_ttl(args, &s.path);
+        rc = submit_and_wait(cli, args, &s);
     }
     free(s.path);
     free(s.doing);

@@ -409,6 +409,8 @@ void device_apply_probe(struct device *device, const struct agent_probe *probe)
         device->agent = probe->kind;
     (void)text_copy(device->agent_version, sizeof device->agent_version, probe->version);
     (void)text_copy(device->reported_id, sizeof device->reported_id, probe->reported_id);
+    text_repair_utf8(device->agent_version);
+    text_repair_utf8(device->reported_id);
     apply_cap(device, &device->caps.pdu_size, probe->caps.pdu_size, DEVICE_CAP_PDU_SIZE);
     apply_cap(device, &device->caps.slots, probe->caps.slots, DEVICE_CAP_SLOTS);
     apply_cap(device, &device->caps.runtimes, probe->caps.runtimes, DEVICE_CAP_RUNTIMES);

@@ -278,6 +278,7 @@ void operation_end(struct operation *op, enum operation_state state)
 {
     struct container *c = operation_container(op);
 
+    text_repair_utf8(op->fault.detail); /* an agent's words may be in it, or a cut */
     op->end = state;
     op->ended = core_wall(op->device->core);
     op->wake_at = 0;

@@ -197,15 +197,16 @@ void deploy_fetch(struct operation *op)
     struct core *core = op->device->core;
     struct part_request *request = calloc(1, sizeof *request);
 
-    if (!request) {
+    if (request)
+        memcpy(request->operation, op->id, sizeof request->operation);
+    if (!request || store_read_blobs(core->options.store, op->artifact, parts_read, request)) {
+        free(request);
         operation_fail(op, FAULT_INTERNAL, "The gateway is out of memory.");
         return;
     }
     request->core = core;
-    memcpy(request->operation, op->id, sizeof request->operation);
     list_append(&core->part_requests, &request->node);
     op->fetching = true;
-    store_read_blobs(core->options.store, op->artifact, parts_read, request);
 }
 
 /* The load itself -------------------------------------------------------------------------------------------------- */

@@ -190,6 +190,7 @@ void fault_from_call(struct fault *fault, const struct agent_call *call)
                     outcomes[call->outcome].text, code, agent_verb_name(call->verb),
                     *call->uid ? " of container '" : "", call->uid, *call->uid ? "'" : "", *call->detail ? ". " : ".",
                     call->detail);
+    text_repair_utf8(fault->detail);
 }
 
 void operation_fail_call(struct operation *op, const struct agent_call *call)

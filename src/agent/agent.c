@@ -24,10 +24,11 @@ static void note_duplicate(void *arg, const struct coapmsg *request)
 static void settled(void *arg, unsigned owner, bool acknowledged)
 {
     struct agent *a = arg;
-    struct observer *observer = &a->v2.observers.entries[owner - 1];
+    struct observer *observer = observers_find(&a->v2.observers, owner);
 
-    observer->under_way = false;
-    if (!acknowledged && observer->resource.kind != OBSERVED_NOTHING)
+    if (observer)
+        observer->under_way = false;
+    if (observer && !acknowledged)
         observers_free(&a->v2.observers, observer);
 }
 
@@ -68,7 +69,6 @@ void agent_clear(struct agent *a)
 static void notify(struct agent *a, struct observer *observer)
 {
     int64_t now = clock_monotonic_ms(a->server.clock);
-    unsigned owner = (unsigned)(observer - a->v2.observers.entries) + 1;
     struct coapmsg response;
     uint32_t revision = 0;
     bool there = v2_revision(&a->v2, &observer->resource, &revision);
@@ -81,7 +81,7 @@ static void notify(struct agent *a, struct observer *observer)
     observer->under_way = true;
     if (observer->resource.kind == OBSERVED_LOG)
         observer->not_before_ms = now + OBSERVERS_LOG_INTERVAL_MS;
-    if (!server_notify(&a->server, &observer->peer, &response, owner) || !there)
+    if (!server_notify(&a->server, &observer->peer, &response, observer->id) || !there)
         observers_free(&a->v2.observers, observer);
 }
 

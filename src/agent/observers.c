@@ -23,11 +23,19 @@ struct observer *observers_add(struct observers *o, const struct peer *peer, con
         for (e = o->entries; e->resource.kind != OBSERVED_NOTHING; e++)
             ;
         o->used++;
-        *e = (struct observer){.peer = *peer, .token_length = request->token_length};
+        *e = (struct observer){.id = ++o->last_id, .peer = *peer, .token_length = request->token_length};
         memcpy(e->token, request->token, request->token_length);
     }
     e->resource = *resource;
     return e;
+}
+
+struct observer *observers_find(struct observers *o, unsigned id)
+{
+    for (size_t i = 0; i < OBSERVERS_MAX; i++)
+        if (o->entries[i].resource.kind != OBSERVED_NOTHING && o->entries[i].id == id)
+            return &o->entries[i];
+    return NULL;
 }
 
 void observers_free(struct observers *o, struct observer *observer)

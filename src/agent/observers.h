@@ -23,6 +23,7 @@ struct observed_resource {
 
 struct observer {
     struct observed_resource resource; /* OBSERVED_NOTHING: this entry is free */
+    unsigned id;                       /* not 0, and never used again */
     struct peer peer;
     uint8_t token[COAPMSG_MAX_TOKEN];
     uint8_t token_length;
@@ -34,6 +35,7 @@ struct observer {
 
 struct observers {
     size_t used;
+    unsigned last_id;
     struct observer entries[OBSERVERS_MAX];
 };
 
@@ -42,6 +44,8 @@ struct observer *observers_add(struct observers *o, const struct peer *peer, con
                                const struct observed_resource *resource);
 /* Removes the registration of a request's peer and token. */
 void observers_remove(struct observers *o, const struct peer *peer, const struct coapmsg *request);
+/* NULL when it has gone meanwhile. */
+struct observer *observers_find(struct observers *o, unsigned id);
 void observers_free(struct observers *o, struct observer *observer);
 
 #endif

@@ -61,8 +61,8 @@ void server_init(struct server *s);
 /* Takes one datagram. While server_busy() it is dropped; a transport rather leaves it where it is. */
 void server_input(struct server *s, const struct peer *peer, const uint8_t *data, size_t size);
 
-/* Sends a response (with its token) as a confirmable message of its own; settled is called with owner, which is not 0.
- * False when it could not be queued. */
+/* Sends a response (with its token) as a confirmable message of its own; settled is called with owner, unless it is
+ * 0. False when it could not be queued. */
 bool server_notify(struct server *s, const struct peer *peer, struct coapmsg *response, unsigned owner);
 
 bool server_busy(const struct server *s);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static char **text_member(struct conf *conf, const struct conf_key *key)
 {
@@ -150,6 +151,21 @@ int conf_check(const struct conf *conf, char *reason, size_t reason_size)
         return 0;
     (void)text_copy(reason, reason_size, problem);
     return 1;
+}
+
+void conf_make_parents(const struct conf *conf)
+{
+    cleanup_free char *path = strdup(conf->state_directory);
+    const char *home = getenv("HOME");
+    size_t length = home ? strlen(home) : 0;
+
+    if (!path || length < 2 || strncmp(path, home, length) != 0 || path[length] != '/')
+        return;
+    for (char *slash = strchr(path + length + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        (void)mkdir(path, 0700);
+        *slash = '/';
+    }
 }
 
 static void append_name(const struct conf_key *key, char *list, size_t size)

@@ -90,6 +90,10 @@ int conf_read(struct conf *conf, const char *path, char *reason, size_t reason_s
 int conf_set(struct conf *conf, const char *name, const char *value, char *reason, size_t reason_size) must_check;
 /* Checks that go across keys (paths that fit a socket address, listener beyond localhost, ttl <= ttl_max ...). */
 int conf_check(const struct conf *conf, char *reason, size_t reason_size) must_check;
+/* Makes what is missing of the directories above the state directory, when it is below $HOME: a new user's home has no
+ * ~/.local/state yet. Elsewhere a missing directory is left to be found out, since it may be a mistake or a disk that
+ * is not mounted; failures are too. */
+void conf_make_parents(const struct conf *conf);
 /* Writes the effective configuration in the file's syntax, with each key's help as a comment when `help`. */
 void conf_print(const struct conf *conf, FILE *to, bool help);
 /* What a key takes, for documentation: "size, 1K to 16M, default 64K". Returns out. */

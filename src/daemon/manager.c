@@ -327,7 +327,10 @@ static int open_storage(struct manager *m, char *reason)
                                     .wake = wake_loop,
                                     .wake_arg = m};
     char path[4096];
-    int r = store_open(&m->store, &options, reason, REASON_SIZE);
+    int r;
+
+    conf_make_parents(m->conf);
+    r = store_open(&m->store, &options, reason, REASON_SIZE);
 
     if (r)
         return store_exit_status(r);

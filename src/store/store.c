@@ -148,7 +148,7 @@ int store_open(struct store **out, const struct store_options *options, char *re
 
     *out = NULL;
     if (!store)
-        return -ENOMEM;
+        return store_refuse(reason, reason_size, -ENOMEM, "out of memory");
     result = make_directory(store->directory, reason, reason_size);
     if (result == 0)
         result = lock_directory(store, reason, reason_size);
@@ -158,6 +158,8 @@ int store_open(struct store **out, const struct store_options *options, char *re
         result = store_open_database(store, options, reason, reason_size);
     if (result == 0)
         result = start_threads(store);
+    if (result < 0)
+        (void)store_refuse(reason, reason_size, result, "the store cannot be started: %s", strerror(-result));
     if (result == 0)
         *out = steal_pointer(store);
     store_close(store);

@@ -34,16 +34,17 @@ enum store_open_error {
 };
 
 /*
- * Opens (and creates, and migrates) the database, checks it, and starts the threads. On a positive result `reason`
- * (at least 256 bytes) says what is wrong and what to do. Creates the directory with mode 0750 when only the last
- * component is missing.
+ * Opens (and creates, and migrates) the database, checks it, and starts the threads. Unless the result is 0, `reason`
+ * (at least 256 bytes) says what is wrong and what to do; negative: out of memory or threads. Creates the directory
+ * with mode 0750 when only the last component is missing.
  */
 int store_open(struct store **out, const struct store_options *options, char *reason, size_t reason_size) must_check;
 
 /* Commits what was submitted, runs no further callback, stops the threads, closes. NULL is fine. Returns NULL. */
 struct store *store_close(struct store *store);
 
-/* Runs the callbacks of finished batches and reads on the calling (loop) thread. */
+/* Runs the callbacks of finished batches and reads on the calling (loop) thread. They may submit, read and flush, but
+ * not close. */
 void store_dispatch(struct store *store);
 
 /* Waits until all that was submitted so far is committed, and runs its callbacks. For shutdown. */
@@ -118,7 +119,8 @@ struct store_answer {
     int64_t created;
 };
 
-/* Each is called once per row, in a stable order (operations oldest first). Return 0 to go on. */
+/* Each is called once per row, in a stable order (by key, which puts operations oldest first;
+ * answers by time). Return 0 to go on. */
 struct store_loader {
     int (*device)(void *arg, const struct store_device *row);
     int (*artifact)(void *arg, const struct store_artifact *row);

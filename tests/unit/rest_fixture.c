@@ -1,0 +1,537 @@
+#include "rest_fixture.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#define PATIENCE_MS 10000
+
+/* (module (func (export "loop") (result i32) i32.const 0)) */
+const uint8_t fixture_wasm[] = {0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, 0x01, 0x05, 0x01, 0x60, 0x00,
+                                0x01, 0x7f, 0x03, 0x02, 0x01, 0x00, 0x07, 0x08, 0x01, 0x04, 'l',  'o',  'o',
+                                'p',  0x00, 0x00, 0x0a, 0x06, 0x01, 0x04, 0x00, 0x41, 0x00, 0x0b};
+const size_t fixture_wasm_size = sizeof fixture_wasm;
+
+/* The device ------------------------------------------------------------------------------------------------------ */
+
+static const struct agent_features v2_features = {
+    .load_is_idempotent = true,
+    .can_replace = true,
+    .can_stop = true,
+    .can_remove = true,
+    .can_log = true,
+    .start_is_true = true,
+};
+static const struct agent_features no_features;
+
+static const struct agent_features *fake_features(void *arg, enum agent_kind kind)
+{
+    struct fixture *f = arg;
+
+    return kind == AGENT_V2 && !f->fake.v1 ? &v2_features : &no_features;
+}
+
+static int fake_check(void *arg, const struct device *device, const char *uid, const struct artifact *artifact,
+                      struct fault *fault)
+{
+    (void)arg, (void)artifact;
+    if (strcmp(uid, "huge") == 0)
+        return fault_set(fault, FAULT_PACKAGE_TOO_LARGE, "%s does not fit %s", uid, device->id);
+    return 0;
+}
+
+static void fake_end(struct fixture *f, struct agent_call *call)
+{
+    call->outcome = f->fake.outcome;
+    call->state = f->fake.state;
+    if (call->verb == AGENT_CALL_PROBE)
+        call->probe.kind = AGENT_V2;
+    if (call->verb == AGENT_CALL_LOG && call->outcome == AGENT_OK) {
+        call->log = (uint8_t *)strdup(f->fake.log);
+        call->log_size = strlen(f->fake.log);
+    }
+    call->driver = NULL;
+    call->done(call);
+}
+
+void fixture_release(struct fixture *f)
+{
+    while (f->fake.call_count)
+        fake_end(f, f->fake.calls[--f->fake.call_count]);
+}
+
+static void fake_turn(uv_timer_t *timer)
+{
+    fixture_release(timer->data);
+}
+
+static void fake_begin(void *arg, struct agent_call *call)
+{
+    struct fixture *f = arg;
+
+    ck_assert_uint_lt(f->fake.call_count, array_size(f->fake.calls));
+    f->fake.calls[f->fake.call_count++] = call;
+    f->fake.counts[call->verb]++;
+    if (f->fake.mode == FAKE_ANSWER)
+        ck_assert_int_eq(uv_timer_start(&f->fake.timer, fake_turn, 0, 0), 0);
+}
+
+static void fake_cancel(void *arg, struct agent_call *call)
+{
+    struct fixture *f = arg;
+
+    for (size_t i = 0; i < f->fake.call_count; i++)
+        if (f->fake.calls[i] == call)
+            f->fake.calls[i--] = f->fake.calls[--f->fake.call_count];
+    call->driver = NULL;
+}
+
+static int fake_parse_address(void *arg, const char *text, char *out, struct fault *fault)
+{
+    (void)arg;
+    if (strncmp(text, "coap://", 7) != 0)
+        return fault_set_at(fault, FAULT_INVALID_FIELD, "/address", "no address: %s", text);
+    (void)text_copy(out, CORE_ADDRESS_MAX + 1, text);
+    return 0;
+}
+
+/* The gateway ----------------------------------------------------------------------------------------------------- */
+
+static void store_woke(void *arg)
+{
+    struct fixture *f = arg;
+
+    (void)uv_async_send(&f->store_wake);
+}
+
+static void store_ready(uv_async_t *async)
+{
+    struct fixture *f = async->data;
+
+    if (f->store)
+        store_dispatch(f->store);
+}
+
+static void core_rearm(void *arg);
+
+static void core_due(uv_timer_t *timer)
+{
+    struct fixture *f = timer->data;
+
+    core_run(f->core);
+    core_rearm(f);
+}
+
+static void core_rearm(void *arg)
+{
+    struct fixture *f = arg;
+    int64_t due, now = clock_monotonic_ms(clock_system());
+
+    if (!f->core)
+        return;
+    due = core_next_deadline(f->core);
+    if (due == INT64_MAX)
+        (void)uv_timer_stop(&f->core_timer);
+    else
+        (void)uv_timer_start(&f->core_timer, core_due, due > now ? (uint64_t)(due - now) : 0, 0);
+}
+
+static void start_core(struct fixture *f)
+{
+    struct store_options store = {.directory = f->directory, .synchronous = 1, .wake = store_woke, .wake_arg = f};
+    struct core_options core = {
+        .clock = clock_system(),
+        .agents = {.arg = f,
+                   .features = fake_features,
+                   .check = fake_check,
+                   .begin = fake_begin,
+                   .cancel = fake_cancel,
+                   .parse_address = fake_parse_address},
+        .loop = {.arg = f, .rearm = core_rearm},
+        .state_directory = f->directory,
+        .max_devices = 100,
+        .max_artifacts = 10,
+        .max_containers_per_device = 10,
+        .max_queue_per_device = 2000,
+        .max_artifact_bytes = f->options.max_artifact_bytes,
+        .verify_delay_ms = 10,
+        .settle_delay_ms = 10,
+        .operation_ttl_ms = 60000,
+        .operation_ttl_max_ms = 600000,
+        .operations_kept = 100,
+    };
+    char reason[256];
+
+    ck_assert_msg(store_open(&f->store, &store, reason, sizeof reason) == 0, "%s", reason);
+    core.store = f->store;
+    ck_assert_int_eq(core_new(&f->core, &core), 0);
+    core_start(f->core);
+}
+
+static int listen_tcp(struct fixture *f)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    ck_assert_int_eq(listen(fd, 2048), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    f->port = ntohs(address.sin_port);
+    return fd;
+}
+
+static struct sockaddr_un unix_address(const struct fixture *f)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    (void)text_copy(address.sun_path, sizeof address.sun_path, f->socket_path);
+    return address;
+}
+
+static int listen_unix(struct fixture *f)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    struct sockaddr_un address;
+
+    (void)snprintf(f->socket_path, sizeof f->socket_path, "%s/sock", f->directory);
+    address = unix_address(f);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    ck_assert_int_eq(listen(fd, 2048), 0);
+    return fd;
+}
+
+void fixture_start(struct fixture *f, const struct rest_options *limits)
+{
+    static const uint8_t key[32] = {0xab, 0xcd};
+
+    *f = (struct fixture){.fake = {.outcome = AGENT_OK, .state = CONTAINER_RUNNING, .log = "hello\n"}};
+    f->options = limits ? *limits
+                        : (struct rest_options){.max_connections = 100,
+                                                .max_json_bytes = 4096,
+                                                .max_artifact_bytes = 65536,
+                                                .max_wait_s = 60,
+                                                .connection_timeout_s = 10};
+    (void)text_copy(f->directory, sizeof f->directory, "/tmp/tcgw-rest-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(f->directory));
+    ck_assert_int_eq(uv_loop_init(&f->loop), 0);
+    ck_assert_int_eq(uv_async_init(&f->loop, &f->store_wake, store_ready), 0);
+    ck_assert_int_eq(uv_timer_init(&f->loop, &f->core_timer), 0);
+    ck_assert_int_eq(uv_timer_init(&f->loop, &f->fake.timer), 0);
+    f->store_wake.data = f->core_timer.data = f->fake.timer.data = f;
+    start_core(f);
+    f->options.loop = &f->loop;
+    f->options.core = f->core;
+    f->options.store = f->store;
+    f->options.state_directory = f->directory;
+    f->options.public_key = key;
+    f->options.public_key_pem = "-----BEGIN PUBLIC KEY-----\n";
+    ck_assert_int_eq(rest_new(&f->rest, &f->options), 0);
+    ck_assert_int_eq(rest_listen(f->rest, listen_tcp(f)), 0);
+    ck_assert_int_eq(rest_listen(f->rest, listen_unix(f)), 0);
+}
+
+static void rest_closed(void *arg)
+{
+    ((struct fixture *)arg)->closed = true;
+}
+
+void fixture_close_rest(struct fixture *f)
+{
+    rest_close(f->rest, rest_closed, f);
+    f->rest = NULL;
+    while (!f->closed)
+        uv_run(&f->loop, UV_RUN_ONCE);
+}
+
+static void close_handle(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    uv_close(handle, NULL);
+}
+
+void fixture_stop(struct fixture *f)
+{
+    char command[128];
+
+    core_stop(f->core);
+    store_flush(f->store);
+    if (f->rest)
+        fixture_close_rest(f);
+    f->core = core_free(f->core);
+    f->store = store_close(f->store);
+    uv_walk(&f->loop, close_handle, NULL);
+    (void)uv_run(&f->loop, UV_RUN_DEFAULT);
+    ck_assert_int_eq(uv_loop_close(&f->loop), 0);
+    (void)snprintf(command, sizeof command, "rm -rf %s", f->directory);
+    ck_assert_int_eq(system(command), 0); /* NOLINT(cert-env33-c) */
+}
+
+static void wake_up(uv_timer_t *timer)
+{
+    *(bool *)timer->data = true;
+}
+
+/* Turns the loop until something happened or ms are over; *over says so. */
+static void turn(struct fixture *f, uv_timer_t *timer, bool *over, unsigned ms)
+{
+    if (!timer->data) {
+        (void)uv_timer_init(&f->loop, timer);
+        timer->data = over;
+        (void)uv_timer_start(timer, wake_up, ms, 0);
+    }
+    (void)uv_run(&f->loop, UV_RUN_NOWAIT);
+}
+
+static void end_turns(struct fixture *f, uv_timer_t *timer)
+{
+    uv_close((uv_handle_t *)timer, NULL);
+    (void)uv_run(&f->loop, UV_RUN_NOWAIT);
+}
+
+void fixture_run(struct fixture *f, unsigned ms)
+{
+    uv_timer_t timer = {.data = NULL};
+    bool over = false;
+
+    do {
+        turn(f, &timer, &over, ms);
+        (void)usleep(200);
+    } while (!over);
+    end_turns(f, &timer);
+}
+
+/* The client ------------------------------------------------------------------------------------------------------ */
+
+static void client_connect(struct client *c, struct fixture *f, const struct sockaddr *address, socklen_t size)
+{
+    *c = (struct client){.fixture = f, .fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    ck_assert_int_ge(c->fd, 0);
+    ck_assert_int_eq(connect(c->fd, address, size), 0);
+    ck_assert_int_eq(fcntl(c->fd, F_SETFL, O_NONBLOCK), 0);
+}
+
+void client_open(struct client *c, struct fixture *f)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(f->port)};
+
+    client_connect(c, f, (struct sockaddr *)&address, sizeof address);
+}
+
+void client_open_unix(struct client *c, struct fixture *f)
+{
+    struct sockaddr_un address = unix_address(f);
+
+    client_connect(c, f, (struct sockaddr *)&address, sizeof address);
+}
+
+void client_close(struct client *c)
+{
+    (void)close(c->fd);
+    buffer_clear(&c->input);
+}
+
+void client_send(struct client *c, const void *data, size_t size)
+{
+    uv_timer_t timer = {.data = NULL};
+    const char *at = data;
+    bool over = false;
+
+    while (size && !c->ended) {
+        ssize_t n = send(c->fd, at, size, MSG_NOSIGNAL);
+
+        if (n < 0 && errno != EAGAIN) {
+            c->ended = true;
+        } else if (n > 0) {
+            at += n;
+            size -= (size_t)n;
+        }
+        turn(c->fixture, &timer, &over, PATIENCE_MS);
+        ck_assert_msg(!over, "the gateway takes no more");
+    }
+    if (timer.data)
+        end_turns(c->fixture, &timer);
+}
+
+void client_print(struct client *c, const char *format, ...)
+{
+    char text[8192];
+    va_list ap;
+    int n;
+
+    va_start(ap, format);
+    n = vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    ck_assert_int_lt(n, (int)sizeof text);
+    client_send(c, text, (size_t)n);
+}
+
+static void client_read(struct client *c)
+{
+    uint8_t bytes[65536];
+    ssize_t n = recv(c->fd, bytes, sizeof bytes, 0);
+
+    if (n > 0)
+        buffer_append(&c->input, bytes, (size_t)n);
+    else if (n == 0 || errno != EAGAIN)
+        c->ended = true;
+}
+
+/* Takes a whole answer from the input when there is one. */
+static bool take_answer(struct client *c, struct answer *a, bool head_only)
+{
+    const char *text = buffer_text(&c->input), *end = strstr(text, "\r\n\r\n");
+    size_t head, length;
+
+    if (!end)
+        return false;
+    head = (size_t)(end + 4 - text);
+    ck_assert_uint_lt(head, sizeof a->head);
+    *a = (struct answer){.status = atoi(text + 9)};
+    memcpy(a->head, text, head);
+    length = head_only || a->status == 304 ? 0 : strtoul(answer_header(a, "Content-Length"), NULL, 10);
+    if (c->input.size < head + length)
+        return false;
+    buffer_append(&a->body, text + head, length);
+    memmove(c->input.data, c->input.data + head + length, c->input.size + 1 - head - length);
+    c->input.size -= head + length;
+    return a->status != 100 || take_answer(c, a, head_only);
+}
+
+bool client_receive(struct client *c, struct answer *a, bool head_only)
+{
+    uv_timer_t timer = {.data = NULL};
+    bool over = false, got = false;
+
+    *a = (struct answer){0};
+    while (!got && !over) {
+        turn(c->fixture, &timer, &over, PATIENCE_MS);
+        client_read(c);
+        got = take_answer(c, a, head_only);
+        if (c->ended && !got)
+            break;
+    }
+    end_turns(c->fixture, &timer);
+    return got;
+}
+
+bool client_sees_end(struct client *c, unsigned ms)
+{
+    uv_timer_t timer = {.data = NULL};
+    bool over = false;
+
+    while (!c->ended && !over) {
+        turn(c->fixture, &timer, &over, ms);
+        client_read(c);
+    }
+    if (timer.data)
+        end_turns(c->fixture, &timer);
+    return c->ended;
+}
+
+void request(struct fixture *f, struct answer *a, const char *method, const char *path, const char *headers,
+             const char *body)
+{
+    struct client c;
+
+    client_open(&c, f);
+    client_print(&c, "%s %s HTTP/1.1\r\nHost: localhost\r\n%s", method, path, headers ? headers : "");
+    if (body)
+        client_print(&c, "Content-Length: %zu\r\n\r\n%s", strlen(body), body);
+    else
+        client_print(&c, "\r\n");
+    ck_assert_msg(client_receive(&c, a, strcmp(method, "HEAD") == 0), "no answer to %s %s", method, path);
+    client_close(&c);
+}
+
+void request_json(struct fixture *f, struct answer *a, const char *method, const char *path, const char *headers,
+                  const char *body)
+{
+    char lines[1024];
+
+    (void)snprintf(lines, sizeof lines, "Content-Type: application/json\r\n%s", headers ? headers : "");
+    request(f, a, method, path, lines, body);
+}
+
+void answer_clear(struct answer *a)
+{
+    buffer_clear(&a->body);
+}
+
+const char *answer_header(const struct answer *a, const char *name)
+{
+    static char value[512];
+    size_t n = strlen(name);
+
+    for (const char *line = strstr(a->head, "\r\n"); line && line[2]; line = strstr(line + 2, "\r\n")) {
+        if (strncasecmp(line + 2, name, n) != 0 || line[2 + n] != ':')
+            continue;
+        line += 3 + n;
+        line += strspn(line, " ");
+        (void)snprintf(value, sizeof value, "%.*s", (int)strcspn(line, "\r"), line);
+        return value;
+    }
+    return "";
+}
+
+const char *answer_text(const struct answer *a, const char *path)
+{
+    static char value[512];
+    json_t *root = json_loads(buffer_text(&a->body), 0, NULL), *at = root;
+    char names[128], *next = names, *name;
+
+    (void)text_copy(names, sizeof names, path);
+    while ((name = strsep(&next, "/")))
+        at = json_is_array(at) ? json_array_get(at, strtoul(name, NULL, 10)) : json_object_get(at, name);
+    (void)text_copy(value, sizeof value, json_is_string(at) ? json_string_value(at) : "");
+    json_decref(root);
+    return value;
+}
+
+void expect_problem(struct answer *a, enum fault_code code)
+{
+    const struct fault_info *info = fault_info(code);
+    char type[128];
+
+    (void)snprintf(type, sizeof type, FAULT_TYPE_BASE "%s", info->slug);
+    expect_status(a, info->status);
+    ck_assert_str_eq(answer_header(a, "Content-Type"), "application/problem+json");
+    ck_assert_str_eq(answer_text(a, "type"), type);
+    ck_assert_str_eq(answer_text(a, "title"), info->title);
+    ck_assert_str_ne(answer_text(a, "detail"), "");
+    answer_clear(a);
+}
+
+void fixture_upload(struct fixture *f, char out[CORE_DIGEST_TEXT])
+{
+    struct answer a;
+    struct client c;
+
+    client_open(&c, f);
+    client_print(&c,
+                 "POST /v1/artifacts?name=test HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/wasm\r\n"
+                 "Content-Length: %zu\r\n\r\n",
+                 fixture_wasm_size);
+    client_send(&c, fixture_wasm, fixture_wasm_size);
+    ck_assert(client_receive(&c, &a, false));
+    ck_assert_msg(a.status == 201 || a.status == 200, "%s", buffer_text(&a.body));
+    (void)text_copy(out, CORE_DIGEST_TEXT, answer_text(&a, "id"));
+    answer_clear(&a);
+    client_close(&c);
+}
+
+void fixture_add_device(struct fixture *f)
+{
+    struct answer a;
+
+    request_json(f, &a, "POST", "/v1/devices", NULL,
+                 "{\"id\": \"box\", \"address\": \"coap://127.0.0.1:5683\", \"agent\": \"v2\"}");
+    expect_status(&a, 201);
+    answer_clear(&a);
+}

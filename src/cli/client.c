@@ -46,14 +46,9 @@ struct client *client_free(struct client *client)
     return NULL;
 }
 
-static void free_client(struct client **client)
-{
-    client_free(*client);
-}
-
 struct client *client_new(const char *socket, const char *url, int64_t timeout_ms)
 {
-    cleanup(free_client) struct client *client = calloc(1, sizeof *client);
+    struct client *client = calloc(1, sizeof *client);
 
     if (!client)
         return NULL;
@@ -62,10 +57,10 @@ struct client *client_new(const char *socket, const char *url, int64_t timeout_m
     client->socket = url ? NULL : strdup(socket);
     client->timeout_ms = timeout_ms;
     if (!client->curl || !client->base || (!url && !client->socket))
-        return NULL;
+        return client_free(client);
     for (size_t n = strlen(client->base); n && client->base[n - 1] == '/'; n--)
         client->base[n - 1] = 0;
-    return steal_pointer(client);
+    return client;
 }
 
 const char *client_reason(const struct client *client)
@@ -292,16 +287,20 @@ static void append_encoded(struct buffer *b, const char *text)
     }
 }
 
-char *client_path(const char *first, ...)
+char *client_path(const char *format, ...)
 {
     struct buffer b = {0};
     va_list segments;
     size_t size;
 
-    va_start(segments, first);
-    for (const char *segment = first; segment; segment = va_arg(segments, const char *)) {
-        buffer_append_u8(&b, '/');
-        append_encoded(&b, segment);
+    va_start(segments, format);
+    for (const char *p = format; *p; p++) {
+        if (p[0] == '%' && p[1] == 's') {
+            append_encoded(&b, va_arg(segments, const char *));
+            p++;
+        } else {
+            buffer_append_u8(&b, (uint8_t)*p);
+        }
     }
     va_end(segments);
     return (char *)buffer_steal(&b, &size);

@@ -72,8 +72,9 @@ int client_exchange(struct client *client, const struct client_request *request,
 /* What the last error was, in words. */
 const char *client_reason(const struct client *client);
 
-/* "/v1/devices/box%201": the segments, percent-encoded, joined; the last argument is NULL. The caller frees it. */
-char *client_path(const char *first, ...) __attribute__((sentinel));
+/* client_path("/v1/devices/%s", "box 1") is "/v1/devices/box%201": each %s (nothing else is known) stands for a
+ * segment, which is percent-encoded. The caller frees it. */
+char *client_path(const char *format, ...) printf_like(1, 2);
 
 /* Appends ?name=value or &name=value, percent-encoded. */
 void client_add_query(char **path, const char *name, const char *value);

@@ -83,7 +83,7 @@ int artifact_push(struct cli *cli, const struct arguments *args)
 int artifact_list(struct cli *cli, const struct arguments *args)
 {
     cleanup_json json_t *list = NULL;
-    int rc = gateway_list(cli, client_path("v1", "artifacts", NULL), 0, &list);
+    int rc = gateway_list(cli, client_path("/v1/artifacts"), 0, &list);
 
     (void)args;
     if (!rc)
@@ -98,32 +98,35 @@ int artifact_show(struct cli *cli, const struct arguments *args)
     int rc = gateway_find_artifact(cli, args->words[0], id);
 
     if (!rc)
-        rc = gateway_get(cli, client_path("v1", "artifacts", id, NULL), &artifact);
+        rc = gateway_get(cli, client_path("/v1/artifacts/%s", id), &artifact);
     if (!rc)
         cli->writer->object(cli->writer, &view_artifact, artifact);
+    return rc;
+}
+
+static int remove_artifact(struct cli *cli, const char *id)
+{
+    cleanup_free char *path = client_path("/v1/artifacts/%s", id);
+    cleanup_free char *sentence = wait_sentence("Artifact %.12s was removed.", id);
+    struct client_request request = {.method = "DELETE", .path = path};
+    int rc = gateway_call(cli, &request, NULL);
+
+    if (!rc && sentence)
+        cli->writer->outcome(cli->writer, &view_artifact, NULL, sentence);
     return rc;
 }
 
 int artifact_remove(struct cli *cli, const struct arguments *args)
 {
     char id[GATEWAY_DIGEST_TEXT];
-    cleanup_free char *path = NULL, *sentence = NULL;
-    struct client_request request = {.method = "DELETE"};
     int rc = gateway_find_artifact(cli, args->words[0], id);
 
-    if (rc)
-        return rc;
-    request.path = path = client_path("v1", "artifacts", id, NULL);
-    rc = gateway_call(cli, &request, NULL);
-    sentence = wait_sentence("Artifact %.12s was removed.", id);
-    if (!rc && sentence)
-        cli->writer->outcome(cli->writer, &view_artifact, NULL, sentence);
-    return rc;
+    return rc ? rc : remove_artifact(cli, id);
 }
 
 static int download(struct cli *cli, const char *id, const char *part, FILE *to)
 {
-    cleanup_free char *path = client_path("v1", "artifacts", id, part, NULL);
+    cleanup_free char *path = client_path("/v1/artifacts/%s/%s", id, part);
     struct progress progress;
     struct client_request request = {
         .method = "GET", .path = path, .save_to = to, .progress = progress_bytes, .progress_arg = &progress};

@@ -6,11 +6,7 @@
 #include <string.h>
 
 #define FOLLOW_EVERY_MS 1000
-
-static char *container_path(const struct arguments *args, const char *action)
-{
-    return client_path("v1", "devices", args->words[0], "containers", args->words[1], action, NULL);
-}
+#define CONTAINER "/v1/devices/%s/containers/%s"
 
 /* An artifact that exists, or a file that becomes one. */
 static int settle_artifact(struct cli *cli, const struct arguments *args, char *id)
@@ -41,43 +37,47 @@ int container_deploy(struct cli *cli, const struct arguments *args)
     body = json_pack("{s:s, s:s}", "artifact", id, "state", stopped ? "stopped" : "running");
     return wait_submit(cli, args,
                        (struct submission){.method = "PUT",
-                                           .path = container_path(args, NULL),
+                                           .path = client_path(CONTAINER, device, uid),
                                            .body = body,
                                            .doing = wait_sentence("deploying %s to %s", uid, device),
                                            .done = wait_sentence("Container %s %s %s (artifact %.12s).", uid,
                                                                  stopped ? "is installed on" : "runs on", device, id)});
 }
 
-static int submit(struct cli *cli, const struct arguments *args, const char *method, const char *action,
-                  const char *doing, const char *done)
+/* The path is taken over. */
+static int submit(struct cli *cli, const struct arguments *args, const char *method, char *path, const char *doing,
+                  const char *done)
 {
     const char *device = args->words[0], *uid = args->words[1];
 
     return wait_submit(cli, args,
                        (struct submission){.method = method,
-                                           .path = container_path(args, action),
+                                           .path = path,
                                            .doing = wait_sentence("%s %s on %s", doing, uid, device),
                                            .done = wait_sentence("Container %s %s %s.", uid, done, device)});
 }
 
 int container_start(struct cli *cli, const struct arguments *args)
 {
-    return submit(cli, args, "POST", "start", "starting", "runs on");
+    return submit(cli, args, "POST", client_path(CONTAINER "/start", args->words[0], args->words[1]), "starting",
+                  "runs on");
 }
 
 int container_stop(struct cli *cli, const struct arguments *args)
 {
-    return submit(cli, args, "POST", "stop", "stopping", "is stopped on");
+    return submit(cli, args, "POST", client_path(CONTAINER "/stop", args->words[0], args->words[1]), "stopping",
+                  "is stopped on");
 }
 
 int container_remove(struct cli *cli, const struct arguments *args)
 {
-    return submit(cli, args, "DELETE", NULL, "removing", "was removed from");
+    return submit(cli, args, "DELETE", client_path(CONTAINER, args->words[0], args->words[1]), "removing",
+                  "was removed from");
 }
 
 int container_forget(struct cli *cli, const struct arguments *args)
 {
-    cleanup_free char *path = container_path(args, NULL), *sentence = NULL;
+    cleanup_free char *path = client_path(CONTAINER, args->words[0], args->words[1]), *sentence = NULL;
     struct client_request request = {.method = "DELETE"};
     int rc;
 
@@ -96,7 +96,7 @@ static int list_all(struct cli *cli, json_t **out)
     cleanup_json json_t *devices = NULL, *all = json_array();
     json_t *device;
     size_t i;
-    int rc = gateway_list(cli, client_path("v1", "devices", NULL), 0, &devices);
+    int rc = gateway_list(cli, client_path("/v1/devices"), 0, &devices);
 
     if (rc)
         return rc;
@@ -106,7 +106,7 @@ static int list_all(struct cli *cli, json_t **out)
 
         if (json_integer_value(json_object_get(device, "containers")) == 0)
             continue;
-        rc = gateway_list(cli, client_path("v1", "devices", view_string(device, "id"), "containers", NULL), 0, &list);
+        rc = gateway_list(cli, client_path("/v1/devices/%s/containers", view_string(device, "id")), 0, &list);
         if (rc && rc != CLI_NOT_FOUND)
             return rc;
         (void)json_array_extend(all, json_object_get(list, "items"));
@@ -118,9 +118,8 @@ static int list_all(struct cli *cli, json_t **out)
 int container_list(struct cli *cli, const struct arguments *args)
 {
     cleanup_json json_t *list = NULL;
-    int rc = args->word_count
-                 ? gateway_list(cli, client_path("v1", "devices", args->words[0], "containers", NULL), 0, &list)
-                 : list_all(cli, &list);
+    int rc = args->word_count ? gateway_list(cli, client_path("/v1/devices/%s/containers", args->words[0]), 0, &list)
+                              : list_all(cli, &list);
 
     if (!rc)
         cli->writer->list(cli->writer, &view_container, list);
@@ -129,7 +128,7 @@ int container_list(struct cli *cli, const struct arguments *args)
 
 int container_show(struct cli *cli, const struct arguments *args)
 {
-    cleanup_free char *path = container_path(args, NULL);
+    cleanup_free char *path = client_path(CONTAINER, args->words[0], args->words[1]);
     struct client_request request = {.method = "GET", .path = path, .fresh = arguments_given(args, "fresh")};
     cleanup_json json_t *container = NULL;
     int rc = gateway_call(cli, &request, &container);
@@ -181,7 +180,7 @@ static int print_new_log(struct cli *cli, const char *path, struct buffer *befor
 
 int container_logs(struct cli *cli, const struct arguments *args)
 {
-    cleanup_free char *path = container_path(args, "log");
+    cleanup_free char *path = client_path(CONTAINER "/log", args->words[0], args->words[1]);
     cleanup_buffer struct buffer before = {0};
     int rc = print_new_log(cli, path, &before);
 

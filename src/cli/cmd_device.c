@@ -71,7 +71,7 @@ static int probe(struct cli *cli, const struct arguments *args, const char *id)
     return wait_submit(
         cli, args,
         (struct submission){.method = "POST",
-                            .path = client_path("v1", "devices", id, "probe", NULL),
+                            .path = client_path("/v1/devices/%s/probe", id),
                             .doing = wait_sentence("probing %s", id),
                             .done = wait_sentence("Device %s was probed; see tcgw device show %s", id, id)});
 }
@@ -104,7 +104,7 @@ int device_add(struct cli *cli, const struct arguments *args)
 int device_list(struct cli *cli, const struct arguments *args)
 {
     cleanup_json json_t *list = NULL;
-    int rc = gateway_list(cli, client_path("v1", "devices", NULL), 0, &list);
+    int rc = gateway_list(cli, client_path("/v1/devices"), 0, &list);
 
     (void)args;
     if (!rc)
@@ -115,7 +115,7 @@ int device_list(struct cli *cli, const struct arguments *args)
 int device_show(struct cli *cli, const struct arguments *args)
 {
     cleanup_json json_t *device = NULL;
-    int rc = gateway_get(cli, client_path("v1", "devices", args->words[0], NULL), &device);
+    int rc = gateway_get(cli, client_path("/v1/devices/%s", args->words[0]), &device);
 
     if (!rc)
         cli->writer->object(cli->writer, &view_device, device);
@@ -124,7 +124,7 @@ int device_show(struct cli *cli, const struct arguments *args)
 
 int device_set(struct cli *cli, const struct arguments *args)
 {
-    cleanup_free char *path = client_path("v1", "devices", args->words[0], NULL);
+    cleanup_free char *path = client_path("/v1/devices/%s", args->words[0]);
     cleanup_free char *sentence = wait_sentence("Device %s was changed.", args->words[0]);
     cleanup_json json_t *body = json_object(), *device = NULL;
     struct client_request request = {
@@ -147,7 +147,7 @@ int device_probe(struct cli *cli, const struct arguments *args)
 
 int device_remove(struct cli *cli, const struct arguments *args)
 {
-    cleanup_free char *path = client_path("v1", "devices", args->words[0], NULL);
+    cleanup_free char *path = client_path("/v1/devices/%s", args->words[0]);
     cleanup_free char *sentence = wait_sentence("Device %s was removed.", args->words[0]);
     struct client_request request = {.method = "DELETE", .path = path};
     int rc = gateway_call(cli, &request, NULL);

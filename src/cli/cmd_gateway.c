@@ -9,11 +9,11 @@
 int gateway_status(struct cli *cli, const struct arguments *args)
 {
     cleanup_json json_t *health = NULL, *info = NULL, *all = json_object();
-    int rc = gateway_get(cli, client_path("healthz", NULL), &health);
+    int rc = gateway_get(cli, client_path("/healthz"), &health);
 
     (void)args;
     if (!rc)
-        rc = gateway_get(cli, client_path("v1", "info", NULL), &info);
+        rc = gateway_get(cli, client_path("/v1/info"), &info);
     if (rc)
         return rc;
     (void)json_object_update(all, health);
@@ -25,7 +25,7 @@ int gateway_status(struct cli *cli, const struct arguments *args)
 int gateway_key(struct cli *cli, const struct arguments *args)
 {
     cleanup_json json_t *key = NULL;
-    int rc = gateway_get(cli, client_path("v1", "key", NULL), &key);
+    int rc = gateway_get(cli, client_path("/v1/key"), &key);
     const char *pem = view_string(key, "pem");
 
     if (rc)

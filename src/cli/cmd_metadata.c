@@ -25,7 +25,7 @@ static const struct field inspect_fields[] = {
     {"Loop period", "limits.loop_period_ms", FIELD_MS, false},
     {"Longest start", "limits.start_max_duration_ms", FIELD_MS, false},
     {"Longest loop", "limits.loop_max_duration_ms", FIELD_MS, false},
-    {"Lifetime (loops)", "limits.loop_max_lifetime", FIELD_TEXT, false},
+    {"Lifetime (loops)", "limits.loop_max_lifetime", FIELD_LIMIT, false},
     {"Longest stop", "limits.stop_max_duration_ms", FIELD_MS, false},
     {"Size", "size", FIELD_BYTES, false},
     {"Code SHA-256", "digests.code", FIELD_DIGEST, false},

@@ -9,7 +9,7 @@
 int operation_list(struct cli *cli, const struct arguments *args)
 {
     static const char *const filters[] = {"device", "container", "state"};
-    char *path = client_path("v1", "operations", NULL);
+    char *path = client_path("/v1/operations");
     cleanup_json json_t *list = NULL;
     int64_t limit = DEFAULT_LIMIT;
     int rc = arguments_integer(cli, args, "limit", 1, 1000000, &limit);
@@ -30,7 +30,7 @@ int operation_list(struct cli *cli, const struct arguments *args)
 int operation_show(struct cli *cli, const struct arguments *args)
 {
     cleanup_json json_t *operation = NULL;
-    int rc = gateway_get(cli, client_path("v1", "operations", args->words[0], NULL), &operation);
+    int rc = gateway_get(cli, client_path("/v1/operations/%s", args->words[0]), &operation);
 
     if (!rc)
         cli->writer->object(cli->writer, &view_operation, operation);
@@ -39,7 +39,7 @@ int operation_show(struct cli *cli, const struct arguments *args)
 
 int operation_cancel(struct cli *cli, const struct arguments *args)
 {
-    cleanup_free char *path = client_path("v1", "operations", args->words[0], "cancel", NULL), *sentence = NULL;
+    cleanup_free char *path = client_path("/v1/operations/%s/cancel", args->words[0]), *sentence = NULL;
     struct client_request request = {.method = "POST", .path = path};
     cleanup_json json_t *operation = NULL;
     int rc = gateway_call(cli, &request, &operation);
@@ -90,7 +90,7 @@ static int watch_one(struct cli *cli, const json_t *operation, int64_t limit_ms)
 /* Newest first from the gateway, so the oldest is the last one. */
 static int watch_state(struct cli *cli, const char *device, const char *state, json_t *to)
 {
-    char *path = client_path("v1", "operations", NULL);
+    char *path = client_path("/v1/operations");
     cleanup_json json_t *list = NULL;
     int rc;
 
@@ -134,6 +134,6 @@ int operation_watch(struct cli *cli, const struct arguments *args)
 
     if (args->word_count == 0)
         return watch_all(cli, arguments_value(args, "device"), limit_ms);
-    rc = gateway_get(cli, client_path("v1", "operations", args->words[0], NULL), &operation);
+    rc = gateway_get(cli, client_path("/v1/operations/%s", args->words[0]), &operation);
     return rc ? rc : watch_one(cli, operation, limit_ms);
 }

@@ -102,6 +102,6 @@ bool completion_print(FILE *to, const char *shell);
 /* Calls each option of a command, groups in order. */
 #define command_each_option(option, command)                                                                           \
     for (size_t group_ = 0; group_ < COMMAND_MAX_GROUPS && (command)->options[group_]; group_++)                       \
-        for (const struct option_spec *option = (command)->options[group_]; (option)->name; (option)++)
+        for (const struct option_spec *option = (command)->options[group_]; option->name; option++) /* NOLINT */
 
 #endif

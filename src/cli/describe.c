@@ -4,6 +4,7 @@
 #include "cli/view.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #define ENDPOINT_TEXT_MAX 256
@@ -43,10 +44,10 @@ int describe_read_file(struct cli *cli, const char *path, size_t limit, struct b
 
 static void guess_type(const char *code_file, json_t *description)
 {
-    cleanup_fclose FILE *file = fopen(code_file, "rbe");
-    char magic[4] = {0};
+    cleanup_close int fd = open(code_file, O_RDONLY | O_CLOEXEC);
+    char magic[4];
 
-    if (!file || fread(magic, 1, sizeof magic, file) != sizeof magic)
+    if (fd < 0 || read(fd, magic, sizeof magic) != sizeof magic)
         return;
     if (memcmp(magic, "\0asm", 4) == 0)
         (void)json_object_set_new(description, "type", json_string("wasm"));
@@ -65,7 +66,7 @@ static void guess_name(const char *code_file, json_t *description)
 
 static int read_description(struct cli *cli, const char *path, json_t **out)
 {
-    json_error_t error;
+    json_error_t error = {.line = 0};
 
     *out = path ? json_load_file(path, JSON_REJECT_DUPLICATES, &error) : json_object();
     if (!*out)

@@ -210,7 +210,7 @@ int gateway_list(struct cli *cli, char *path, int64_t most, json_t **out)
     do {
         cleanup_json json_t *last = steal_pointer(page);
 
-        rc = get_page(cli, path, limit, json_string_value(json_object_get(last, "next")), &page);
+        rc = get_page(cli, owned, limit, json_string_value(json_object_get(last, "next")), &page);
         if (rc)
             return rc;
         if (!json_is_array(json_object_get(page, "items")))
@@ -240,7 +240,7 @@ int gateway_find_artifact(struct cli *cli, const char *typed, char *out)
         (void)text_copy(out, GATEWAY_DIGEST_TEXT, typed);
         return 0;
     }
-    rc = gateway_list(cli, client_path("v1", "artifacts", NULL), 0, &list);
+    rc = gateway_list(cli, client_path("/v1/artifacts"), 0, &list);
     if (rc)
         return rc;
     json_array_foreach(json_object_get(list, "items"), i, item)

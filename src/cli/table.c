@@ -1,7 +1,5 @@
 #include "cli/table.h"
 
-#include <string.h>
-
 struct cell {
     char *text;
     size_t width;
@@ -12,11 +10,12 @@ struct cell {
 struct table {
     size_t columns, count, capacity;
     struct cell *cells;
+    size_t widths[]; /* of the columns */
 };
 
 struct table *table_new(size_t columns)
 {
-    struct table *table = calloc(1, sizeof *table);
+    struct table *table = calloc(1, sizeof *table + columns * sizeof table->widths[0]);
 
     if (table)
         table->columns = columns;
@@ -34,31 +33,32 @@ struct table *table_free(struct table *table)
     return NULL;
 }
 
-void table_add(struct table *table, char *text, enum colour colour, bool right)
+static bool make_room(struct table *table)
 {
-    if (table->count == table->capacity) {
-        size_t capacity = table->capacity ? 2 * table->capacity : 64;
-        struct cell *cells = realloc(table->cells, capacity * sizeof *cells);
+    size_t capacity = table->capacity ? 2 * table->capacity : 64;
+    struct cell *cells;
 
-        if (!cells) {
-            free(text);
-            return;
-        }
-        table->cells = cells;
-        table->capacity = capacity;
-    }
-    table->cells[table->count++] =
-        (struct cell){.text = text, .width = text ? display_width(text) : 0, .colour = colour, .right = right};
+    if (table->count < table->capacity)
+        return true;
+    cells = realloc(table->cells, capacity * sizeof *cells);
+    if (!cells)
+        return false;
+    table->cells = cells;
+    table->capacity = capacity;
+    return true;
 }
 
-static size_t column_width(const struct table *table, size_t column)
+void table_add(struct table *table, char *text, enum colour colour, bool right)
 {
-    size_t width = 0;
+    size_t column = table->count % table->columns, width = text ? display_width(text) : 0;
 
-    for (size_t i = column; i < table->count; i += table->columns)
-        if (table->cells[i].width > width)
-            width = table->cells[i].width;
-    return width;
+    if (!make_room(table)) {
+        free(text);
+        return;
+    }
+    table->cells[table->count++] = (struct cell){.text = text, .width = width, .colour = colour, .right = right};
+    if (width > table->widths[column])
+        table->widths[column] = width;
 }
 
 /* No blanks after the last column, so that lines end where their text ends. */
@@ -74,19 +74,13 @@ static void print_cell(const struct cell *cell, FILE *to, size_t width, bool las
 
 void table_print(const struct table *table, FILE *to, size_t indent, bool colours)
 {
-    cleanup_free size_t *widths = calloc(table->columns, sizeof *widths);
-
-    if (!widths)
-        return;
-    for (size_t c = 0; c < table->columns; c++)
-        widths[c] = column_width(table, c);
     for (size_t i = 0; i < table->count; i++) {
         size_t column = i % table->columns;
         bool last = column + 1 == table->columns || i + 1 == table->count;
 
         if (column == 0)
             (void)fprintf(to, "%*s", (int)indent, "");
-        print_cell(&table->cells[i], to, widths[column], last, colours);
+        print_cell(&table->cells[i], to, table->widths[column], last, colours);
         if (last)
             (void)fputc('\n', to);
     }

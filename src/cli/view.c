@@ -38,7 +38,7 @@ static const struct field artifact_fields[] = {
     {"Loop period", "limits.loop_period_ms", FIELD_MS, false},
     {"Longest start", "limits.start_max_duration_ms", FIELD_MS, false},
     {"Longest loop", "limits.loop_max_duration_ms", FIELD_MS, false},
-    {"Lifetime (loops)", "limits.loop_max_lifetime", FIELD_TEXT, false},
+    {"Lifetime (loops)", "limits.loop_max_lifetime", FIELD_LIMIT, false},
     {"Longest stop", "limits.stop_max_duration_ms", FIELD_MS, false},
     {"Users", "users", FIELD_TEXT, true},
     {"Created", "created_at", FIELD_TIME, true},
@@ -214,8 +214,12 @@ static void append_number(struct buffer *b, const struct field *field, int64_t n
         buffer_printf(b, "%lld", (long long)number);
     else if (field->kind == FIELD_BYTES)
         buffer_append_text(b, display_bytes((uint64_t)number, text));
-    else if (number)
+    else if (field->kind == FIELD_SECONDS)
+        buffer_append_text(b, display_duration(number * 1000, text));
+    else if (field->kind == FIELD_MS && number)
         buffer_append_text(b, display_duration(number, text));
+    else if (number)
+        buffer_printf(b, "%lld", (long long)number);
 }
 
 static void append_field(struct buffer *b, const struct field *field, const json_t *value, int64_t now, bool card)
@@ -226,7 +230,7 @@ static void append_field(struct buffer *b, const struct field *field, const json
         append_endpoints(b, value);
     else if (field->kind == FIELD_DIGEST && !card && json_is_string(value))
         display_append(b, json_string_value(value), strnlen(json_string_value(value), SHORT_DIGEST), false);
-    else if ((field->kind == FIELD_BYTES || field->kind == FIELD_MS) && json_is_integer(value))
+    else if (field->kind >= FIELD_BYTES && json_is_integer(value))
         append_number(b, field, json_integer_value(value));
     else
         append_value(b, value);

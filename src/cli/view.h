@@ -20,9 +20,12 @@ enum field_kind {
     FIELD_DIGEST,    /* a SHA-256: 12 digits in a table, all in a card */
     FIELD_STATE,     /* a state's name, in its colour */
     FIELD_TIME,      /* RFC 3339: relative in a table, both in a card */
-    FIELD_BYTES,     /* a size */
-    FIELD_MS,        /* a duration in milliseconds */
     FIELD_ENDPOINTS, /* an artifact's endpoints */
+    /* numbers */
+    FIELD_BYTES,   /* a size */
+    FIELD_MS,      /* a duration in milliseconds; zero: none */
+    FIELD_SECONDS, /* a duration in seconds */
+    FIELD_LIMIT,   /* a number; zero: none */
 };
 
 struct field {

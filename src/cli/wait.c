@@ -90,7 +90,7 @@ static unsigned round_of(const struct follow *f)
 
 static int ask(struct follow *f)
 {
-    cleanup_free char *path = client_path("v1", "operations", view_string(f->operation, "id"), NULL);
+    cleanup_free char *path = client_path("/v1/operations/%s", view_string(f->operation, "id"));
     cleanup_reply struct client_reply reply = {0};
     struct client_request request = {
         .method = "GET", .path = path, .wait_s = round_of(f), .progress = progress_bytes, .progress_arg = &f->progress};

@@ -21,7 +21,7 @@ static char *upper(const char *text)
 
 static bool is_number(const struct field *field, const json_t *object)
 {
-    return field->kind == FIELD_BYTES || field->kind == FIELD_MS || json_is_number(view_at(object, field->path));
+    return field->kind >= FIELD_BYTES || json_is_number(view_at(object, field->path));
 }
 
 static void add_row(struct table *table, const struct view *view, const json_t *object, int64_t now)
@@ -73,42 +73,44 @@ static void add_line(struct table *table, const char *title, char *text, enum co
     table_add(table, text, colour, false);
 }
 
-/* "storage.free_bytes" becomes "Storage free bytes"; names come from the gateway, so they are escaped. */
-static char *title_of(const char *prefix, const char *name)
+#define FLATTEN_DEPTH 4
+
+/* The unit of a figure is the end of its name (docs/rest-api.md). */
+static const struct {
+    const char *end;
+    enum field_kind kind;
+} units[] = {{"_at", FIELD_TIME}, {"_bytes", FIELD_BYTES}, {"_ms", FIELD_MS}, {"_seconds", FIELD_SECONDS}};
+
+/* The kind of a member by its name, and the length of the name without its unit. */
+static enum field_kind kind_of(const char *name, size_t *length)
+{
+    *length = strlen(name);
+    for (size_t i = 0; i < array_size(units); i++) {
+        size_t n = strlen(units[i].end);
+
+        if (*length > n && strcmp(name + *length - n, units[i].end) == 0) {
+            *length -= n;
+            return units[i].kind;
+        }
+    }
+    return strcmp(name, "status") == 0 ? FIELD_STATE : FIELD_TEXT;
+}
+
+/* "max_free" behind "Storage" becomes "Storage max free"; names come from the gateway, so they are escaped. */
+static char *title_of(const char *prefix, const char *name, size_t length)
 {
     struct buffer b = {0};
     size_t size;
 
     if (*prefix)
         buffer_printf(&b, "%s ", prefix);
-    display_append(&b, name, strlen(name), false);
+    display_append(&b, name, length, false);
     for (size_t i = 0; i < b.size; i++)
         if (b.data[i] == '_')
             b.data[i] = ' ';
     if (b.size)
         b.data[0] = (uint8_t)toupper(b.data[0]);
     return (char *)buffer_steal(&b, &size);
-}
-
-#define FLATTEN_DEPTH 4
-
-static bool ends_with(const char *text, const char *end)
-{
-    size_t n = strlen(text), m = strlen(end);
-
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
-/* The unit of a figure is in its name (docs/rest-api.md). */
-static enum field_kind kind_of(const char *name)
-{
-    if (strcmp(name, "status") == 0)
-        return FIELD_STATE;
-    if (ends_with(name, "_at"))
-        return FIELD_TIME;
-    if (ends_with(name, "bytes"))
-        return FIELD_BYTES;
-    return ends_with(name, "_ms") ? FIELD_MS : FIELD_TEXT;
 }
 
 /* An object whose members are not in a table of ours (the gateway's status): all of them, in its order. */
@@ -120,8 +122,9 @@ static void add_members(const struct writer *writer, struct table *table, const 
 
     json_object_foreach((json_t *)object, name, value)
     {
-        cleanup_free char *title = title_of(prefix, name);
-        struct field field = {.title = title, .path = name, .kind = kind_of(name)};
+        size_t length;
+        struct field field = {.path = name, .kind = kind_of(name, &length)};
+        cleanup_free char *title = title_of(prefix, name, length);
         char *text;
 
         if (!title)

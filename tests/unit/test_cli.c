@@ -150,7 +150,7 @@ END_TEST
 
 START_TEST(escapes_paths)
 {
-    char *path = client_path("v1", "devices", "a/b ?%\xc3\xa4", NULL);
+    char *path = client_path("/v1/devices/%s", "a/b ?%\xc3\xa4");
 
     ck_assert_str_eq(path, "/v1/devices/a%2Fb%20%3F%25%C3%A4");
     client_add_query(&path, "limit", "1&2");
@@ -584,16 +584,16 @@ START_TEST(metadata_tells_what_does_not_fit)
     build("--type native", CLI_OK);
     (void)snprintf(line, sizeof line, "--key %s", make_key("other.pem"));
     inspect(line, CLI_INVALID);
-    OUT_HAS("Signatures        failed\n");
+    OUT_HAS("Signatures    failed\n");
     ERR_HAS("does not pass its checks");
     (void)snprintf(line, sizeof line, "--key %s/key.pem --code %s/data --data %s/code.bin", fake_directory,
                    fake_directory, fake_directory);
     inspect(line, CLI_INVALID);
-    OUT_HAS("Signatures        ok\n");
-    OUT_HAS("Code              failed\n");
-    OUT_HAS("Data              failed\n");
+    OUT_HAS("Signatures    ok\n");
+    OUT_HAS("Code          failed\n");
+    OUT_HAS("Data          failed\n");
     inspect("--key 112ff4c9cddecbe153d72dcd7c5ffaf2bfc77603fd8478e300bafe8dd1946078", CLI_INVALID);
-    OUT_HAS("Signatures        failed\n");
+    OUT_HAS("Signatures    failed\n");
     inspect("--key /nonexistent", CLI_INVALID);
     ERR_HAS("/nonexistent");
 }
@@ -609,7 +609,7 @@ START_TEST(metadata_verifies_with_a_public_key)
     (void)key_public_pem(key, pem);
     (void)snprintf(line, sizeof line, "--key %s", fake_file("public.pem", pem, strlen(pem)));
     inspect(line, CLI_OK);
-    OUT_HAS("Signatures        ok\n");
+    OUT_HAS("Signatures    ok\n");
 }
 END_TEST
 

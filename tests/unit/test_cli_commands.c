@@ -807,18 +807,18 @@ START_TEST(shows_the_status)
         {.request = "GET /healthz HTTP", .status = 200, .body = "{\"status\":\"ok\"}"},
         {.request = "GET /v1/info HTTP",
          .status = 200,
-         .body = "{\"version\":\"0.1.0\",\"started_at\":\"2026-01-02T03:04:02.678Z\",\"uptime_ms\":61000,\"counts\":"
+         .body = "{\"version\":\"0.1.0\",\"started_at\":\"2026-01-02T03:04:02.678Z\",\"uptime_seconds\":61,\"counts\":"
                  "{\"devices\":2},\"storage\":{\"free_bytes\":1048576,\"path\":\"/a\\u001b\"}}"},
         {0}};
 
     expect(script, "status", CLI_OK);
-    ck_assert_str_eq(fake_result.out, "Status              ok\n"
-                                      "Version             0.1.0\n"
-                                      "Started at          2026-01-02T03:04:02.678Z (3 s ago)\n"
-                                      "Uptime ms           1 min 1 s\n"
-                                      "Counts devices      2\n"
-                                      "Storage free bytes  1.0 MiB\n"
-                                      "Storage path        /a\\x1b\n");
+    ck_assert_str_eq(fake_result.out, "Status          ok\n"
+                                      "Version         0.1.0\n"
+                                      "Started         2026-01-02T03:04:02.678Z (3 s ago)\n"
+                                      "Uptime          1 min 1 s\n"
+                                      "Counts devices  2\n"
+                                      "Storage free    1.0 MiB\n"
+                                      "Storage path    /a\\x1b\n");
     one("GET /healthz HTTP", 503, PROBLEM("storage-failed", 503, ""), "status", CLI_GATEWAY);
 }
 END_TEST

@@ -194,8 +194,8 @@ class Gateway:
 
     # what most tests need
 
-    def add_device(self, device, agent, index=0, **more):
-        answer = self.post("/v1/devices", {"id": device, "address": agent.address(index), **more})
+    def add_device(self, device, peer, index=0, **more):
+        answer = self.post("/v1/devices", {"id": device, "address": peer.address(index), **more})
         assert answer.status == 201, answer
         return answer.json
 

@@ -1,5 +1,7 @@
 #include "rest_fixture.h"
 
+#include "base/log.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -210,6 +212,7 @@ void fixture_start(struct fixture *f, const struct rest_options *limits)
 {
     static const uint8_t key[32] = {0xab, 0xcd};
 
+    log_setup(LOG_FORMAT_TEXT, LOG_LEVEL_ERROR);
     *f = (struct fixture){.fake = {.outcome = AGENT_OK, .state = CONTAINER_RUNNING, .log = "hello\n"}};
     f->options = limits ? *limits
                         : (struct rest_options){.max_connections = 100,

@@ -5,6 +5,7 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -75,7 +76,7 @@ static int find_socket(struct conf *conf)
         return 0;
     if ((directory = directory_from("XDG_RUNTIME_DIR", &length)))
         return set_path(&conf->http_socket, "%.*s/tcgw.sock", length, directory);
-    return set_path(&conf->http_socket, "%.*s/tcgw.sock", (int)strlen(conf->state_directory), conf->state_directory);
+    return set_path(&conf->http_socket, "%.*s/tcgw.sock", -1, conf->state_directory); /* -1: all of it */
 }
 
 int conf_new(struct conf **out)
@@ -155,11 +156,12 @@ int conf_check(const struct conf *conf, char *reason, size_t reason_size)
 
 void conf_make_parents(const struct conf *conf)
 {
-    cleanup_free char *path = strdup(conf->state_directory);
+    char path[PATH_MAX];
     const char *home = getenv("HOME");
     size_t length = home ? strlen(home) : 0;
 
-    if (!path || length < 2 || strncmp(path, home, length) != 0 || path[length] != '/')
+    if (!text_copy(path, sizeof path, conf->state_directory) || length < 2 || strncmp(path, home, length) != 0 ||
+        path[length] != '/')
         return;
     for (char *slash = strchr(path + length + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = 0;

@@ -62,11 +62,11 @@ struct conf_choice {
 struct conf_key {
     const char *section, *key;
     enum conf_type type;
+    bool reload;      /* a reload takes a change over */
     size_t offset;    /* of the member in struct conf */
     int64_t min, max; /* CONF_INT, CONF_MODE, CONF_SIZE, CONF_DURATION: of the value; CONF_PATH: of its bytes */
     const struct conf_choice *choices; /* CONF_ENUM */
     const char *fallback;              /* default, as text */
-    bool reload;
     const char *help;
 };
 

@@ -13,7 +13,7 @@ UNKNOWN_ARTIFACT = "ab" * 32
 class BadInput(harness.GatewayTest):
     @classmethod
     def setUpClass(cls):
-        cls.daemon = harness.Gateway("limits.max_artifact_bytes=64K", "http.max_json_bytes=8K").start()
+        cls.daemon = harness.Gateway("limits.artifact_size=64K", "http.max_json=8K").start()
         cls.device = harness.Agent().start()
         cls.daemon.add_device("box", cls.device)
 
@@ -165,10 +165,10 @@ class BadInput(harness.GatewayTest):
                                     ({"type": "cobol"}, 400), ({"limits": {"loop_period_ms": "fast"}}, 400),
                                     ({"type": "wasm", "x": 1}, 400)):
             with self.subTest(str(description)):
-                boundary = "b"
-                body = (f'--b\r\nContent-Disposition: form-data; name="description"\r\n\r\n{json.dumps(description)}\r\n'
-                        '--b\r\nContent-Disposition: form-data; name="code"; filename="c"\r\n\r\n').encode()
-                answer = self.daemon.post("/v1/artifacts", body + code + b"\r\n--b--\r\n", headers={
+                boundary = "boundary"
+                body = (f'--boundary\r\nContent-Disposition: form-data; name="description"\r\n\r\n{json.dumps(description)}\r\n'
+                        '--boundary\r\nContent-Disposition: form-data; name="code"; filename="c"\r\n\r\n').encode()
+                answer = self.daemon.post("/v1/artifacts", body + code + b"\r\n--boundary--\r\n", headers={
                     "Content-Type": f"multipart/form-data; boundary={boundary}"})
                 self.assertEqual(answer.status, status, answer)
                 self.assertIn("pointer", answer.json)

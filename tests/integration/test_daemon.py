@@ -95,8 +95,8 @@ class Daemon(harness.GatewayTest):
 
     def test_bad_configurations_name_file_and_line(self):
         for text, line, word in (("[gateway]\ncolour = red\n", 2, "colour"), ("[nowhere]\nkey = 1\n", 1, "nowhere"),
-                                 ("[limits]\nmax_devices = many\n", 2, "max_devices"),
-                                 ("[limits]\n\nmax_devices = -5\n", 3, "max_devices"),
+                                 ("[limits]\ndevices = many\n", 2, "devices"),
+                                 ("[limits]\n\ndevices = -5\n", 3, "devices"),
                                  ("[log]\nlevel = loud\n", 2, "level"), ("[http]\nlisten = somewhere\n", 2, "listen"),
                                  ("garbage\n", 1, "")):
             with self.subTest(text):
@@ -110,10 +110,10 @@ class Daemon(harness.GatewayTest):
         self.assertEqual(self.run_tcgwd("-o", "nothing", "--check-config").returncode, 78)
 
     def test_check_and_print_config(self):
-        good = self.config_file("[limits]\nmax_devices = 77\n")
+        good = self.config_file("[limits]\ndevices = 77\n")
         self.assertEqual(self.run_tcgwd("-c", good, "--check-config").returncode, 0)
         printed = self.run_tcgwd("-c", good, "--print-config")
-        self.assertIn("max_devices = 77", printed.stdout)
+        self.assertIn("devices = 77", printed.stdout)
         again = self.run_tcgwd("-c", self.config_file(printed.stdout), "--print-config")
         self.assertEqual(printed.stdout, again.stdout, again.stderr)
 
@@ -129,19 +129,19 @@ class Daemon(harness.GatewayTest):
                 self.assertIn(word, manual)
 
     def test_reload(self):
-        path = self.config_file("[limits]\nmax_devices = 1\n")
+        path = self.config_file("[limits]\ndevices = 1\n")
         gateway = self.gateway(config=path)
         agent = self.agent()
         gateway.add_device("one", agent)
         body = {"id": "two", "address": agent.address()}
         self.assert_problem(gateway.post("/v1/devices", body), 507, "limit-reached")
         with open(path, "w", encoding="utf-8") as file:
-            file.write("[limits]\nmax_devices = none\n")
+            file.write("[limits]\ndevices = none\n")
         gateway.process.send_signal(signal.SIGHUP)
         wait_for(lambda: f"{path}:2" in gateway.log(), what="the complaint about line 2")
         self.assertEqual(gateway.post("/v1/devices", body).status, 507)
         with open(path, "w", encoding="utf-8") as file:
-            file.write("[limits]\nmax_devices = 2\n[coap]\nmax_sessions = 32\n")
+            file.write("[limits]\ndevices = 2\n[coap]\nmax_sessions = 32\n")
         gateway.process.send_signal(signal.SIGHUP)
         wait_for(lambda: "configuration reloaded" in gateway.log(), what="the reload")
         self.assertEqual(gateway.post("/v1/devices", body).status, 201)

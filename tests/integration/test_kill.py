@@ -34,7 +34,7 @@ class Kill(harness.GatewayTest):
         agents = {"v1": self.agent("--agent", "v1", "--slots", "2000", "--bug", "no-dedup,duplicate-uid",
                                    count=DEVICES),
                   "v2": self.agent("--slots", "2000", count=DEVICES)}
-        gateway = self.gateway("limits.max_containers_per_device=2000", "limits.max_queue_per_device=2000",
+        gateway = self.gateway("limits.containers_per_device=1000", "limits.queue_per_device=1000",
                                "operations.verify_delay=20ms", "operations.settle_delay=50ms")
         artifact = gateway.push_example("counter", limits={"loop_period_ms": 60000})
         for kind, agent in agents.items():

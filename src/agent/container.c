@@ -1,6 +1,5 @@
 #include "agent/container.h"
 
-#include "agent/runtime.h"
 #include "agent/sandbox.h"
 #include "base/text.h"
 
@@ -18,10 +17,9 @@
 struct container {
     struct metadata md;
     const struct clock *clock;
-    uint8_t *data;
-    size_t data_size;
+    uint8_t *data; /* the two parts of program */
     uint8_t *code;
-    size_t code_size;
+    struct runtime_program program;
     struct sandbox *sandbox;
     struct runtime *runtime; /* between start and end */
     enum container_state state;
@@ -59,8 +57,7 @@ printf_like(3, 4) static void change_state(struct container *c, enum container_s
 
 static int make_runtime(const struct container *c, struct runtime **out, char *reason, size_t reason_size)
 {
-    int r = runtime_new(out, c->md.type, c->code, c->code_size, c->data, c->data_size, sandbox_host(c->sandbox),
-                        MEMORY_BYTES, reason, reason_size);
+    int r = runtime_new(out, c->md.type, &c->program, sandbox_host(c->sandbox), MEMORY_BYTES, reason, reason_size);
 
     if (r < 0)
         (void)snprintf(reason, reason_size, "the agent has not enough memory for it");
@@ -203,9 +200,9 @@ static int check_code(struct container *c, char *reason, size_t reason_size)
     return r > 0 ? CONTAINER_E_INVALID : r;
 }
 
-int container_new(struct container **out, const struct metadata *md, const void *data, size_t data_size,
-                  const void *code, size_t code_size, enum container_check check, struct board *board,
-                  const struct clock *clock, char *reason, size_t reason_size)
+int container_new(struct container **out, const struct metadata *md, const struct runtime_program *program,
+                  enum container_check check, struct board *board, const struct clock *clock, char *reason,
+                  size_t reason_size)
 {
     cleanup_container struct container *c = calloc(1, sizeof *c);
     int r;
@@ -215,10 +212,9 @@ int container_new(struct container **out, const struct metadata *md, const void 
     c->md = *md;
     c->clock = clock;
     c->deadline = CONTAINER_NO_DEADLINE;
-    c->data = copy_bytes(data, data_size);
-    c->data_size = data_size;
-    c->code = copy_bytes(code, code_size);
-    c->code_size = code_size;
+    c->data = copy_bytes(program->data, program->data_size);
+    c->code = copy_bytes(program->code, program->code_size);
+    c->program = (struct runtime_program){c->code, program->code_size, c->data, program->data_size};
     c->sandbox = sandbox_new(&c->md, board);
     if (!c->data || !c->code || !c->sandbox)
         return -ENOMEM;
@@ -289,7 +285,7 @@ uint32_t container_log_revision(const struct container *c)
 
 const uint8_t *container_data(const struct container *c, size_t *size)
 {
-    *size = c->data_size;
+    *size = c->program.data_size;
     return c->data;
 }
 
@@ -300,7 +296,7 @@ int container_set_data(struct container *c, const void *data, size_t size)
     if (!copy)
         return -ENOMEM;
     free(c->data);
-    c->data = copy;
-    c->data_size = size;
+    c->program.data = c->data = copy;
+    c->program.data_size = size;
     return 0;
 }

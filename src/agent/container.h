@@ -2,6 +2,7 @@
 #define TC_AGENT_CONTAINER_H
 
 #include "agent/board.h"
+#include "agent/runtime.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "tcgw/metadata.h"
@@ -48,14 +49,14 @@ struct container_counters {
 struct container;
 
 /*
- * Installs a container; metadata, data and code are copied. board and clock must outlive it.
+ * Installs a container; metadata and program are copied. board and clock must outlive it.
  * Returns 0, CONTAINER_E_INVALID with a sentence in reason (CONTAINER_REASON_SIZE bytes) when there is no runtime for
  * its type or its code does not validate, or -ENOMEM.
  */
 enum container_error { CONTAINER_E_INVALID = 1 };
-int container_new(struct container **out, const struct metadata *md, const void *data, size_t data_size,
-                  const void *code, size_t code_size, enum container_check check, struct board *board,
-                  const struct clock *clock, char *reason, size_t reason_size) must_check;
+int container_new(struct container **out, const struct metadata *md, const struct runtime_program *program,
+                  enum container_check check, struct board *board, const struct clock *clock, char *reason,
+                  size_t reason_size) must_check;
 struct container *container_free(struct container *c); /* does not call stop(); returns NULL */
 
 /* Asks for a start with fresh memory; the next tick does it. Nothing happens when it is starting or running. */

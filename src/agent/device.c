@@ -120,8 +120,8 @@ int device_install(struct device *d, struct slot *slot, const struct metadata *m
 {
     struct container *container;
     uint32_t base = slot->container ? device_slot_revision(slot) + 1 : 0;
-    int r = container_new(&container, md, parts->data, parts->data_size, parts->code, parts->code_size, check, d->board,
-                          d->clock, reason, reason_size);
+    const struct runtime_program program = {parts->code, parts->code_size, parts->data, parts->data_size};
+    int r = container_new(&container, md, &program, check, d->board, d->clock, reason, reason_size);
 
     if (r)
         return r;

@@ -332,15 +332,14 @@ static void free_vm(struct rbpf_vm **vm)
 int rbpf_vm_new(struct rbpf_vm **out, const void *code, size_t size, const struct rbpf_calls *calls, char *reason,
                 size_t reason_size)
 {
-    cleanup(free_vm) struct rbpf_vm *vm = NULL;
+    cleanup(free_vm) struct rbpf_vm *vm = calloc(1, sizeof *vm);
     struct rbpf_file file;
     int r;
 
-    if (rbpf_check(code, size, &file, reason, reason_size))
-        return RUNTIME_E_INVALID;
-    vm = calloc(1, sizeof *vm);
     if (!vm)
         return -ENOMEM;
+    if (rbpf_check(code, size, &file, reason, reason_size))
+        return RUNTIME_E_INVALID;
     vm->calls = calls;
     vm->code = malloc(size);
     if (!vm->code)

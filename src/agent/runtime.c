@@ -103,23 +103,22 @@ static void put_le(uint8_t *out, uint64_t value, size_t size)
         out[i] = (uint8_t)(value >> 8 * i);
 }
 
-static int new_rbpf(struct runtime *rt, const void *code, size_t code_size, const void *data, size_t data_size,
-                    char *reason, size_t reason_size)
+static int new_rbpf(struct runtime *rt, const struct runtime_program *program, char *reason, size_t reason_size)
 {
-    if (data_size > UINT32_MAX - CONTEXT_HEADER) {
+    if (program->data_size > UINT32_MAX - CONTEXT_HEADER) {
         (void)snprintf(reason, reason_size, "the data part is too large");
         return RUNTIME_E_INVALID;
     }
-    rt->context_size = CONTEXT_HEADER + data_size;
+    rt->context_size = CONTEXT_HEADER + program->data_size;
     rt->context = calloc(1, rt->context_size);
     if (!rt->context)
         return -ENOMEM;
     put_le(rt->context, rbpf_address(RBPF_REGION_CONTEXT, CONTEXT_HEADER), 8);
-    put_le(rt->context + 8, data_size, 4);
-    if (data_size)
-        memcpy(rt->context + CONTEXT_HEADER, data, data_size);
+    put_le(rt->context + 8, program->data_size, 4);
+    if (program->data_size)
+        memcpy(rt->context + CONTEXT_HEADER, program->data, program->data_size);
     rt->calls = (struct rbpf_calls){RBPF_CALL_FIRST, array_size(rbpf_table), rbpf_table, rt};
-    return rbpf_vm_new(&rt->rbpf, code, code_size, &rt->calls, reason, reason_size);
+    return rbpf_vm_new(&rt->rbpf, program->code, program->code_size, &rt->calls, reason, reason_size);
 }
 
 static void free_runtime(struct runtime **rt)
@@ -127,9 +126,8 @@ static void free_runtime(struct runtime **rt)
     *rt = runtime_free(*rt);
 }
 
-int runtime_new(struct runtime **out, enum container_type type, const void *code, size_t code_size, const void *data,
-                size_t data_size, const struct runtime_host *host, uint32_t memory_bytes, char *reason,
-                size_t reason_size)
+int runtime_new(struct runtime **out, enum container_type type, const struct runtime_program *program,
+                const struct runtime_host *host, uint32_t memory_bytes, char *reason, size_t reason_size)
 {
     cleanup(free_runtime) struct runtime *rt = calloc(1, sizeof *rt);
     int r;
@@ -138,9 +136,9 @@ int runtime_new(struct runtime **out, enum container_type type, const void *code
         return -ENOMEM;
     rt->host = *host;
     if (type == CONTAINER_TYPE_WASM) {
-        r = wasm_vm_new(&rt->wasm, code, code_size, data, data_size, &rt->host, memory_bytes, reason, reason_size);
+        r = wasm_vm_new(&rt->wasm, program, &rt->host, memory_bytes, reason, reason_size);
     } else if (type == CONTAINER_TYPE_RBPF) {
-        r = new_rbpf(rt, code, code_size, data, data_size, reason, reason_size);
+        r = new_rbpf(rt, program, reason, reason_size);
     } else {
         (void)snprintf(reason, reason_size, "this agent has no runtime for containers of type %s",
                        container_type_name(type));

@@ -24,6 +24,14 @@ struct runtime_host {
     void (*heartbeat)(void *arg);
 };
 
+/* The two parts of a container. */
+struct runtime_program {
+    const void *code;
+    size_t code_size;
+    const void *data; /* not looked at when data_size is 0 */
+    size_t data_size;
+};
+
 enum runtime_error {
     RUNTIME_E_INVALID = 1, /* the code does not validate; nothing ran */
     RUNTIME_E_TYPE,        /* there is no runtime for this type */
@@ -33,12 +41,11 @@ enum runtime_error {
 
 struct runtime;
 
-/* Validates and instantiates. code and data are copied; memory_bytes is the upper limit of a WebAssembly memory (rBPF
+/* Validates and instantiates. The program is copied; memory_bytes is the upper limit of a WebAssembly memory (rBPF
  * always has 512 bytes of stack). reason: at least 128 bytes. Returns 0, RUNTIME_E_INVALID, RUNTIME_E_TYPE or -ENOMEM.
  */
-int runtime_new(struct runtime **out, enum container_type type, const void *code, size_t code_size, const void *data,
-                size_t data_size, const struct runtime_host *host, uint32_t memory_bytes, char *reason,
-                size_t reason_size) must_check;
+int runtime_new(struct runtime **out, enum container_type type, const struct runtime_program *program,
+                const struct runtime_host *host, uint32_t memory_bytes, char *reason, size_t reason_size) must_check;
 struct runtime *runtime_free(struct runtime *rt); /* returns NULL */
 
 /* Each runs at most fuel instructions and returns 0, a positive runtime_error with reason filled in, or -ENOMEM. loop's

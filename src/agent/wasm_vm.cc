@@ -219,16 +219,16 @@ static int limit_memory(ModuleDesc &desc, uint32_t memory_bytes, char *reason, s
     return 0;
 }
 
-static int read_module(ModuleDesc *desc, const uint8_t *code, size_t size, uint32_t memory_bytes, char *reason,
+static int read_module(ModuleDesc *desc, const runtime_program &program, uint32_t memory_bytes, char *reason,
                        size_t reason_size)
 {
     wabt::ReadBinaryOptions options(features(), nullptr, false, true, true);
     wabt::Errors errors;
     std::vector<uint8_t> module;
 
-    if (wasm_check(code, size, nullptr, reason, reason_size))
+    if (wasm_check(program.code, program.code_size, nullptr, reason, reason_size))
         return RUNTIME_E_INVALID;
-    module = without_custom_sections(code, size);
+    module = without_custom_sections(static_cast<const uint8_t *>(program.code), program.code_size);
     if (wabt::Failed(ReadBinaryInterp("module", module.data(), module.size(), options, &errors, desc)))
         return complain(reason, reason_size, RUNTIME_E_INVALID,
                         "the module does not validate: " + (errors.empty() ? "" : errors[0].message));
@@ -248,7 +248,7 @@ template <typename T> static RefPtr<T> find_export(wasm_vm &vm, const char *name
 }
 
 /* struct { uint32_t capacity; uint32_t size; uint8_t bytes[capacity]; } tcgw_data in the memory of the module. */
-static int give_data(wasm_vm &vm, const uint8_t *data, size_t size, char *reason, size_t reason_size)
+static int give_data(wasm_vm &vm, const void *data, size_t size, char *reason, size_t reason_size)
 {
     Global::Ptr where = find_export<Global>(vm, "tcgw_data", wabt::ExternalKind::Global);
     uint32_t address, capacity;
@@ -286,18 +286,18 @@ static int instantiate(wasm_vm &vm, ModuleDesc desc, char *reason, size_t reason
     return 0;
 }
 
-int wasm_vm_new(struct wasm_vm **out, const uint8_t *code, size_t code_size, const uint8_t *data, size_t data_size,
-                const struct runtime_host *host, uint32_t memory_bytes, char *reason, size_t reason_size)
+int wasm_vm_new(struct wasm_vm **out, const struct runtime_program *program, const struct runtime_host *host,
+                uint32_t memory_bytes, char *reason, size_t reason_size)
 try {
     auto vm = std::make_unique<wasm_vm>(features());
     ModuleDesc desc;
-    int r = read_module(&desc, code, code_size, memory_bytes, reason, reason_size);
+    int r = read_module(&desc, *program, memory_bytes, reason, reason_size);
 
     vm->host = host;
     if (r == 0)
         r = instantiate(*vm, std::move(desc), reason, reason_size);
     if (r == 0)
-        r = give_data(*vm, data, data_size, reason, reason_size);
+        r = give_data(*vm, program->data, program->data_size, reason, reason_size);
     if (r == 0)
         *out = vm.release();
     return r;

@@ -19,12 +19,12 @@ struct wasm_vm;
 #define WASM_LOG_MAX 1024 /* bytes of a text given to logger(); the rest is cut */
 
 /*
- * Validates and instantiates a module. data goes into the object `tcgw_data` where the module exports one (see
+ * Validates and instantiates a module. The data part goes into the object `tcgw_data` where the module exports one (see
  * examples/tcgw_container.h). host and its arg must outlive the machine; memory_bytes limits its memory.
  * Returns 0, RUNTIME_E_INVALID with reason (at least 128 bytes), or -ENOMEM.
  */
-int wasm_vm_new(struct wasm_vm **out, const uint8_t *code, size_t code_size, const uint8_t *data, size_t data_size,
-                const struct runtime_host *host, uint32_t memory_bytes, char *reason, size_t reason_size) must_check;
+int wasm_vm_new(struct wasm_vm **out, const struct runtime_program *program, const struct runtime_host *host,
+                uint32_t memory_bytes, char *reason, size_t reason_size) must_check;
 struct wasm_vm *wasm_vm_free(struct wasm_vm *vm); /* returns NULL */
 
 /* Calls an exported function that takes nothing; result is what it returned, 0 when it returns nothing or does not

@@ -42,11 +42,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     size_t seen = 0;
     const struct runtime_host host = {&seen, host_log, host_open, host_close, host_read, host_write, NULL};
+    const struct runtime_program program = {data, size, "data", 4};
     struct runtime *rt;
     char reason[128];
     int64_t result;
 
-    if (runtime_new(&rt, CONTAINER_TYPE_WASM, data, size, "data", 4, &host, 65536, reason, sizeof reason))
+    if (runtime_new(&rt, CONTAINER_TYPE_WASM, &program, &host, 65536, reason, sizeof reason))
         return 0;
     (void)!runtime_start(rt, 20000, reason, sizeof reason);
     for (int i = 0; i < 3; i++)

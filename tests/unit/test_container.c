@@ -36,8 +36,8 @@ static struct container *make_wasm(const struct metadata *md, const char *module
     size_t size;
     cleanup_free uint8_t *code = wat_compile(module, &size);
 
-    ck_assert_msg(container_new(&c, md, NULL, 0, code, size, CONTAINER_CHECK_NOW, board, &clock.clock, reason,
-                                sizeof reason) == 0,
+    ck_assert_msg(container_new(&c, md, &(struct runtime_program){code, size, NULL, 0}, CONTAINER_CHECK_NOW, board,
+                                &clock.clock, reason, sizeof reason) == 0,
                   "%s", reason);
     return c;
 }
@@ -242,8 +242,9 @@ START_TEST(watches_the_clock)
 
     slow.monotonic_ms = slow_monotonic;
     md.limits.loop_max_duration = 29;
-    ck_assert_int_eq(
-        container_new(&c, &md, NULL, 0, code, size, CONTAINER_CHECK_NOW, board, &slow, reason, sizeof reason), 0);
+    ck_assert_int_eq(container_new(&c, &md, &(struct runtime_program){code, size, NULL, 0}, CONTAINER_CHECK_NOW, board,
+                                   &slow, reason, sizeof reason),
+                     0);
     container_start(c);
     container_tick(c);
     assert_state(c, CONTAINER_RUNNING, "");
@@ -254,19 +255,18 @@ END_TEST
 
 START_TEST(refuses_bad_code)
 {
+    static const struct runtime_program bad = {"bad", 3, NULL, 0};
     struct metadata md = metadata_of(_i == 0   ? CONTAINER_TYPE_WASM
                                      : _i == 1 ? CONTAINER_TYPE_RBPF
                                                : CONTAINER_TYPE_SHELL);
     cleanup_container struct container *c = NULL;
 
-    ck_assert_int_eq(
-        container_new(&c, &md, NULL, 0, "bad", 3, CONTAINER_CHECK_NOW, board, &clock.clock, reason, sizeof reason),
-        CONTAINER_E_INVALID);
+    ck_assert_int_eq(container_new(&c, &md, &bad, CONTAINER_CHECK_NOW, board, &clock.clock, reason, sizeof reason),
+                     CONTAINER_E_INVALID);
     ck_assert_ptr_null(c);
     ck_assert_str_ne(reason, "");
-    ck_assert_int_eq(
-        container_new(&c, &md, NULL, 0, "bad", 3, CONTAINER_CHECK_AT_START, board, &clock.clock, reason, sizeof reason),
-        0);
+    ck_assert_int_eq(container_new(&c, &md, &bad, CONTAINER_CHECK_AT_START, board, &clock.clock, reason, sizeof reason),
+                     0);
     container_start(c);
     assert_state(c, CONTAINER_STARTING, "");
     container_tick(c);
@@ -306,8 +306,8 @@ static struct container *load_example(const struct metadata *md, const char *pat
     file = fopen(full, "rb");
     ck_assert_ptr_nonnull(file);
     size = fread(code, 1, sizeof code, file);
-    ck_assert_msg(container_new(&c, md, data, data_size, code, size, CONTAINER_CHECK_NOW, board, &clock.clock, reason,
-                                sizeof reason) == 0,
+    ck_assert_msg(container_new(&c, md, &(struct runtime_program){code, size, data, data_size}, CONTAINER_CHECK_NOW,
+                                board, &clock.clock, reason, sizeof reason) == 0,
                   "%s", reason);
     return c;
 }

@@ -87,7 +87,8 @@ static int new_wasm(struct runtime **rt, const char *text, const char *data)
 
     journal[0] = reason[0] = '\0';
     *rt = NULL;
-    return runtime_new(rt, CONTAINER_TYPE_WASM, module, size, data, strlen(data), &host, MEMORY, reason, sizeof reason);
+    return runtime_new(rt, CONTAINER_TYPE_WASM, &(struct runtime_program){module, size, data, strlen(data)}, &host,
+                       MEMORY, reason, sizeof reason);
 }
 
 /* Makes a module of the body of its loop, with all imports and a memory of one page; runs it once. */
@@ -351,6 +352,7 @@ START_TEST(ignores_custom_sections)
     size_t size;
     cleanup_free uint8_t *module = wat_compile("(module (func (export \"loop\") (result i32) i32.const 5))", &size);
     uint8_t padded[256];
+    const struct runtime_program program = {padded, size + 2 * sizeof garbage, NULL, 0};
     struct runtime *rt = NULL;
     int64_t result = 0;
 
@@ -358,9 +360,8 @@ START_TEST(ignores_custom_sections)
     memcpy(padded + 8, garbage, sizeof garbage);
     memcpy(padded + 8 + sizeof garbage, module + 8, size - 8);
     memcpy(padded + size + sizeof garbage, garbage, sizeof garbage);
-    ck_assert_msg(runtime_new(&rt, CONTAINER_TYPE_WASM, padded, size + 2 * sizeof garbage, NULL, 0, &host, MEMORY,
-                              reason, sizeof reason) == 0,
-                  "%s", reason);
+    ck_assert_msg(runtime_new(&rt, CONTAINER_TYPE_WASM, &program, &host, MEMORY, reason, sizeof reason) == 0, "%s",
+                  reason);
     ck_assert_int_eq(runtime_loop(rt, FUEL, &result, reason, sizeof reason), 0);
     ck_assert_int_eq(result, 5);
     runtime_free(rt);
@@ -372,12 +373,12 @@ END_TEST
 static int run_rbpf(const uint64_t *text, size_t count, const char *data, int64_t *result)
 {
     struct rbpf_app app = rbpf_app_make(text, count, NULL, 0, "hello", 5);
+    const struct runtime_program program = {app.bytes, app.size, data, strlen(data)};
     struct runtime *rt = NULL;
     int r;
 
     journal[0] = reason[0] = '\0';
-    r = runtime_new(&rt, CONTAINER_TYPE_RBPF, app.bytes, app.size, data, strlen(data), &host, MEMORY, reason,
-                    sizeof reason);
+    r = runtime_new(&rt, CONTAINER_TYPE_RBPF, &program, &host, MEMORY, reason, sizeof reason);
     ck_assert_msg(r == 0, "%s", reason);
     ck_assert_int_eq(runtime_start(rt, FUEL, reason, sizeof reason), 0);
     r = runtime_loop(rt, FUEL, result, reason, sizeof reason);
@@ -450,9 +451,10 @@ END_TEST
 
 START_TEST(has_no_other_runtime)
 {
+    const struct runtime_program program = {"x", 1, NULL, 0};
     struct runtime *rt = NULL;
 
-    ck_assert_int_eq(runtime_new(&rt, CONTAINER_TYPE_NATIVE, "x", 1, NULL, 0, &host, MEMORY, reason, sizeof reason),
+    ck_assert_int_eq(runtime_new(&rt, CONTAINER_TYPE_NATIVE, &program, &host, MEMORY, reason, sizeof reason),
                      RUNTIME_E_TYPE);
     ck_assert_str_eq(reason, "this agent has no runtime for containers of type native");
     ck_assert_ptr_null(runtime_free(NULL));

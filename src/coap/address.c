@@ -122,19 +122,17 @@ int address_parse(const char *text, char *out, struct fault *fault)
 {
     struct parts parts = {.port = ADDRESS_DEFAULT_PORT};
     char authority[CORE_ADDRESS_MAX + 1];
-    size_t length = strlen(text);
-    const char *objection;
+    const char *from = text, *to = text + strlen(text), *objection;
 
     if (strncasecmp(text, SCHEME, strlen(SCHEME)) == 0) {
-        text += strlen(SCHEME);
-        length -= strlen(SCHEME);
-        if (length && text[length - 1] == '/')
-            length--;
+        from += strlen(SCHEME);
+        if (to > from && to[-1] == '/')
+            to--;
     } else if (strstr(text, "://")) {
         return fault_set_at(fault, FAULT_INVALID_FIELD, POINTER, "the address '%.128s' has another scheme than coap://",
                             text);
     }
-    if (!copy_range(authority, sizeof authority, text, text + length) || !parse_authority(authority, &parts))
+    if (!copy_range(authority, sizeof authority, from, to) || !parse_authority(authority, &parts))
         return fault_set_at(fault, FAULT_INVALID_FIELD, POINTER,
                             "'%.128s' is no literal IPv4 or IPv6 address with an optional port (names are not looked "
                             "up), as in 192.0.2.1, 192.0.2.1:5683 or coap://[2001:db8::1]:5683",

@@ -36,23 +36,27 @@ static int check(void *arg, const struct device *device, const char *uid, const 
     return r == 0 && driver ? driver->check(device, uid, artifact, fault) : r;
 }
 
+static struct task *new_task(struct agents *agents)
+{
+    struct task *task = calloc(1, sizeof *task);
+
+    if (!task)
+        abort(); /* there is no way to answer the call without memory */
+    task->agents = agents;
+    task->next = agents->tasks;
+    agents->tasks = task;
+    exchange_init(&task->exchange, agents->options.loop, agents->endpoint);
+    agents->open_handles++;
+    return task;
+}
+
 static struct task *take_task(struct agents *agents)
 {
-    struct task *task;
+    struct task *task = agents->unused;
 
-    if (!list_empty(&agents->unused)) {
-        task = list_first(&agents->unused, struct task, node);
-        list_unlink(&task->node);
-    } else {
-        task = calloc(1, sizeof *task);
-        if (!task)
-            abort(); /* there is no way to answer the call without memory */
-        task->agents = agents;
-        list_init(&task->node);
-        exchange_init(&task->exchange, agents->options.loop, agents->endpoint);
-        agents->open_handles++;
-    }
-    list_append(&agents->active, &task->node);
+    if (!task)
+        return new_task(agents);
+    agents->unused = task->next_unused;
     return task;
 }
 
@@ -117,8 +121,6 @@ int agents_new(struct agents **out, const struct agents_options *options)
     if (!agents)
         return -ENOMEM;
     agents->options = *options;
-    list_init(&agents->active);
-    list_init(&agents->unused);
     r = endpoint_new(&agents->endpoint, options->loop, options->max_sessions ? options->max_sessions : DEFAULT_SESSIONS,
                      &exchange_handlers);
     if (r < 0) {
@@ -142,13 +144,12 @@ void agents_configure(struct agents *agents, const struct agents_options *option
 static void release_handle(void *arg)
 {
     struct agents *agents = arg;
+    struct task *task;
 
     if (--agents->open_handles > 0)
         return;
-    while (!list_empty(&agents->unused)) {
-        struct task *task = list_first(&agents->unused, struct task, node);
-
-        list_unlink(&task->node);
+    while ((task = agents->tasks)) {
+        agents->tasks = task->next;
         free(task);
     }
     if (agents->closed)
@@ -165,9 +166,11 @@ void agents_close(struct agents *agents, void (*closed)(void *arg), void *arg)
 {
     agents->closed = closed;
     agents->closed_arg = arg;
-    while (!list_empty(&agents->active))
-        (void)task_release(list_first(&agents->active, struct task, node));
-    list_each(node, &agents->unused) exchange_close(&container_of(node, struct task, node)->exchange, on_task_closed);
+    for (struct task *task = agents->tasks; task; task = task->next) {
+        if (task->call)
+            (void)task_release(task);
+        exchange_close(&task->exchange, on_task_closed);
+    }
     endpoint_close(agents->endpoint, release_handle, agents);
 }
 

@@ -128,8 +128,8 @@ struct agent_call *task_release(struct task *task)
     exchange_stop(&task->exchange);
     block_end(&task->transfer);
     free(steal_pointer(task->package));
-    list_unlink(&task->node);
-    list_append(&task->agents->unused, &task->node);
+    task->next_unused = task->agents->unused;
+    task->agents->unused = task;
     return call;
 }
 

@@ -1,7 +1,6 @@
 #ifndef TC_COAP_TASK_H
 #define TC_COAP_TASK_H
 
-#include "base/list.h"
 #include "coap/agents.h"
 #include "coap/block.h"
 #include "coap/exchange.h"
@@ -30,7 +29,7 @@ void probe_begin(struct task *task);
 struct agents {
     struct agents_options options;
     struct endpoint *endpoint;
-    struct list active, unused; /* of struct task; all are freed at the end only */
+    struct task *tasks, *unused; /* all of them, freed at the end only; those without a call */
     size_t open_handles;
     struct agents_stats stats;
     void (*closed)(void *arg);
@@ -55,7 +54,7 @@ struct task {
     struct agents *agents;
     struct agent_call *call;
     const struct driver *driver; /* of the device's kind, NULL while that is not known */
-    struct list node;
+    struct task *next, *next_unused;
     struct exchange exchange;
     task_answer_fn answer; /* to the request under way */
     bool beginning;        /* done must come from the loop */

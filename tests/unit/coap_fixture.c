@@ -1,0 +1,216 @@
+#include "coap_fixture.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <string.h>
+
+struct world world;
+
+int64_t world_now(void)
+{
+    return (int64_t)(uv_hrtime() / 1000000);
+}
+
+/* The device ------------------------------------------------------------------------------------------------------ */
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    struct peer *peer = container_of((uv_udp_t *)handle, struct peer, udp);
+
+    (void)suggested;
+    *buf = uv_buf_init((char *)peer->data, sizeof peer->data);
+}
+
+static void on_datagram(uv_udp_t *udp, ssize_t size, const uv_buf_t *buf, const struct sockaddr *from, unsigned flags)
+{
+    struct peer *peer = container_of(udp, struct peer, udp);
+
+    (void)buf;
+    (void)flags;
+    if (size <= 0 || !from)
+        return;
+    peer->size = (size_t)size;
+    peer->datagrams++;
+    memcpy(&peer->from, from, sizeof peer->from);
+    if (coapmsg_decode(&peer->request, peer->data, peer->size) != 0)
+        return;
+    if (peer->request.type == COAPMSG_ACK)
+        peer->acks++;
+    else if (peer->request.type == COAPMSG_RST)
+        peer->resets++;
+    else if (++peer->requests && peer->script)
+        peer->script(peer);
+}
+
+void peer_open(struct peer *peer, uint16_t port)
+{
+    struct sockaddr_in sin = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int size = (int)sizeof sin;
+
+    peer->world = &world;
+    ck_assert_int_eq(uv_udp_init(&world.loop, &peer->udp), 0);
+    ck_assert_int_eq(uv_udp_bind(&peer->udp, (struct sockaddr *)&sin, 0), 0);
+    ck_assert_int_eq(uv_udp_getsockname(&peer->udp, (struct sockaddr *)&sin, &size), 0);
+    ck_assert_int_eq(uv_udp_recv_start(&peer->udp, on_alloc, on_datagram), 0);
+    ck_assert_int_eq(uv_timer_init(&world.loop, &peer->timer), 0);
+    peer->port = ntohs(sin.sin_port);
+    peer->open = true;
+}
+
+void peer_close(struct peer *peer)
+{
+    if (!peer->open)
+        return;
+    peer->open = false;
+    uv_close((uv_handle_t *)&peer->udp, NULL);
+    uv_close((uv_handle_t *)&peer->timer, NULL);
+}
+
+void peer_send_raw(struct peer *peer, const void *data, size_t size)
+{
+    uv_buf_t buf = uv_buf_init((char *)(uintptr_t)data, (unsigned)size);
+
+    ck_assert_int_eq(uv_udp_try_send(&peer->udp, &buf, 1, (struct sockaddr *)&peer->from), (int)size);
+}
+
+void peer_send(struct peer *peer, struct coapmsg *response)
+{
+    uint8_t out[2048];
+    size_t size = coapmsg_encode(response, out, sizeof out);
+
+    ck_assert_uint_gt(size, 0);
+    peer_send_raw(peer, out, size);
+}
+
+void peer_prepare(struct peer *peer, struct coapmsg *response, enum coapmsg_type type, uint8_t code)
+{
+    coapmsg_init(response, type, code);
+    response->id = peer->request.id;
+    coapmsg_set_token(response, peer->request.token, peer->request.token_length);
+}
+
+void peer_answer(struct peer *peer, uint8_t code, const char *text)
+{
+    struct coapmsg response;
+
+    peer_prepare(peer, &response, COAPMSG_ACK, code);
+    coapmsg_set_payload(&response, text, strlen(text));
+    peer_send(peer, &response);
+}
+
+/* The gateway's side ---------------------------------------------------------------------------------------------- */
+
+static void on_done(struct agent_call *call)
+{
+    ck_assert_ptr_eq(call, &world.call);
+    ck_assert_ptr_null(call->driver);
+    world.done++;
+    uv_stop(&world.loop); /* or UV_RUN_ONCE would wait for something else to happen */
+}
+
+static void on_closed(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+void world_set_up(void)
+{
+    memset(&world, 0, sizeof world);
+    ck_assert_int_eq(uv_loop_init(&world.loop), 0);
+    world.key = key_generate();
+    ck_assert_ptr_nonnull(world.key);
+    world.options = (struct agents_options){.loop = &world.loop,
+                                            .sign = key_sign,
+                                            .sign_arg = world.key,
+                                            .answer_timeout_ms = 400,
+                                            .ack_timeout_ms = 1000,
+                                            .max_retransmit = 1,
+                                            .load_timeout_ms = 800,
+                                            .log_max = 3000};
+    ck_assert_int_eq(agents_new(&world.agents, &world.options), 0);
+    world.port = agents_port(world.agents);
+    peer_open(&world.peer, 0);
+    (void)snprintf(world.device.id, sizeof world.device.id, "box-1");
+    (void)snprintf(world.device.address, sizeof world.device.address, "coap://127.0.0.1:%u", world.peer.port);
+    world.device.agent = AGENT_V1;
+    for (size_t i = 0; i < sizeof world.code; i++)
+        world.code[i] = (uint8_t)(i * 7 + i / 256);
+    memset(world.data, 0xd0, sizeof world.data);
+    world.artifact = (struct artifact){.id = "a1",
+                                       .type = CONTAINER_TYPE_WASM,
+                                       .syscall_mask = 0x1e,
+                                       .limits = {.loop_period = 1000},
+                                       .code_size = 300,
+                                       .data_size = 10};
+}
+
+void world_tear_down(void)
+{
+    peer_close(&world.peer);
+    if (world.agents)
+        agents_close(world.agents, on_closed, &world.closed);
+    (void)uv_run(&world.loop, UV_RUN_DEFAULT);
+    ck_assert(world.closed);
+    ck_assert_int_eq(uv_loop_close(&world.loop), 0);
+    world.key = key_free(world.key);
+    free(world.call.log);
+}
+
+static void on_time(uv_timer_t *timer)
+{
+    *(bool *)timer->data = true;
+}
+
+static void run_until(int64_t ms, bool stop_when_done)
+{
+    uv_timer_t timer;
+    bool over = false;
+
+    (void)uv_timer_init(&world.loop, &timer);
+    timer.data = &over;
+    uv_update_time(&world.loop);
+    (void)uv_timer_start(&timer, on_time, (uint64_t)ms, 0);
+    while (!over && !(stop_when_done && world.done))
+        (void)uv_run(&world.loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&timer, NULL);
+    (void)uv_run(&world.loop, UV_RUN_NOWAIT);
+}
+
+bool world_run(int64_t ms)
+{
+    run_until(ms, true);
+    return world.done > 0;
+}
+
+void world_run_for(int64_t ms)
+{
+    run_until(ms, false);
+}
+
+void world_begin(enum agent_verb verb)
+{
+    free(world.call.log);
+    world.call = (struct agent_call){.verb = verb,
+                                     .device = &world.device,
+                                     .uid = "door",
+                                     .artifact = &world.artifact,
+                                     .code = world.code,
+                                     .code_size = (size_t)world.artifact.code_size,
+                                     .data = world.data,
+                                     .data_size = (size_t)world.artifact.data_size,
+                                     .done = on_done};
+    world.done = 0;
+    uv_update_time(&world.loop);
+    world.port.begin(world.port.arg, &world.call);
+    ck_assert_uint_eq(world.done, 0);
+    ck_assert_ptr_nonnull(world.call.driver);
+}
+
+enum agent_outcome world_call(enum agent_verb verb)
+{
+    world_begin(verb);
+    ck_assert(world_run(15000));
+    ck_assert_uint_eq(world.done, 1);
+    return world.call.outcome;
+}

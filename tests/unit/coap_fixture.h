@@ -1,0 +1,77 @@
+#ifndef TC_TESTS_COAP_FIXTURE_H
+#define TC_TESTS_COAP_FIXTURE_H
+
+#include "coap/agents.h"
+#include "codec/key.h"
+#include "tcgw/coapmsg.h"
+
+#include <netinet/in.h>
+
+/*
+ * A room of agents and a device on one loop: the device is a UDP socket whose script answers, or not. Nothing in it
+ * uses libcoap.
+ */
+
+#define PEER_KEPT 64
+
+struct world;
+
+struct peer {
+    struct world *world;
+    uv_udp_t udp;
+    uv_timer_t timer;
+    uint16_t port;
+    bool open;
+    struct sockaddr_in from; /* of the last datagram */
+    uint8_t data[65536];     /* the last datagram */
+    size_t size;
+    struct coapmsg request;            /* the same, decoded */
+    unsigned datagrams;                /* received, of any kind */
+    unsigned requests;                 /* of them requests */
+    unsigned acks, resets;             /* empty ones for what the peer sent */
+    void (*script)(struct peer *peer); /* called for each request; NULL: silence */
+    int step;                          /* for the script */
+    const uint8_t *payload;            /* for the script */
+    size_t payload_size;
+};
+
+struct world {
+    uv_loop_t loop;
+    struct agents_options options;
+    struct agents *agents;
+    struct agent_port port;
+    struct key *key;
+    struct peer peer;
+    struct device device;
+    struct artifact artifact;
+    struct agent_call call;
+    uint8_t code[70000], data[64];
+    unsigned done; /* how often call.done was called */
+    bool closed;
+};
+
+/* The present one; the check fixtures make and end it. */
+extern struct world world;
+
+void world_set_up(void); /* agents, and a device of kind v1 that is silent */
+void world_tear_down(void);
+
+/* Lets the loop run until the call is done, or for ms. Returns true when it is done. */
+bool world_run(int64_t ms);
+void world_run_for(int64_t ms);
+/* Begins a call to the device, which must not be done at once, and runs it to its end. */
+void world_begin(enum agent_verb verb);
+enum agent_outcome world_call(enum agent_verb verb);
+int64_t world_now(void);
+
+void peer_open(struct peer *peer, uint16_t port);
+void peer_close(struct peer *peer);
+/* Sends a response to the peer's last request. */
+void peer_send(struct peer *peer, struct coapmsg *response);
+void peer_send_raw(struct peer *peer, const void *data, size_t size);
+/* The response to the last request in its ACK, with token and message id. */
+void peer_prepare(struct peer *peer, struct coapmsg *response, enum coapmsg_type type, uint8_t code);
+/* That response without options, with a payload of text. */
+void peer_answer(struct peer *peer, uint8_t code, const char *text);
+
+#endif

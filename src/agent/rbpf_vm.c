@@ -324,37 +324,39 @@ static int load_text(struct rbpf_vm *vm, const struct rbpf_file *file, char *rea
     return 0;
 }
 
-static void free_vm(struct rbpf_vm **vm)
+static int load(struct rbpf_vm *vm, const void *code, size_t size, char *reason, size_t reason_size)
 {
-    *vm = rbpf_vm_free(*vm);
+    struct rbpf_file file;
+
+    vm->code = malloc(size ? size : 1);
+    if (!vm->code)
+        return -ENOMEM;
+    if (size)
+        memcpy(vm->code, code, size);
+    if (rbpf_check(vm->code, size, &file, reason, reason_size))
+        return RUNTIME_E_INVALID;
+    /* the file's pointers lead into vm->code, which is ours to change */
+    vm->regions[RBPF_REGION_STACK] = (struct region){vm->stack, sizeof vm->stack, true};
+    vm->regions[RBPF_REGION_DATA] = (struct region){(uint8_t *)(uintptr_t)file.data, file.data_size, true};
+    vm->regions[RBPF_REGION_RODATA] = (struct region){(uint8_t *)(uintptr_t)file.rodata, file.rodata_size, false};
+    return load_text(vm, &file, reason, reason_size);
 }
 
 int rbpf_vm_new(struct rbpf_vm **out, const void *code, size_t size, const struct rbpf_calls *calls, char *reason,
                 size_t reason_size)
 {
-    cleanup(free_vm) struct rbpf_vm *vm = calloc(1, sizeof *vm);
-    struct rbpf_file file;
+    struct rbpf_vm *vm = calloc(1, sizeof *vm);
     int r;
 
     if (!vm)
         return -ENOMEM;
-    if (rbpf_check(code, size, &file, reason, reason_size))
-        return RUNTIME_E_INVALID;
     vm->calls = calls;
-    vm->code = malloc(size);
-    if (!vm->code)
-        return -ENOMEM;
-    memcpy(vm->code, code, size);
-    r = load_text(vm, &file, reason, reason_size);
+    r = load(vm, code, size, reason, reason_size);
     if (r)
-        return r;
-    vm->regions[RBPF_REGION_STACK] = (struct region){vm->stack, sizeof vm->stack, true};
-    vm->regions[RBPF_REGION_DATA] =
-        (struct region){vm->code + (file.data - (const uint8_t *)code), file.data_size, true};
-    vm->regions[RBPF_REGION_RODATA] =
-        (struct region){vm->code + (file.rodata - (const uint8_t *)code), file.rodata_size, false};
-    *out = steal_pointer(vm);
-    return 0;
+        rbpf_vm_free(vm);
+    else
+        *out = vm;
+    return r;
 }
 
 struct rbpf_vm *rbpf_vm_free(struct rbpf_vm *vm)

@@ -17,9 +17,11 @@ bool page_begin(struct page *page, struct http_request *req)
                       PAGE_LIMIT_MAX);
     else if (page->after && !text_is_name(page->after, 64))
         reply_problem(req, FAULT_INVALID_PARAMETER, "The query parameter cursor is not one that a list has given");
+    if (req->answered)
+        return false;
     page->limit = (size_t)number;
     buffer_append_text(&page->text, opening);
-    return !req->answered;
+    return true;
 }
 
 static void separate(struct page *page)

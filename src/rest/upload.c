@@ -21,6 +21,7 @@ struct upload {
     struct rest *rest;
     struct MHD_PostProcessor *form; /* NULL for a raw body */
     bool seen[PART_COUNT];
+    uint64_t sizes[PART_COUNT];
     struct buffer text; /* of the description */
     json_t *description;
     struct spool *spools[PART_COUNT];
@@ -38,8 +39,10 @@ static int begin_part(struct upload *upload, enum part part, struct fault *fault
 {
     int r;
 
-    if (upload->seen[part])
+    if (upload->sizes[part])
         return fault_set(fault, FAULT_MALFORMED_REQUEST, "The upload has more than one part \"%s\"", part_names[part]);
+    if (upload->seen[part])
+        return 0; /* the form parser has begun with a piece of no bytes */
     upload->seen[part] = true;
     if (part == PART_DESCRIPTION)
         return 0;
@@ -54,6 +57,7 @@ static int take_part(struct upload *upload, enum part part, const void *data, si
 {
     int r;
 
+    upload->sizes[part] += size;
     if (part == PART_DESCRIPTION) {
         buffer_append(&upload->text, data, size);
         return upload->text.failed ? fault_set(fault, FAULT_BODY_TOO_LARGE, "The description has more than %zu bytes",

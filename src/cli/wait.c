@@ -11,6 +11,7 @@
 #define ROUND_S 30          /* how long one request waits for the end */
 #define ROUND_TERMINAL_S 1  /* somebody watches the steps */
 #define QUICK_ANSWER_MS 200 /* a gateway that does not wait is not asked more often */
+#define AWAY_MS 10000       /* how long a gateway that restarts may be away */
 #define RETRY_MS 500
 
 char *wait_sentence(const char *format, ...)
@@ -59,22 +60,24 @@ static void take_answer(struct follow *f, json_t *answer)
     json_decref(f->operation);
     f->operation = json_incref(answer);
     f->away_since = 0;
-    if (new && f->changed)
+    if (new && f->changed) {
+        progress_end(&f->progress);
         f->changed(f->cli, answer);
+    }
 }
 
-/* A gateway that restarts keeps its operations, so it may be away for a while. */
-static int bear_absence(struct follow *f, int error)
+/* A gateway that restarts keeps its operations, so it may be away for a while. True while that is to be borne. */
+static bool bear_absence(struct follow *f, int error, const struct client_reply *reply)
 {
-    if (error != CLIENT_E_REFUSED && error != CLIENT_E_LOST)
-        return gateway_explain(f->cli, error);
+    if (error ? error != CLIENT_E_REFUSED && error != CLIENT_E_LOST : reply->status != 503)
+        return false;
     if (!f->away_since)
         f->away_since = now_ms(f);
-    if (now_ms(f) - f->away_since > WAIT_DEFAULT_RETRY_MS)
-        return gateway_explain(f->cli, error);
+    if (now_ms(f) - f->away_since > AWAY_MS)
+        return false;
     progress_step(&f->progress, "waiting for the gateway");
     cli_sleep_ms(RETRY_MS);
-    return 0;
+    return true;
 }
 
 static unsigned round_of(const struct follow *f)
@@ -97,10 +100,12 @@ static int ask(struct follow *f)
     int64_t asked = now_ms(f);
     int error = gateway_try(f->cli, &request, &reply);
 
-    if (error)
-        return bear_absence(f, error);
-    if (reply.status != 200 || !*view_string(reply.json, "state"))
-        return gateway_refusal(f->cli, &reply);
+    if (cli_interrupted || bear_absence(f, error, &reply))
+        return 0;
+    if (error || reply.status != 200 || !*view_string(reply.json, "state")) {
+        progress_end(&f->progress);
+        return error ? gateway_explain(f->cli, error) : gateway_refusal(f->cli, &reply);
+    }
     take_answer(f, reply.json);
     if (!wait_has_ended(f->operation) && now_ms(f) - asked < QUICK_ANSWER_MS)
         cli_sleep_ms(QUICK_ANSWER_MS);
@@ -128,8 +133,6 @@ static int follow_to_end(struct follow *f)
             return give_up(f, CLI_TIMEOUT, "not done in the time that --wait allows");
         progress_step(&f->progress, view_string(f->operation, "step"));
         rc = ask(f);
-        if (cli_interrupted)
-            continue;
         if (rc)
             return rc;
     }

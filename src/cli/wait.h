@@ -7,8 +7,6 @@
 
 /* What needs a device becomes an operation: sending it, and waiting for its end. */
 
-#define WAIT_DEFAULT_RETRY_MS 10000 /* how long a gateway that restarts may be away while we wait */
-
 struct submission {
     const char *method;
     char *path; /* taken over */

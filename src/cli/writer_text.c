@@ -181,7 +181,7 @@ void writer_text_problem(struct writer *writer, const struct problem *problem)
 {
     put_line(writer, "tcgw: ", problem->title, COLOUR_RED);
     put_line(writer, "  ", problem->detail, COLOUR_NONE);
-    put_line(writer, "  in the body at ", problem->pointer, COLOUR_NONE);
+    put_line(writer, "  in the request at ", problem->pointer, COLOUR_NONE);
     put_line(writer, "  ", problem->advice, COLOUR_CYAN);
     put_line(writer, "  operation ", problem->operation, COLOUR_DIM);
 }

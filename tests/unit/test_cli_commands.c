@@ -276,7 +276,8 @@ START_TEST(a_problem_tells_all_it_has)
     one("POST /v1/devices", 400,
         PROBLEM("invalid-field", 400, ",\"pointer\":\"/address\",\"advice\":\"Do this.\",\"operation\":\"" OP_ID "\""),
         "device add a b", CLI_INVALID);
-    ck_assert_str_eq(fake_result.err, "tcgw: T\n  D\n  in the body at /address\n  Do this.\n  operation " OP_ID "\n");
+    ck_assert_str_eq(fake_result.err,
+                     "tcgw: T\n  D\n  in the request at /address\n  Do this.\n  operation " OP_ID "\n");
 }
 END_TEST
 
@@ -638,7 +639,8 @@ START_TEST(leaves_the_operation_when_interrupted)
         {0}};
 
     expect(script, "deploy box-1 door " ARTIFACT, CLI_INTERRUPTED);
-    ERR_HAS("interrupted; the operation " OP_ID " goes on");
+    ck_assert_str_eq(fake_result.err, "tcgw: interrupted; the operation " OP_ID
+                                      " goes on\n  Follow it with: tcgw operation watch " OP_ID "\n");
 }
 END_TEST
 
@@ -648,6 +650,7 @@ START_TEST(bears_a_restart_of_the_gateway)
                                        {.request = GET_OP, .action = FAKE_CLOSE},
                                        {.request = GET_OP, .action = FAKE_CLOSE},
                                        {.request = GET_OP, .action = FAKE_CLOSE},
+                                       {.request = GET_OP, .status = 503, .body = PROBLEM("shutting-down", 503, "")},
                                        {.request = GET_OP, .status = 200, .body = OP("succeeded")},
                                        {0}};
 

@@ -383,9 +383,11 @@ void v2_notification(struct v2 *v2, struct observer *observer, struct coapmsg *r
 
 static void answer_changed(const struct call *c, const struct slot *slot)
 {
+    size_t size = write_container(c->v2, slot); /* before v2->body is looked at: it may move */
+
     c->response->code = COAPMSG_CHANGED;
     coapmsg_add_uint(c->response, COAPMSG_OPT_CONTENT_FORMAT, COAPMSG_FORMAT_CBOR);
-    coapmsg_set_payload(c->response, c->v2->body, write_container(c->v2, slot));
+    coapmsg_set_payload(c->response, c->v2->body, size);
 }
 
 static void note(const struct call *c, const struct slot *slot, const char *event)

@@ -1,5 +1,5 @@
-/* A series of datagrams into one agent, of the kind FUZZ_KIND. Input: records of one byte (bit 0: from which peer, bit 1:
- * let time pass first), a length of two bytes, and the datagram. */
+/* A series of datagrams into one agent, of the kind FUZZ_KIND. Input: records of one byte (bit 0: from which peer, bit
+ * 1: let time pass first), a length of two bytes, and the datagram. */
 #include "agent/agent.h"
 #include "base/cursor.h"
 

@@ -1,0 +1,287 @@
+/* The command line, the list of bugs, trusted keys, the journal, and the examples in docs/device-protocol.md. */
+#include "agent/settings.h"
+#include "base/buffer.h"
+#include "base/text.h"
+#include "codec/cborio.h"
+#include "codec/key.h"
+#include "tcgw/coapmsg.h"
+
+#include <check.h>
+#include <string.h>
+
+#define MAX_ARGS 16
+
+static char reason[256];
+
+/* Parses a command line given as one text, divided at blanks. */
+static int parse(struct settings *s, const char *line)
+{
+    static char copy[512];
+    char *argv[MAX_ARGS] = {"tcagent"}, *save;
+    int argc = 1;
+
+    ck_assert(text_copy(copy, sizeof copy, line));
+    for (char *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
+        argv[argc++] = word;
+    return settings_parse(s, argc, argv, reason, sizeof reason);
+}
+
+START_TEST(test_defaults)
+{
+    struct settings s;
+
+    ck_assert_int_eq(parse(&s, ""), 0);
+    ck_assert_str_eq(s.address, "127.0.0.1");
+    ck_assert_uint_eq(s.port, 5683);
+    ck_assert_uint_eq(s.count, 1);
+    ck_assert_uint_eq(s.pdu_size, 1204);
+    ck_assert_int_eq(s.device.kind, DEVICE_V2);
+    ck_assert_uint_eq(s.device.slots, 3);
+    ck_assert_ptr_null(s.journal);
+    ck_assert(!s.help && !s.version && !s.device.verify.has_key && !s.device.verify.skip);
+}
+END_TEST
+
+START_TEST(test_all_options)
+{
+    struct settings s;
+
+    ck_assert_int_eq(
+        parse(&s, "--agent=v1 --listen ::1 --port=0 --count 20 --slots=1 --pdu-size 2048 --package-max=9 "), 0);
+    ck_assert_int_eq(s.device.kind, DEVICE_V1);
+    ck_assert_str_eq(s.address, "::1");
+    ck_assert_uint_eq(s.port, 0);
+    ck_assert_uint_eq(s.count, 20);
+    ck_assert_uint_eq(s.device.slots, 1);
+    ck_assert_uint_eq(s.pdu_size, 2048);
+    ck_assert_uint_eq(s.device.package_max, 9);
+    ck_assert_int_eq(
+        parse(&s, "--device-id box --no-verify --bug silent,lose-answer=3 --bug old-hash --journal j --seed 7"), 0);
+    ck_assert_str_eq(s.device.id, "box");
+    ck_assert(s.device.verify.skip && s.device.verify.old_hash);
+    ck_assert_uint_eq(s.device.bugs.silent, 1);
+    ck_assert_uint_eq(s.device.bugs.lose_answer, 3);
+    ck_assert_str_eq(s.journal, "j");
+    ck_assert_uint_eq(s.device.seed, 7);
+    ck_assert_int_eq(parse(&s, "--help --version"), 0);
+    ck_assert(s.help && s.version);
+}
+END_TEST
+
+START_TEST(test_bad_command_lines)
+{
+    static const struct {
+        const char *line, *says;
+    } bad[] = {{"--agent v3", "v3"},
+               {"--agent v12", "v12"},
+               {"--listen localhost", "localhost"},
+               {"--listen [::1]", "[::1]"},
+               {"--port 65536", "65535"},
+               {"--port -1", "65535"},
+               {"--port 5x", "5x"},
+               {"--port", "needs a value"},
+               {"--count 0", "20000"},
+               {"--count 20001", "20000"},
+               {"--slots 0", "4096"},
+               {"--slots 4097", "4096"},
+               {"--pdu-size 127", "128"},
+               {"--pdu-size 8193", "8192"},
+               {"--package-max 0", "--package-max"},
+               {"--device-id=", "1 to 64"},
+               {"--no-verify=1", "no value"},
+               {"--seed -1", "4294967295"},
+               {"--bug lout", "lout"},
+               {"--trust-key 0011", "0011"},
+               {"--unknown", "--unknown"},
+               {"-h", "-h"},
+               {"word", "word"},
+               {"--port 65535 --count 2", "65535"},
+               {"--no-verify --trust-key 0000000000000000000000000000000000000000000000000000000000000001", "exclude"}};
+    struct settings s;
+
+    for (size_t i = 0; i < array_size(bad); i++) {
+        ck_assert_msg(parse(&s, bad[i].line) == 1, "%s", bad[i].line);
+        ck_assert_msg(strstr(reason, bad[i].says) != NULL, "%s: %s", bad[i].line, reason);
+    }
+}
+END_TEST
+
+START_TEST(test_bugs)
+{
+    struct bugs bugs = {0};
+    uint32_t counter = 2, always = BUGS_ALWAYS;
+
+    ck_assert_int_eq(bugs_parse(&bugs, "", reason, sizeof reason), 0);
+    ck_assert_int_eq(bugs_parse(&bugs, "lose-answer,slow-load=50,empty-ack-then-separate", reason, sizeof reason), 0);
+    ck_assert_uint_eq(bugs.lose_answer, BUGS_ALWAYS);
+    ck_assert_uint_eq(bugs.slow_load, 50);
+    ck_assert_uint_eq(bugs.separate, 100);
+    static const char *const bad[] = {
+        "slow-load",       "slow-load=0",
+        "slow-load=x",     "silent=1",
+        "restart-after",   "lose-answer=",
+        "lose-answer=-1",  ",",
+        "silent,,no-stop", "a-name-that-is-much-longer-than-any-name-of-a-bug-that-there-is-or-will-be"};
+    for (size_t i = 0; i < array_size(bad); i++)
+        ck_assert_msg(bugs_parse(&bugs, bad[i], reason, sizeof reason) == 1, "%s", bad[i]);
+    ck_assert(bugs_happens(&counter) && bugs_happens(&counter) && !bugs_happens(&counter));
+    ck_assert(bugs_happens(&always) && always == BUGS_ALWAYS);
+}
+END_TEST
+
+START_TEST(test_trusted_key_from_a_file)
+{
+    struct key *key = key_generate();
+    char path[] = "/tmp/tcgw-test-key-XXXXXX", pem[KEY_PEM_MAX];
+    uint8_t expected[32], read[32];
+    FILE *file = fdopen(mkstemp(path), "w");
+
+    ck_assert_ptr_nonnull(key);
+    ck_assert_ptr_nonnull(file);
+    key_public(key, expected);
+    (void)fputs(key_public_pem(key, pem), file);
+    (void)fclose(file);
+    ck_assert_int_eq(verify_read_key(path, read, reason, sizeof reason), 0);
+    ck_assert_mem_eq(read, expected, sizeof read);
+    file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    (void)fputs("no key\n", file);
+    (void)fclose(file);
+    ck_assert_int_eq(verify_read_key(path, read, reason, sizeof reason), 1);
+    ck_assert_ptr_nonnull(strstr(reason, path));
+    (void)remove(path);
+    key_free(key);
+}
+END_TEST
+
+START_TEST(test_journal_lines)
+{
+    static const uint8_t digest[METADATA_DIGEST_SIZE] = {0xab};
+    char path[] = "/tmp/tcgw-test-journal-XXXXXX", text[1024] = "";
+    struct clock_manual clock;
+    struct journal journal;
+    FILE *file;
+
+    (void)close(mkstemp(path));
+    clock_manual_init(&clock, 0, 1700000000123);
+    ck_assert_int_eq(journal_open(&journal, path, &clock.clock), 0);
+    journal_write(&journal, &(struct journal_entry){.device = "5683",
+                                                    .event = "load",
+                                                    .uid = "a\"\\\n\xff",
+                                                    .uid_size = 5,
+                                                    .outcome = "ok",
+                                                    .code = COAPMSG_CREATED,
+                                                    .digest = digest,
+                                                    .message_id = 65535,
+                                                    .detail = "why"});
+    journal_write(&journal, &(struct journal_entry){.device = "5683", .event = "restart", .message_id = -1});
+    file = fopen(path, "r"); /* before it is closed: each line is there at once */
+    ck_assert_ptr_nonnull(file);
+    ck_assert_uint_gt(fread(text, 1, sizeof text - 1, file), 0);
+    (void)fclose(file);
+    journal_close(&journal);
+    (void)remove(path);
+    ck_assert_str_eq(text, "{\"time\":\"2023-11-14T22:13:20.123Z\",\"device\":\"5683\",\"event\":\"load\","
+                           "\"uid\":\"a\\u0022\\u005c\\u000a\\u00ff\",\"outcome\":\"ok\",\"code\":\"2.01\",\"sha256\":"
+                           "\"ab00000000000000000000000000000000000000000000000000000000000000\","
+                           "\"message_id\":65535,\"detail\":\"why\"}\n"
+                           "{\"time\":\"2023-11-14T22:13:20.123Z\",\"device\":\"5683\",\"event\":\"restart\"}\n");
+    ck_assert_int_lt(journal_open(&journal, "/nowhere/journal", &clock.clock), 0);
+    journal_write(&journal, &(struct journal_entry){.device = "5683", .event = "restart"}); /* to nowhere */
+}
+END_TEST
+
+/* The examples of the document ---------------------------------------------------------------------------------------
+ */
+
+struct example {
+    char kind[16];
+    struct buffer bytes;
+};
+
+/* Takes the next block of hexadecimal lines; false at the end. */
+static bool next_example(FILE *file, struct example *out)
+{
+    char line[256];
+    uint8_t bytes[128];
+
+    out->bytes.size = 0;
+    while (fgets(line, sizeof line, file)) {
+        if (sscanf(line, "```hex %15s", out->kind) != 1)
+            continue;
+        while (fgets(line, sizeof line, file) && strncmp(line, "```", 3) != 0) {
+            size_t digits = strcspn(line, "\n");
+
+            line[digits] = 0;
+            ck_assert_msg(text_unhex(line, bytes, digits / 2), "%s", line);
+            buffer_append(&out->bytes, bytes, digits / 2);
+        }
+        return true;
+    }
+    return false;
+}
+
+static void check_example(const struct example *e)
+{
+    struct metadata_tokens tokens;
+    struct metadata md;
+    struct coapmsg msg;
+    struct cborio_reader r;
+    uint32_t format;
+
+    if (strcmp(e->kind, "metadata") == 0) {
+        ck_assert_int_eq(metadata_parse(e->bytes.data, e->bytes.size, &md, &tokens, reason, sizeof reason), 0);
+        ck_assert_str_eq(md.uid, "job");
+        ck_assert_mem_eq(tokens.metadata_digest, tokens.covered_digest, METADATA_DIGEST_SIZE);
+    } else if (strcmp(e->kind, "package") == 0) {
+        r = cborio_reader_init(e->bytes.data, e->bytes.size);
+        cborio_skip(&r);
+        ck_assert(cborio_ended(&r));
+    } else if (strcmp(e->kind, "coap") == 0) {
+        ck_assert_int_eq(coapmsg_decode(&msg, e->bytes.data, e->bytes.size), 0);
+        if (COAPMSG_CLASS(msg.code) == 0 || !coapmsg_get_uint(&msg, COAPMSG_OPT_CONTENT_FORMAT, &format))
+            return;
+        ck_assert_uint_eq(format, COAPMSG_FORMAT_CBOR);
+        r = cborio_reader_init(msg.payload, msg.payload_size);
+        cborio_skip(&r);
+        ck_assert(cborio_ended(&r));
+    } else {
+        ck_assert_str_eq(e->kind, "code");
+    }
+}
+
+START_TEST(test_examples_in_the_document)
+{
+    FILE *file = fopen(TEST_SRCDIR "/../docs/device-protocol.md", "re");
+    struct example e = {.bytes = {0}};
+    unsigned count = 0;
+
+    ck_assert_ptr_nonnull(file);
+    for (; next_example(file, &e); count++)
+        check_example(&e);
+    ck_assert_uint_ge(count, 15);
+    buffer_clear(&e.bytes);
+    (void)fclose(file);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("agent parts");
+    TCase *tc = tcase_create("parts");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_add_test(tc, test_defaults);
+    tcase_add_test(tc, test_all_options);
+    tcase_add_test(tc, test_bad_command_lines);
+    tcase_add_test(tc, test_bugs);
+    tcase_add_test(tc, test_trusted_key_from_a_file);
+    tcase_add_test(tc, test_journal_lines);
+    tcase_add_test(tc, test_examples_in_the_document);
+    suite_add_tcase(suite, tc);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

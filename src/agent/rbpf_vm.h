@@ -26,8 +26,8 @@ enum rbpf_region {
 
 struct rbpf_vm;
 
-/* A function that the program calls by number. arguments are r1 to r5, result goes to r0. Returns 0, or a
- * runtime_error after rbpf_vm_reach or rbpf_vm_trap. */
+/* A function that the program calls by number. arguments are r1 to r5, result goes to r0. Returns 0, or
+ * RUNTIME_E_TRAP after rbpf_vm_reach gave NULL. */
 typedef int (*rbpf_call)(struct rbpf_vm *vm, void *arg, const uint64_t arguments[RBPF_ARGUMENTS], int64_t *result);
 
 struct rbpf_calls {

@@ -53,7 +53,8 @@ static constexpr uint64_t page_size = 65536;
 struct wasm_vm {
     Store store;
     Instance::Ptr instance;
-    Memory::Ptr memory; /* empty where the module has none */
+    Memory::Ptr memory;             /* empty where the module has none */
+    std::unique_ptr<Thread> thread; /* kept between calls: it comes with large stacks */
     const runtime_host *host = nullptr;
 
     explicit wasm_vm(const wabt::Features &features) : store(features)
@@ -333,26 +334,38 @@ static int run(Thread &thread, uint64_t fuel, Trap::Ptr *trap, char *reason, siz
     return complain(reason, reason_size, RUNTIME_E_FUEL, "it used up its instructions");
 }
 
+static int call(wasm_vm &vm, const DefinedFunc &func, uint64_t fuel, int64_t *result, char *reason, size_t reason_size)
+{
+    Trap::Ptr trap;
+    Values values;
+    int r;
+
+    if (push_call(*vm.thread, func, &trap) != RunResult::Ok)
+        return complain(reason, reason_size, RUNTIME_E_TRAP, trap ? trap->message() : "it cannot be called");
+    r = run(*vm.thread, fuel, &trap, reason, reason_size);
+    if (r)
+        return r;
+    pop_values(*vm.thread, func.type().results, &values);
+    if (!values.empty())
+        *result = values[0].Get<s32>();
+    return 0;
+}
+
 int wasm_vm_call(struct wasm_vm *vm, const char *name, uint64_t fuel, int64_t *result, char *reason, size_t reason_size)
 try {
     DefinedFunc::Ptr func = find_export<DefinedFunc>(*vm, name, wabt::ExternalKind::Func);
-    Thread thread(vm->store);
-    Trap::Ptr trap;
-    Values values;
     int r;
 
     *result = 0;
     if (func.empty())
         return 0;
-    if (push_call(thread, *func, &trap) != RunResult::Ok)
-        return complain(reason, reason_size, RUNTIME_E_TRAP, trap ? trap->message() : "it cannot be called");
-    r = run(thread, fuel, &trap, reason, reason_size);
+    if (!vm->thread)
+        vm->thread = std::make_unique<Thread>(vm->store);
+    r = call(*vm, *func, fuel, result, reason, reason_size);
     if (r)
-        return r;
-    pop_values(thread, func->type().results, &values);
-    if (!values.empty())
-        *result = values[0].Get<s32>();
-    return 0;
+        vm->thread.reset(); /* it stopped in the middle */
+    return r;
 } catch (const std::exception &) {
+    vm->thread.reset();
     return -ENOMEM;
 }

@@ -223,10 +223,10 @@ void deploy_fill_load(struct operation *op, struct agent_call *call)
 
 void deploy_revert_load(const struct operation *op, struct container *c)
 {
-    if (!device_features(op->device)->can_replace)
-        container_set_lost(c);
+    if (device_features(op->device)->can_replace && *c->reported_artifact)
+        container_set_load(c, LOAD_DONE); /* what was to be replaced is still there */
     else
-        container_set_load(c, *c->reported_artifact ? LOAD_DONE : LOAD_NONE);
+        container_set_lost(c);
 }
 
 static void loaded(struct operation *op, struct container *c)

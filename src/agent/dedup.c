@@ -13,20 +13,19 @@ const struct dedup_entry *dedup_find(const struct dedup *d, const struct peer *p
 
 void dedup_store(struct dedup *d, const struct peer *peer, uint16_t id, int64_t now_ms, const void *answer, size_t size)
 {
-    uint8_t *copy = malloc(size ? size : 1);
     struct dedup_entry *e;
 
-    if (copy && !d->entries)
+    if (!d->entries)
         d->entries = calloc(DEDUP_ENTRIES, sizeof *d->entries);
-    if (!copy || !d->entries) {
-        free(copy);
+    if (!d->entries)
         return;
-    }
-    if (size)
-        memcpy(copy, answer, size);
     e = &d->entries[d->next];
     free(e->answer);
-    *e = (struct dedup_entry){*peer, id, now_ms + DEDUP_LIFETIME_MS, copy, size};
+    *e = (struct dedup_entry){.peer = *peer, .id = id, .expires_ms = now_ms + DEDUP_LIFETIME_MS};
+    e->answer = malloc(size ? size : 1);
+    if (e->answer && size)
+        memcpy(e->answer, answer, size);
+    e->size = e->answer ? size : 0; /* without memory it is remembered that there was one, and not given again */
     d->next = (d->next + 1) % DEDUP_ENTRIES;
     if (d->used < DEDUP_ENTRIES)
         d->used++;

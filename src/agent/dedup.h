@@ -31,7 +31,7 @@ struct dedup {
 /* The live entry of a request, NULL when there is none. */
 const struct dedup_entry *dedup_find(const struct dedup *d, const struct peer *peer, uint16_t id, int64_t now_ms);
 
-/* Remembers an answer, which is copied. Without memory nothing is remembered. */
+/* Remembers an answer, which is copied; without memory less or nothing of it. */
 void dedup_store(struct dedup *d, const struct peer *peer, uint16_t id, int64_t now_ms, const void *answer,
                  size_t size);
 

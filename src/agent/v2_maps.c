@@ -167,8 +167,9 @@ static bool link_passes(const struct link *link, const char *filter)
     const char *value = filter ? strchr(filter, '=') : NULL, *actual;
     size_t length;
 
-    if (!value++)
+    if (!value)
         return true;
+    value++;
     if (strncmp(filter, "rt=", 3) == 0)
         actual = link->type;
     else if (strncmp(filter, "href=", 5) == 0)

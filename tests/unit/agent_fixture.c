@@ -237,3 +237,27 @@ unsigned fixture_journal_count(const struct fixture *f, const char *one, const c
         count += strstr(line, one) && strstr(line, other);
     return count;
 }
+
+void fixture_put(struct fixture *f, struct coapmsg *request, const char *uid, const struct buffer *package)
+{
+    static char path[80];
+
+    (void)snprintf(path, sizeof path, "/tc/c/%s", uid);
+    fixture_request(f, request, COAPMSG_PUT, path);
+    coapmsg_add_uint(request, COAPMSG_OPT_CONTENT_FORMAT, COAPMSG_FORMAT_CBOR);
+    if (package)
+        coapmsg_set_payload(request, package->data, package->size);
+}
+
+uint64_t fixture_map_uint(const struct fixture *f, uint64_t wanted)
+{
+    struct cborio_reader r = cborio_reader_init(f->answer.payload, f->answer.payload_size);
+
+    for (size_t n = cborio_get_map(&r); n > 0; n--) {
+        if (cborio_get_uint(&r, 100) == wanted)
+            return cborio_get_uint(&r, UINT64_MAX);
+        cborio_skip(&r);
+    }
+    ck_abort_msg("there is no key %u", (unsigned)wanted);
+    return 0;
+}

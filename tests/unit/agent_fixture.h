@@ -69,6 +69,10 @@ uint8_t fixture_load(struct fixture *f, const char *uid, struct code code);
 uint8_t fixture_v1(struct fixture *f, uint8_t method, unsigned action, const char *uid);
 /* is-running: 0 or 1, -1 for an answer without a status. */
 int fixture_v1_status(struct fixture *f, const char *uid);
+/* Starts a PUT of a v2 container; package may be NULL for a test to fill in. */
+void fixture_put(struct fixture *f, struct coapmsg *request, const char *uid, const struct buffer *package);
+/* The value of an unsigned integer in the answer's map. */
+uint64_t fixture_map_uint(const struct fixture *f, uint64_t wanted);
 /* The state in a v2 container's map, -1 when it is not there. */
 int fixture_v2_state(struct fixture *f, const char *uid);
 

@@ -69,8 +69,8 @@ void reply_fault(struct http_request *req, const struct fault *fault)
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 
     json_decref(json);
-    if (info->status >= 500)
-        log_debug("request failed", "method", http_method_name(req->method), "target", req->target, "problem",
+    if (info->status == 500) /* the rest is no failure of the gateway */
+        log_error("request failed", "method", http_method_name(req->method), "target", req->target, "problem",
                   info->slug, "detail", fault->detail, "request", req->id, NULL);
     http_add(req, "Cache-Control", "no-store");
     if (text)

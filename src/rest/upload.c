@@ -233,11 +233,9 @@ int upload_digest(const struct upload *upload, EVP_MD_CTX *ctx)
 
 struct upload *upload_free(struct upload *upload)
 {
-    struct fault ignored;
-
     if (!upload)
         return NULL;
-    upload->fault = &ignored; /* the parser may hand out a last piece */
+    upload->fault = NULL; /* the parser may hand out a last piece */
     if (upload->form)
         (void)MHD_destroy_post_processor(upload->form);
     for (unsigned part = PART_CODE; part < PART_COUNT; part++)

@@ -252,9 +252,9 @@ START_TEST(long_targets_and_heads)
     path[sizeof path - 1] = 0;
     request(&f, &a, "GET", path, NULL, NULL);
     expect_problem(&a, FAULT_URI_TOO_LONG);
-    (void)strcpy(lines, "X-Long: ");
-    memset(lines + 8, 'x', sizeof lines - 11);
-    (void)strcpy(lines + sizeof lines - 3, "\r\n");
+    memset(lines, 'x', sizeof lines);
+    memcpy(lines, "X-Long: ", 8);
+    (void)text_copy(lines + sizeof lines - 3, 3, "\r\n");
     struct client c;
 
     client_open(&c, &f);

@@ -58,7 +58,8 @@ START_TEST(a_body_at_the_limit_is_taken)
 
     for (size_t size = 1024; size <= 1025; size++) {
         memset(body, ' ', size);
-        memcpy(body, "{}", 2);
+        body[0] = '{';
+        body[1] = '}';
         client_open(&c, &f);
         client_print(&c, JSON_HEAD "Transfer-Encoding: chunked\r\n\r\n%zx\r\n", size);
         client_send(&c, body, size);

@@ -335,7 +335,8 @@ static enum fault_code parse(const char *text, size_t size)
 
 START_TEST(json_is_checked)
 {
-    char deep[200];
+    static const char opening[] = "[[[[[[[[[[[[[[[[", closing[] = "]]]]]]]]]]]]]]]]";
+    char deep[64];
 
     ck_assert_int_eq(parse("{\"a\": {\"b\": [1]}}", 17), FAULT_NONE);
     ck_assert_int_eq(parse("", 0), FAULT_MALFORMED_JSON);
@@ -348,15 +349,10 @@ START_TEST(json_is_checked)
     ck_assert_int_eq(parse("[]", 2), FAULT_INVALID_FIELD);
     ck_assert_int_eq(parse("null", 4), FAULT_INVALID_FIELD);
     ck_assert_int_eq(parse("{\"[[[[[[[[[[[[[[[[[[[[[\": \"\\\"{{{{{{\"}", 37), FAULT_NONE);
-    (void)strcpy(deep, "{\"a\":");
-    memset(deep + 5, '[', 15);
-    memset(deep + 20, ']', 15);
-    (void)strcpy(deep + 35, "}");
-    ck_assert_int_eq(parse(deep, 36), FAULT_NONE);
-    memset(deep + 5, '[', 16);
-    memset(deep + 21, ']', 16);
-    (void)strcpy(deep + 37, "}");
-    ck_assert_int_eq(parse(deep, 38), FAULT_MALFORMED_JSON);
+    (void)snprintf(deep, sizeof deep, "{\"a\":%.15s%.15s}", opening, closing);
+    ck_assert_int_eq(parse(deep, strlen(deep)), FAULT_NONE);
+    (void)snprintf(deep, sizeof deep, "{\"a\":%.16s%.16s}", opening, closing);
+    ck_assert_int_eq(parse(deep, strlen(deep)), FAULT_MALFORMED_JSON);
 }
 END_TEST
 

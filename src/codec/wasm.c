@@ -351,7 +351,8 @@ static int read_section(struct module *m, struct cursor *c, uint8_t *last)
     if (cursor_failed(&m->in))
         return refuse(m, "the section at byte %zu is longer than the module", offset);
     if (id >= SECTION_COUNT)
-        return refuse(m, "the section at byte %zu has the id %u, which WebAssembly 1.0 has not", offset, id);
+        return refuse(m, "the section at byte %zu has the id %u, which WebAssembly 1.0 has not; clang takes -mcpu=mvp",
+                      offset, id);
     if (id != SECTION_CUSTOM && id <= *last)
         return refuse(m, "the %s section at byte %zu is out of order", sections[id].name, offset);
     if (id != SECTION_CUSTOM)

@@ -25,7 +25,7 @@ refuses "$data/rbpf-undefined.obj" 'uses q, which is not defined'
 refuses "$data/rbpf-address.obj" 'keeps the address of .data in its data'
 refuses "$srcdir/tests/unit/test_rbpf_pack.sh" 'is not an object file of clang -target bpf'
 refuses "$work/none" 'cannot be opened'
-for size in 0 63 64 500 1000 1500 1870; do
+for size in 0 63 64 500 1000 1500 1680; do
 	head -c "$size" "$data/rbpf-counter.obj" >"$work/cut"
 	refuses "$work/cut" 'is not an object file\|malformed table of sections'
 done

@@ -49,17 +49,16 @@ struct agent_call {
     const struct artifact *artifact; /* LOAD: endpoints, limits, type */
     const uint8_t *code, *data;      /* LOAD: owned by the caller until done */
     size_t code_size, data_size;
-    bool start;                      /* LOAD: reserved, false */
 
     /* the answer */
     enum agent_outcome outcome;
-    uint8_t code_received;     /* CoAP code of the deciding answer, 0 for none */
-    char detail[160];          /* a sentence for GARBAGE, LOCAL, REFUSED and the like; may be empty */
-    enum container_state state; /* STATUS; START, STOP of agents whose answer tells: else CONTAINER_UNKNOWN */
+    uint8_t code_received;                /* CoAP code of the deciding answer, 0 for none */
+    char detail[160];                     /* a sentence for GARBAGE, LOCAL, REFUSED and the like; may be empty */
+    enum container_state state;           /* STATUS; START, STOP of agents whose answer tells: else CONTAINER_UNKNOWN */
     char artifact_seen[CORE_DIGEST_TEXT]; /* STATUS: hex digest of the code that the agent says it holds; empty when it
                                              does not tell */
     struct agent_probe probe;
-    uint8_t *log;              /* LOG: malloc'ed text, owned by the call's owner, who frees it */
+    uint8_t *log; /* LOG: malloc'ed text, owned by the call's owner, who frees it */
     size_t log_size;
 
     void (*done)(struct agent_call *call); /* exactly once per begin, unless cancelled; never from within begin */
@@ -72,7 +71,7 @@ struct agent_features {
     bool load_is_idempotent; /* the same load twice is one container (v2) */
     bool can_replace;        /* a load with a uid in use replaces (v2) */
     bool can_stop, can_remove, can_log;
-    bool start_is_true;      /* the answer to start is given when it is true (v2); no verification delay needed */
+    bool start_is_true; /* the answer to start is given when it is true (v2); no verification delay needed */
 };
 
 struct agent_port {
@@ -93,7 +92,8 @@ struct agent_port {
     int (*parse_address)(void *arg, const char *text, char *out, struct fault *fault);
 };
 
-/* The core's clockwork: called when core_next_deadline may have become earlier, so that the loop arms its timer anew. */
+/* The core's clockwork: called when core_next_deadline may have become earlier, so that the loop arms its timer anew.
+ */
 struct loop_port {
     void *arg;
     void (*rearm)(void *arg);

@@ -378,8 +378,11 @@ int core_cancel_operation(struct core *core, struct operation *op, core_done_fn 
 
 void operation_cancel(struct operation *op)
 {
+    char what[160];
+
+    operation_describe(op, what, sizeof what);
     operation_give_up_step(op);
-    (void)fault_set(&op->fault, FAULT_CANCELLED, "The operation was cancelled on request.");
+    (void)fault_set(&op->fault, FAULT_CANCELLED, "The operation was cancelled on request while %s.", what);
     operation_end(op, OPERATION_CANCELLED);
 }
 

@@ -56,7 +56,7 @@ void operation_enter(struct operation *op, enum operation_step step, uint32_t de
     struct core *core = op->device->core;
 
     op->machine = (int)step;
-    op->wake_at = delay_ms ? core_now(core) + delay_ms : 0;
+    op->wake_at = delay_ms && !op->cancel_requested ? core_now(core) + delay_ms : 0;
     if (!op->cancel_requested)
         (void)text_copy(op->step, sizeof op->step, steps[step].name);
     log_debug("operation step", "operation", op->id, "device", op->device_id, "container", op->uid, "step", op->step,

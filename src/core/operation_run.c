@@ -1,6 +1,7 @@
 #include "core/internal.h"
 
 #include "base/log.h"
+#include "tcgw/coapmsg.h"
 
 #include <string.h>
 
@@ -182,10 +183,10 @@ static const struct {
 
 void fault_from_call(struct fault *fault, const struct agent_call *call)
 {
-    char code[24] = "";
+    char code[24] = "", digits[5];
 
     if (call->code_received)
-        (void)snprintf(code, sizeof code, " (code %u.%02u)", call->code_received >> 5, call->code_received & 31);
+        (void)snprintf(code, sizeof code, " (code %s)", coapmsg_code_text(call->code_received, digits));
     (void)fault_set(fault, outcomes[call->outcome].code, "Device '%s' %s%s; request: %s%s%s%s%s%s", call->device->id,
                     outcomes[call->outcome].text, code, agent_verb_name(call->verb),
                     *call->uid ? " of container '" : "", call->uid, *call->uid ? "'" : "", *call->detail ? ". " : ".",

@@ -258,6 +258,7 @@ START_TEST(test_log_stays_the_same_over_a_transfer)
     struct fixture *f = fixture_new(DEVICE_V2, "");
     cleanup_buffer struct buffer log = {0};
     struct coapmsg request;
+    uint32_t etag, again;
 
     ck_assert_uint_eq(fixture_load(f, "job", code_runs), COAPMSG_CREATED);
     ck_assert_uint_eq(fixture_ask(f, COAPMSG_GET, "/tc/c/job/log", NULL), COAPMSG_CONTENT);
@@ -274,12 +275,15 @@ START_TEST(test_log_stays_the_same_over_a_transfer)
     coapmsg_add_block(&request, COAPMSG_OPT_BLOCK2, (struct coapmsg_block){0, false, 2});
     fixture_send(f, &request);
     ck_assert_uint_eq(f->answer.payload_size, 64);
+    ck_assert(coapmsg_get_uint(&f->answer, COAPMSG_OPT_ETAG, &etag));
     ck_assert_uint_eq(fixture_ask(f, COAPMSG_POST, "/tc/c/job", "start"), COAPMSG_CHANGED);
     ck_assert_uint_eq(fixture_ask(f, COAPMSG_POST, "/tc/c/job", "stop"), COAPMSG_CHANGED); /* one more line */
     fixture_request(f, &request, COAPMSG_GET, "/tc/c/job/log");
     coapmsg_add_block(&request, COAPMSG_OPT_BLOCK2, (struct coapmsg_block){1, false, 2});
     fixture_send(f, &request);
     ck_assert_mem_eq(f->answer.payload, log.data + 64, 64);
+    ck_assert(coapmsg_get_uint(&f->answer, COAPMSG_OPT_ETAG, &again));
+    ck_assert_uint_eq(again, etag);
     fixture_end(f);
 }
 END_TEST

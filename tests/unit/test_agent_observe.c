@@ -87,6 +87,10 @@ START_TEST(test_observe_sends_one_at_a_time_and_the_latest)
     ck_assert_uint_eq(f->sent_count, 1);
     ck_assert_ptr_nonnull(notification(f, "l", &next));
     ck_assert_uint_eq(next.payload[0], 0x83); /* all three at once */
+    acknowledge(f, &next, COAPMSG_ACK);
+    ck_assert_uint_eq(fixture_ask(f, COAPMSG_DELETE, "/tc/c/c", NULL), COAPMSG_DELETED);
+    ck_assert_ptr_nonnull(notification(f, "l", &next));
+    ck_assert_uint_eq(next.payload[0], 0x82);
     fixture_end(f);
 }
 END_TEST

@@ -1,5 +1,6 @@
 /* The command line, the list of bugs, trusted keys, the journal, and the examples in docs/device-protocol.md. */
 #include "agent/settings.h"
+#include "agent/upload.h"
 #include "base/buffer.h"
 #include "base/text.h"
 #include "codec/cborio.h"
@@ -191,6 +192,69 @@ START_TEST(test_journal_lines)
 }
 END_TEST
 
+#define UPLOAD_MAX 200
+
+/* Gives a block of 16 bytes of one letter; the last one may be shorter. */
+static enum upload_result give(struct upload *u, const char *tag, unsigned num, char letter, size_t last)
+{
+    const struct peer peer = {.size = sizeof peer.address.v4};
+    uint8_t payload[16];
+    struct upload_block what = {.target = "c/job", .tag = (const uint8_t *)tag, .tag_size = strlen(tag)};
+
+    memset(payload, letter, sizeof payload);
+    what.block = (struct coapmsg_block){num, last == 0, 0};
+    what.payload = payload;
+    what.payload_size = last ? last : sizeof payload;
+    return upload_take(u, &peer, &what, UPLOAD_MAX);
+}
+
+START_TEST(test_upload_is_named_by_its_tag)
+{
+    struct upload u = {0};
+
+    ck_assert_int_eq(give(&u, "tag1", 0, 'a', 0), UPLOAD_MORE);
+    ck_assert_int_eq(give(&u, "tag2", 1, 'b', 0), UPLOAD_GAP);
+    ck_assert_int_eq(give(&u, "", 1, 'b', 0), UPLOAD_GAP);
+    ck_assert_int_eq(give(&u, "tag1", 1, 'b', 5), UPLOAD_DONE);
+    ck_assert_uint_eq(u.bytes.size, 21);
+    ck_assert_int_eq(give(&u, "", 0, 'c', 0), UPLOAD_MORE); /* another one takes its place */
+    ck_assert_int_eq(give(&u, "tag1", 1, 'b', 5), UPLOAD_GAP);
+    ck_assert_int_eq(give(&u, "", 1, 'd', 5), UPLOAD_DONE);
+    ck_assert_mem_eq(u.bytes.data, "ccccccccccccccccddddd", 21);
+    upload_clear(&u);
+}
+END_TEST
+
+START_TEST(test_upload_takes_what_comes_last)
+{
+    struct upload u = {0};
+
+    for (unsigned i = 0; i < 3; i++)
+        ck_assert_int_eq(give(&u, "tag", i, 'a', 0), UPLOAD_MORE);
+    ck_assert_int_eq(give(&u, "tag", 0, 'a', 0), UPLOAD_MORE); /* the same: no harm */
+    ck_assert_uint_eq(u.bytes.size, 48);
+    ck_assert_int_eq(give(&u, "tag", 1, 'b', 0), UPLOAD_MORE); /* another: what followed it is void */
+    ck_assert_uint_eq(u.bytes.size, 32);
+    ck_assert_int_eq(give(&u, "tag", 3, 'c', 0), UPLOAD_GAP);
+    ck_assert_int_eq(give(&u, "tag", 0, 'a', 16), UPLOAD_DONE); /* the last one ends it, wherever it stands */
+    ck_assert_uint_eq(u.bytes.size, 16);
+    upload_clear(&u);
+}
+END_TEST
+
+START_TEST(test_upload_limit)
+{
+    struct upload u = {0};
+
+    for (unsigned i = 0; i < UPLOAD_MAX / 16; i++)
+        ck_assert_int_eq(give(&u, "tag", i, 'a', 0), UPLOAD_MORE);
+    ck_assert_int_eq(give(&u, "tag", UPLOAD_MAX / 16, 'a', UPLOAD_MAX % 16), UPLOAD_DONE);
+    ck_assert_int_eq(give(&u, "tag", UPLOAD_MAX / 16, 'a', UPLOAD_MAX % 16 + 1), UPLOAD_TOO_LARGE);
+    ck_assert_ptr_null(u.bytes.data);
+    ck_assert_int_eq(give(&u, "tag", (1u << 20) - 1, 'a', 0), UPLOAD_GAP);
+}
+END_TEST
+
 /* The examples of the document ---------------------------------------------------------------------------------------
  */
 
@@ -278,6 +342,9 @@ int main(void)
     tcase_add_test(tc, test_bugs);
     tcase_add_test(tc, test_trusted_key_from_a_file);
     tcase_add_test(tc, test_journal_lines);
+    tcase_add_test(tc, test_upload_is_named_by_its_tag);
+    tcase_add_test(tc, test_upload_takes_what_comes_last);
+    tcase_add_test(tc, test_upload_limit);
     tcase_add_test(tc, test_examples_in_the_document);
     suite_add_tcase(suite, tc);
     srunner_run_all(runner, CK_NORMAL);

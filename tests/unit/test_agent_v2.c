@@ -94,6 +94,7 @@ START_TEST(test_put_is_idempotent_and_replaces)
     ck_assert_uint_eq(f->answer.code, COAPMSG_CHANGED);
     ck_assert_int_eq(fixture_v2_state(f, "job"), CONTAINER_INSTALLED);
     ck_assert_uint_eq(f->agent.device.slots_used, 1);
+    ck_assert_uint_eq(fixture_journal_count(f, "\"state\"", "\"detail\":\"stopped\""), 1); /* the old one, in order */
     fixture_end(f);
 }
 END_TEST
@@ -288,8 +289,8 @@ START_TEST(test_discovery)
     static const struct {
         const char *query;
         unsigned links;
-    } cases[] = {{NULL, 5},          {"rt=tinycontainer", 1}, {"rt=tinycontainer*", 3}, {"rt=other", 0},
-                 {"href=/tc/c*", 2}, {"if=sensor", 0},        {"href=/tc/id", 1}};
+    } cases[] = {{NULL, 5}, {"rt=tinycontainer", 1}, {"rt=tinycontainer*", 3}, {"rt=other", 0},
+                 {"rt", 5}, {"href=/tc/c*", 2},      {"if=sensor", 0},         {"href=/tc/id", 1}};
     struct fixture *f = fixture_new(DEVICE_V2, "");
 
     ck_assert_uint_eq(fixture_load(f, "job", code_runs), COAPMSG_CREATED);

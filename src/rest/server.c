@@ -119,6 +119,22 @@ static void refuse(struct MHD_Connection *mhd)
     cut(mhd);
 }
 
+/* MHD's own timeout sees silence only; a client that sends a byte now and then is ended here. */
+static void sweep(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    uint64_t limit = (uint64_t)server->options.timeout_s * 1000 * SLOW_FACTOR;
+    uint64_t now = uv_now(server->options.loop);
+
+    list_each(node, &server->connections)
+    {
+        struct connection *connection = container_of(node, struct connection, node);
+
+        if (!connection->busy && now - connection->since > limit)
+            cut(connection->mhd);
+    }
+}
+
 static void connection_opened(struct listener *listener, struct MHD_Connection *mhd, void **context)
 {
     struct connection *connection = calloc(1, sizeof *connection);
@@ -133,6 +149,8 @@ static void connection_opened(struct listener *listener, struct MHD_Connection *
     connection->over_limit = ++server->connection_count > server->options.max_connections;
     list_append(&server->connections, &connection->node);
     *context = connection;
+    if (!uv_is_active((uv_handle_t *)&server->sweep))
+        (void)uv_timer_start(&server->sweep, sweep, SWEEP_MS, SWEEP_MS);
     if (server->options.timeout_s != listener->timeout_s) /* changed since the daemon was started */
         (void)MHD_set_connection_option(mhd, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)server->options.timeout_s);
     if (server->connection_count > (size_t)server->options.max_connections + OVER_LIMIT_RESERVE)
@@ -155,22 +173,6 @@ static void connection_notify(void *cls, struct MHD_Connection *mhd, void **cont
     }
 }
 
-/* MHD's own timeout sees silence only; a client that sends a byte now and then is ended here. */
-static void sweep(uv_timer_t *timer)
-{
-    struct server *server = timer->data;
-    uint64_t limit = (uint64_t)server->options.timeout_s * 1000 * SLOW_FACTOR;
-    uint64_t now = uv_now(server->options.loop);
-
-    list_each(node, &server->connections)
-    {
-        struct connection *connection = container_of(node, struct connection, node);
-
-        if (!connection->busy && now - connection->since > limit)
-            cut(connection->mhd);
-    }
-}
-
 /* Setting up ------------------------------------------------------------------------------------------------------ */
 
 int server_new(struct server **out, const struct server_options *options)
@@ -190,7 +192,6 @@ int server_new(struct server **out, const struct server_options *options)
     (void)uv_timer_init(options->loop, &server->sweep);
     server->kick.data = server->sweep.data = server;
     server->open_handles = 2;
-    (void)uv_timer_start(&server->sweep, sweep, SWEEP_MS, SWEEP_MS);
     *out = server;
     return 0;
 }

@@ -29,7 +29,7 @@ static char begun, resumed; /* stages of a request */
 
 static enum MHD_Result answer(struct MHD_Connection *connection)
 {
-    struct MHD_Response *response = MHD_create_response_from_buffer(raw.size, raw.body, MHD_RESPMEM_MUST_COPY);
+    struct MHD_Response *response = MHD_create_response_from_buffer(raw.size, raw.body, MHD_RESPMEM_PERSISTENT);
     enum MHD_Result result = MHD_queue_response(connection, 200, response);
 
     MHD_destroy_response(response);

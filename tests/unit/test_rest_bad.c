@@ -264,6 +264,14 @@ START_TEST(long_targets_and_heads)
     ck_assert(client_receive(&c, &a, false));
     expect_problem(&a, FAULT_HEADERS_TOO_LARGE);
     client_close(&c);
+    client_open(&c, &f);
+    client_print(&c, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n");
+    for (int i = 0; i < 3; i++)
+        client_send(&c, lines, strlen(lines));
+    ck_assert(client_receive(&c, &a, false)); /* libmicrohttpd's own refusal: it never came to be a request */
+    expect_status(&a, 431);
+    answer_clear(&a);
+    client_close(&c);
 }
 END_TEST
 
@@ -287,6 +295,17 @@ START_TEST(garbage_is_no_request)
         client_close(&c);
         fixture_run(&f, 5);
     }
+}
+END_TEST
+
+START_TEST(a_read_may_have_a_body)
+{
+    request(&f, &a, "GET", "/healthz", NULL, "{}");
+    expect_status(&a, 200);
+    answer_clear(&a);
+    request(&f, &a, "POST", "/v1/devices/box/probe", NULL, "{}");
+    expect_status(&a, 202);
+    answer_clear(&a);
 }
 END_TEST
 
@@ -462,6 +481,7 @@ int main(void)
     tcase_add_test(tcase, foreign_hosts_are_refused);
     tcase_add_test(tcase, long_targets_and_heads);
     tcase_add_test(tcase, garbage_is_no_request);
+    tcase_add_test(tcase, a_read_may_have_a_body);
     tcase_add_test(tcase, two_lengths_are_an_attack);
     tcase_add_test(tcase, forms_are_taken);
     tcase_add_test(tcase, a_form_may_come_byte_by_byte);

@@ -27,7 +27,7 @@ struct endpoint {
     struct list singles;             /* channels whose request must not be retransmitted */
     struct list events;              /* channels with an event to tell */
     struct list dropped;             /* channels to free when libcoap is not on the stack */
-    uint32_t max_idle, idle_count, channel_count;
+    uint32_t max_idle, channel_count;
     int64_t clock_offset; /* wall minus monotonic time, ms */
     bool processing;      /* libcoap is on the stack */
     uint8_t random[256];
@@ -290,13 +290,12 @@ static struct channel *take_idle(struct channel *channel)
 
     HASH_DEL(e->idle_by_address, channel);
     list_unlink(&channel->node);
-    e->idle_count--;
     return channel;
 }
 
 static void trim_idle(struct endpoint *e, uint32_t max)
 {
-    while (e->idle_count > max)
+    while (HASH_COUNT(e->idle_by_address) > max)
         drop_channel(take_idle(list_first(&e->idle, struct channel, node)));
 }
 
@@ -499,10 +498,9 @@ struct channel *channel_close(struct channel *channel, bool keep)
         drop_channel(channel);
         return NULL;
     }
+    trim_idle(e, e->max_idle - 1);
     channel->owner = NULL;
     HASH_ADD_STR(e->idle_by_address, address, channel);
     list_append(&e->idle, &channel->node);
-    e->idle_count++;
-    trim_idle(e, e->max_idle);
     return NULL;
 }

@@ -91,8 +91,7 @@ void container_set_lost(struct container *c)
     container_set_reported(c, CONTAINER_ABSENT);
 }
 
-/* What a STATUS answer says -----------------------------------------------------------------------------------------
- */
+/* What a STATUS answer says --------------------------------------------------------------------------------------- */
 
 static bool has_code(const struct container *c, const char *artifact_id, const char *digest)
 {
@@ -164,8 +163,7 @@ void container_apply_status(struct container *c, const struct agent_call *call)
         apply_vague(c, state == CONTAINER_RUNNING);
 }
 
-/* What is desired ---------------------------------------------------------------------------------------------------
- */
+/* What is desired ------------------------------------------------------------------------------------------------- */
 
 /* What a request changes, kept so that it can be undone. */
 struct wish {
@@ -221,10 +219,16 @@ static void settle_wish(struct commit *commit, bool durable, struct fault *fault
     }
 }
 
+struct desire {
+    enum operation_kind kind;
+    enum container_state state;
+    const char *artifact;
+    uint32_t ttl_ms;
+};
+
 /* Sets what is desired and queues the operation for it, in one commit. */
-static int submit_wish(struct container *c, bool existed, enum operation_kind kind, enum container_state desired,
-                       const char *artifact, uint32_t ttl_ms, core_done_fn done, void *arg, struct fault *fault,
-                       struct operation **out)
+static int submit_wish(struct container *c, bool existed, const struct desire *desire, core_done_fn done, void *arg,
+                       struct fault *fault, struct operation **out)
 {
     struct wish *old = wish_take(c, existed);
     struct commit *commit = NULL;
@@ -236,15 +240,15 @@ static int submit_wish(struct container *c, bool existed, enum operation_kind ki
         return -ENOMEM;
     }
     commit->old = old;
-    r = operation_new(&op, c->device, c->uid, kind, artifact, ttl_ms, fault);
+    r = operation_new(&op, c->device, c->uid, desire->kind, desire->artifact, desire->ttl_ms, fault);
     if (r) {
         commit_free(commit);
         return r;
     }
-    c->desired = desired;
+    c->desired = desire->state;
     c->updated = op->created;
     c->revision++;
-    container_set_artifact(c, c->desired_artifact, artifact);
+    container_set_artifact(c, c->desired_artifact, desire->artifact);
     (void)text_copy(commit->device, sizeof commit->device, c->device->id);
     (void)text_copy(commit->uid, sizeof commit->uid, c->uid);
     (void)text_copy(commit->id, sizeof commit->id, op->id);
@@ -338,14 +342,14 @@ int core_put_container(struct core *core, struct device *device, const char *uid
         c = container_new(device, uid);
     if (!c)
         return -ENOMEM;
-    r = submit_wish(c, existed, OPERATION_DEPLOY, desired, artifact->id, ttl_ms, done, arg, fault, op);
+    r = submit_wish(c, existed, &(struct desire){OPERATION_DEPLOY, desired, artifact->id, ttl_ms}, done, arg, fault,
+                    op);
     if (r && !existed)
         container_drop(c);
     return r;
 }
 
-/* Starting, stopping, removing ---------------------------------------------------------------------------------------
- */
+/* Starting, stopping, removing ------------------------------------------------------------------------------------ */
 
 int container_check_act(const struct container *c, enum operation_kind kind, struct fault *fault)
 {
@@ -375,11 +379,10 @@ int core_act_on_container(struct core *core, struct container *c, enum operation
     if (core_check_accepting(core, fault) || container_check_act(c, kind, fault) ||
         device_check_queue(c->device, fault))
         return 1;
-    return submit_wish(c, true, kind, desired, c->desired_artifact, ttl_ms, done, arg, fault, op);
+    return submit_wish(c, true, &(struct desire){kind, desired, c->desired_artifact, ttl_ms}, done, arg, fault, op);
 }
 
-/* Forgetting ---------------------------------------------------------------------------------------------------------
- */
+/* Forgetting ------------------------------------------------------------------------------------------------------ */
 
 static void settle_forget(struct commit *commit, bool durable, struct fault *fault)
 {

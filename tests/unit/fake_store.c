@@ -163,8 +163,8 @@ static void drop_of_device(enum kind kind, const char *device)
     struct row *row, *next;
 
     HASH_ITER(hh, disk[kind], row, next)
-        if (strcmp(kind == CONTAINER ? row->container.device : row->operation.device, device) == 0)
-            drop(kind, row);
+    if (strcmp(kind == CONTAINER ? row->container.device : row->operation.device, device) == 0)
+        drop(kind, row);
 }
 
 static void apply_put(struct row *row)
@@ -190,8 +190,8 @@ static void drop_answers_before(int64_t created)
     struct row *row, *next;
 
     HASH_ITER(hh, disk[ANSWER], row, next)
-        if (row->answer.created < created)
-            drop(ANSWER, row);
+    if (row->answer.created < created)
+        drop(ANSWER, row);
 }
 
 static void apply(struct change *change)
@@ -213,7 +213,8 @@ static void apply(struct change *change)
     }
 }
 
-/* The store's interface --------------------------------------------------------------------------------------------- */
+/* The store's interface ---------------------------------------------------------------------------------------------
+ */
 
 int store_open(struct store **out, const struct store_options *options, char *reason, size_t reason_size)
 {
@@ -271,8 +272,7 @@ void fake_store_commit(struct store *store, unsigned n)
         batch->result = failures ? failure : 0;
         failures -= failures > 0;
         if (batch->result == 0)
-            list_each(node, &batch->changes)
-                apply(container_of(node, struct change, node));
+            list_each(node, &batch->changes) apply(container_of(node, struct change, node));
     }
 }
 
@@ -338,7 +338,7 @@ void fake_store_wipe(void)
 
     for (int kind = 0; kind < KIND_COUNT; kind++)
         HASH_ITER(hh, disk[kind], row, next)
-            drop((enum kind)kind, row);
+    drop((enum kind)kind, row);
     failures = 0;
 }
 
@@ -421,8 +421,7 @@ static uint8_t *read_file(const char *path, size_t size)
 void store_batch_put_artifact(struct store_batch *batch, const struct store_artifact *from, const char *code_path,
                               const char *data_path)
 {
-    struct row *row =
-        put(batch, &(struct row){.kind = ARTIFACT, .artifact = *from}, key_of(ARTIFACT, from->id, ""));
+    struct row *row = put(batch, &(struct row){.kind = ARTIFACT, .artifact = *from}, key_of(ARTIFACT, from->id, ""));
 
     row->blobs = (struct store_blobs){read_file(code_path, from->code_size), from->code_size,
                                       read_file(data_path, from->data_size), from->data_size};

@@ -156,8 +156,7 @@ struct sim_slot *sim_find(struct sim_device *device, const char *uid)
     return NULL;
 }
 
-/* What the devices do ------------------------------------------------------------------------------------------------
- */
+/* What the devices do --------------------------------------------------------------------------------------------- */
 
 static void age(struct sim_device *device, int64_t now)
 {

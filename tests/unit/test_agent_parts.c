@@ -255,8 +255,7 @@ START_TEST(test_upload_limit)
 }
 END_TEST
 
-/* The examples of the document ---------------------------------------------------------------------------------------
- */
+/* The examples of the document ------------------------------------------------------------------------------------ */
 
 struct example {
     char kind[16];

@@ -34,8 +34,7 @@ static char *print_text(const struct conf *from, bool help)
     return text;
 }
 
-/* Values ------------------------------------------------------------------------------------------------------------
- */
+/* Values ---------------------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name, *value, *printed;

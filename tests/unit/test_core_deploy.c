@@ -50,8 +50,7 @@ static void is(const struct device *device, const char *uid, enum container_stat
     ck_assert_str_eq(container_load_name(c->load), container_load_name(load));
 }
 
-/* Agents of kind v1 -------------------------------------------------------------------------------------------------
- */
+/* Agents of kind v1 ----------------------------------------------------------------------------------------------- */
 
 START_TEST(v1_deploys_and_repeats_nothing)
 {
@@ -383,8 +382,7 @@ START_TEST(garbage_and_local_failures)
 }
 END_TEST
 
-/* Agents of kind v2 -------------------------------------------------------------------------------------------------
- */
+/* Agents of kind v2 ----------------------------------------------------------------------------------------------- */
 
 START_TEST(v2_whole_life)
 {
@@ -470,8 +468,7 @@ START_TEST(v2_missing_container)
 }
 END_TEST
 
-/* Both ---------------------------------------------------------------------------------------------------------------
- */
+/* Both ------------------------------------------------------------------------------------------------------------ */
 
 START_TEST(unknown_agent_is_probed_first)
 {

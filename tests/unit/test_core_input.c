@@ -175,8 +175,7 @@ START_TEST(device_ids_and_limit)
 }
 END_TEST
 
-/* Artifacts -----------------------------------------------------------------------------------------------------------
- */
+/* Artifacts ------------------------------------------------------------------------------------------------------- */
 
 static const struct bad bad_artifacts[] = {
     {"[]", FAULT_INVALID_FIELD, ""},
@@ -355,8 +354,7 @@ START_TEST(artifacts_are_limited)
 }
 END_TEST
 
-/* Containers ----------------------------------------------------------------------------------------------------------
- */
+/* Containers ------------------------------------------------------------------------------------------------------ */
 
 static const struct bad bad_containers[] = {
     {"{}", FAULT_INVALID_FIELD, "/artifact"},
@@ -403,8 +401,7 @@ START_TEST(uids_that_are_refused)
 }
 END_TEST
 
-/* Answers kept for Idempotency-Key ------------------------------------------------------------------------------------
- */
+/* Answers kept for Idempotency-Key -------------------------------------------------------------------------------- */
 
 START_TEST(answers_are_kept_for_a_day)
 {

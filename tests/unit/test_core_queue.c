@@ -26,8 +26,7 @@ static void teardown(void)
     core_teardown(&f);
 }
 
-/* Time to live -------------------------------------------------------------------------------------------------------
- */
+/* Time to live ---------------------------------------------------------------------------------------------------- */
 
 static struct operation *put_ttl(const char *uid, uint32_t ttl_ms)
 {
@@ -111,8 +110,7 @@ START_TEST(time_to_live_has_a_limit)
 }
 END_TEST
 
-/* Cancel -------------------------------------------------------------------------------------------------------------
- */
+/* Cancel ---------------------------------------------------------------------------------------------------------- */
 
 static void cancel(const char *id)
 {
@@ -410,8 +408,7 @@ START_TEST(rendering_is_kept_and_true)
 }
 END_TEST
 
-/* Watchers, lists, pruning, the rest ---------------------------------------------------------------------------------
- */
+/* Watchers, lists, pruning, the rest ------------------------------------------------------------------------------ */
 
 static void note_end(void *arg, struct operation *op)
 {

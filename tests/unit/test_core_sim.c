@@ -1,5 +1,5 @@
-#include "core_fixture.h"
 #include "base/log.h"
+#include "core_fixture.h"
 #include "fake_store.h"
 
 #include <check.h>
@@ -40,7 +40,7 @@ static struct request {
     char id[UUID_SIZE];
     unsigned device;
     bool acknowledged;
-    bool excused; /* its device was to be removed, and it may have gone with it */
+    bool excused;              /* its device was to be removed, and it may have gone with it */
     enum operation_state seen; /* the final state that was visible; OPERATION_QUEUED: none */
 } requests[REQUESTS];
 static unsigned request_count;
@@ -122,8 +122,8 @@ static void do_put(void)
     struct device *device = some_device(&index);
     struct request *request = new_request(index);
     struct operation *op;
-    json_t *body = json_pack("{s:s, s:s}", "artifact", artifacts[draw(ARTIFACTS)], "state",
-                             draw(4) ? "running" : "stopped");
+    json_t *body =
+        json_pack("{s:s, s:s}", "artifact", artifacts[draw(ARTIFACTS)], "state", draw(4) ? "running" : "stopped");
 
     if (device && core_put_container(f.core, device, uids[draw(UIDS)], body, draw(3) ? 0 : 500 + draw(20000),
                                      note_acknowledged, request, NULL, &op) == 0)
@@ -269,7 +269,7 @@ static void do_gateway_restart(void)
     ck_assert_uint_eq(queries_open, 0);
     f.store = store_close(f.store);
     clock_manual_advance(&f.clock, draw(5000));
-    f.clock.monotonic = draw(1000000); /* it may be another boot */
+    f.clock.monotonic = draw(1000000);         /* it may be another boot */
     for (unsigned i = 0; i < SIM_DEVICES; i++) /* what was on its way arrives before the gateway is back */
         if (f.sim.ghost[i].used)
             f.sim.ghost[i].at = f.clock.monotonic;
@@ -280,8 +280,22 @@ static void do_gateway_restart(void)
 static void step(void)
 {
     static void (*const actions[])(void) = {
-        do_put,    do_put,   do_put,    do_put,   do_act,    do_act,   do_act,        do_query,
-        do_query,  do_query, do_cancel, do_probe, do_forget, do_query, do_remove_device, do_device_restart,
+        do_put,
+        do_put,
+        do_put,
+        do_put,
+        do_act,
+        do_act,
+        do_act,
+        do_query,
+        do_query,
+        do_query,
+        do_cancel,
+        do_probe,
+        do_forget,
+        do_query,
+        do_remove_device,
+        do_device_restart,
         do_gateway_restart,
     };
     size_t count = array_size(actions);

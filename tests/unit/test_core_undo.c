@@ -184,8 +184,7 @@ START_TEST(removals_are_undone)
         if (ms % 2)
             ck_assert_int_eq(core_remove_device(f.core, v1, note_done, &outcome, NULL), 0);
         else
-            ck_assert_int_eq(
-                core_forget_container(f.core, core_find_container(v1, uid), note_done, &outcome, NULL), 0);
+            ck_assert_int_eq(core_forget_container(f.core, core_find_container(v1, uid), note_done, &outcome, NULL), 0);
         core_flush(&f);
         is_failed(&outcome, FAULT_STORAGE_FAILED);
         ck_assert_ptr_eq(core_find_device(f.core, "one"), v1);
@@ -246,8 +245,8 @@ START_TEST(what_a_query_saw_is_written_later)
     deploys(&f, v2, "job", job, OPERATION_SUCCEEDED, FAULT_NONE);
     sim_find(sim_device(&f.sim, "two", AGENT_V2), "job")->state = CONTAINER_FAILED;
     fake_store_fail(2, -EIO);
-    ck_assert_int_eq(core_query_container(f.core, core_find_container(v2, "job"), CORE_QUERY_STATUS, 1000,
-                                          ignore_query, &called, NULL),
+    ck_assert_int_eq(core_query_container(f.core, core_find_container(v2, "job"), CORE_QUERY_STATUS, 1000, ignore_query,
+                                          &called, NULL),
                      0);
     core_advance(&f, 3000);
     ck_assert_uint_eq(called, 1);

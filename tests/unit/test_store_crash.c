@@ -24,8 +24,7 @@ static void teardown(void)
     fixture_teardown(&f);
 }
 
-/* kill -9 -----------------------------------------------------------------------------------------------------------
- */
+/* kill -9 --------------------------------------------------------------------------------------------------------- */
 
 /* Shared with the child: what it submitted and what was acknowledged to it; both survive its death. */
 struct progress {
@@ -137,8 +136,7 @@ START_TEST(kill_9_loses_nothing_that_was_acknowledged)
 }
 END_TEST
 
-/* Full disk ---------------------------------------------------------------------------------------------------------
- */
+/* Full disk ------------------------------------------------------------------------------------------------------- */
 
 static void limit_files(rlim_t bytes)
 {

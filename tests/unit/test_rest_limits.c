@@ -1,6 +1,7 @@
 /* Limits, slow and vanishing clients, many at once, and the end of the gateway. */
 #include "rest_fixture.h"
 
+#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -421,6 +422,41 @@ START_TEST(waits_end_in_the_order_of_their_times)
 }
 END_TEST
 
+/* The store -------------------------------------------------------------------------------------------------------- */
+
+static void limit_files(rlim_t size)
+{
+    struct rlimit limit;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = size;
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+START_TEST(a_failing_store_shows_in_the_health)
+{
+    (void)signal(SIGXFSZ, SIG_IGN);
+    limit_files(0);
+    request_json(&f, &a, "POST", "/v1/devices", "Idempotency-Key: k\r\n",
+                 "{\"id\": \"box\", \"address\": \"coap://127.0.0.1:5683\", \"agent\": \"v2\"}");
+    ck_assert_msg(a.status == 500 || a.status == 507, "%d", a.status);
+    answer_clear(&a);
+    request(&f, &a, "GET", "/v1/devices/box", NULL, NULL);
+    expect_problem(&a, FAULT_NOT_FOUND);
+    request(&f, &a, "GET", "/healthz", NULL, NULL);
+    expect_status(&a, 503);
+    ck_assert_str_eq(answer_text(&a, "status"), "failing");
+    answer_clear(&a);
+    limit_files(RLIM_INFINITY);
+    request_json(&f, &a, "POST", "/v1/devices", "Idempotency-Key: k\r\n",
+                 "{\"id\": \"box\", \"address\": \"coap://127.0.0.1:5683\", \"agent\": \"v2\"}");
+    expect_status(&a, 201);
+    ck_assert_str_eq(answer_header(&a, "Idempotency-Replayed"), "");
+    answer_clear(&a);
+    expect_health();
+}
+END_TEST
+
 /* The end ---------------------------------------------------------------------------------------------------------- */
 
 START_TEST(what_waits_is_answered_at_the_end)
@@ -496,6 +532,7 @@ static Suite *make_suite(void)
     tcase_add_test(plain, clients_vanish_at_every_moment);
     tcase_add_test(plain, a_client_may_go_while_it_waits);
     tcase_add_test(plain, waits_end_in_the_order_of_their_times);
+    tcase_add_test(plain, a_failing_store_shows_in_the_health);
     tcase_add_test(plain, what_waits_is_answered_at_the_end);
     tcase_add_test(plain, what_the_core_still_works_on_is_let_go);
     suite_add_tcase(suite, plain);

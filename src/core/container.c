@@ -200,6 +200,7 @@ static void undo_wish(struct container *c, const struct wish *wish)
     c->updated = wish->updated;
     c->revision = wish->revision;
     container_set_artifact(c, c->desired_artifact, wish->desired_artifact);
+    container_changed(c);
     container_write(c);
 }
 
@@ -249,6 +250,7 @@ static int submit_wish(struct container *c, bool existed, const struct desire *d
     c->updated = op->created;
     c->revision++;
     container_set_artifact(c, c->desired_artifact, desire->artifact);
+    container_changed(c);
     (void)text_copy(commit->device, sizeof commit->device, c->device->id);
     (void)text_copy(commit->uid, sizeof commit->uid, c->uid);
     (void)text_copy(commit->id, sizeof commit->id, op->id);

@@ -400,6 +400,10 @@ START_TEST(rendering_is_kept_and_true)
     ck_assert(json_is_null(json_object_get(json, "error")));
     ck_assert_uint_eq(json_object_size(json), 9);
     json_decref(json);
+    (void)act(&f, v2, "job", OPERATION_STOP); /* of the same artifact: only the desired state changes */
+    json = json_loads(core_render_container(c, &size), 0, NULL);
+    ck_assert_str_eq(json_string_value(json_object_get(json_object_get(json, "desired"), "state")), "stopped");
+    json_decref(json);
     json = json_loads(core_render_device(v2, &size), 0, NULL);
     ck_assert_str_eq(json_string_value(json_object_get(json, "last_seen_at")), clock_format_rfc3339(v2->last_seen, at));
     ck_assert_int_eq(json_integer_value(json_object_get(json, "containers")), 1);

@@ -283,8 +283,9 @@ START_TEST(garbage_is_no_request)
         "\r\n\r\n\r\n\r\n",
         "GET / HTTP/9.9\r\n\r\n",
         "GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
-        "POST /v1/devices HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
-        "Content-Type: application/json\r\n\r\nzz\r\n{}\r\n"};
+        ("POST /v1/devices HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+         "Content-Type: application/json\r\n\r\nzz\r\n{}\r\n"),
+    };
 
     for (size_t i = 0; i < array_size(garbage); i++) {
         struct client c;

@@ -396,9 +396,9 @@ static void settle_forget(struct commit *commit, bool durable, struct fault *fau
         return;
     if (durable) {
         log_info("container forgotten", "device", device->id, "container", c->uid, NULL);
-        operations_end_cancelled(device, c->uid, "The container was forgotten.");
         queries_fail(device, c->uid, FAULT_NOT_FOUND, "The container was forgotten.");
-        container_drop(c);
+        container_drop(c); /* before what was held back for it is written */
+        operations_end_cancelled(device, commit->uid, "The container was forgotten.");
     } else {
         c->removing = false;
         container_write(c); /* what was held back meanwhile */

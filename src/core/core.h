@@ -146,7 +146,8 @@ size_t core_list_operations(struct core *core, const struct operation_filter *fi
                             struct operation **out, size_t max);
 int core_probe_device(struct core *core, struct device *device, uint32_t ttl_ms, core_done_fn done, void *arg,
                       struct fault *fault, struct operation **op) must_check;
-/* Queued: ends at once. Running: ends before its next exchange. FAULT_NOT_CANCELLABLE when it has ended. */
+/* Queued: ends at once. Running: ends before its next exchange. FAULT_NOT_CANCELLABLE when it has ended, FAULT_CONFLICT
+ * while it is being stored. */
 int core_cancel_operation(struct core *core, struct operation *op, core_done_fn done, void *arg,
                           struct fault *fault) must_check;
 json_t *core_operation_json(const struct operation *op);

@@ -87,7 +87,7 @@ void device_seen(struct device *device)
         device->rendered.time_stale = true;
     else
         device_changed(device);
-    if (device->last_seen - device->last_seen_saved >= SEEN_SAVED_MS)
+    if (llabs(device->last_seen - device->last_seen_saved) >= SEEN_SAVED_MS) /* also when the clock was set back */
         device_write(device);
 }
 

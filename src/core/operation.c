@@ -360,6 +360,8 @@ int core_cancel_operation(struct core *core, struct operation *op, core_done_fn 
     if (operation_is_finished(op) || op->end)
         return fault_set(fault, FAULT_NOT_CANCELLABLE, "Operation %s has already ended (%s).", op->id,
                          operation_state_name(op->end ? op->end : op->state));
+    if (!op->durable) /* the cancellation could be stored and the operation not */
+        return fault_set(fault, FAULT_CONFLICT, "Operation %s is being stored; repeat in a moment.", op->id);
     if (commit_new(&commit, core, done, arg))
         return -ENOMEM;
     commit->settle = settle_cancel;

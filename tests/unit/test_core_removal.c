@@ -1,0 +1,112 @@
+#include "core_fixture.h"
+#include "fake_store.h"
+
+#include <check.h>
+#include <errno.h>
+#include <string.h>
+
+/* What is removed or cancelled while its records are being committed. On a store in memory. */
+
+static struct core_fixture f;
+static struct device *v1;
+static const char *job;
+
+static void setup(void)
+{
+    fake_store_wipe();
+    core_setup(&f);
+    v1 = add_device(&f, "one", AGENT_V1);
+    job = add_artifact(&f, "loop()", NULL);
+}
+
+static void teardown(void)
+{
+    core_teardown(&f);
+    fake_store_wipe();
+}
+
+/* An operation that ends while its container is being forgotten must not stay at the head of its device's queue. */
+START_TEST(operation_cancelled_while_its_container_is_forgotten)
+{
+    char id[UUID_SIZE];
+
+    (void)put(&f, v1, "ahead", job, "running");
+    (void)text_copy(id, sizeof id, put(&f, v1, "job", job, "running")->id);
+    ck_assert_int_eq(core_forget_container(f.core, core_find_container(v1, "job"), NULL, NULL, NULL), 0);
+    ck_assert_int_eq(core_cancel_operation(f.core, core_find_operation(f.core, id), NULL, NULL, NULL), 0);
+    ends(&f, id, OPERATION_CANCELLED, FAULT_CANCELLED);
+    deploys(&f, v1, "next", job, OPERATION_SUCCEEDED, FAULT_NONE);
+    core_restart(&f);
+    ck_assert_ptr_null(core_find_container(core_find_device(f.core, "one"), "job"));
+    ends(&f, id, OPERATION_CANCELLED, FAULT_CANCELLED);
+}
+END_TEST
+
+START_TEST(operation_that_expires_while_its_container_is_forgotten)
+{
+    char id[UUID_SIZE];
+
+    f.sim.latency = 4 * (int64_t)f.options.operation_ttl_ms; /* the device is silent */
+    (void)text_copy(id, sizeof id, put(&f, v1, "job", job, "running")->id);
+    ck_assert_int_eq(core_forget_container(f.core, core_find_container(v1, "job"), NULL, NULL, NULL), 0);
+    clock_manual_advance(&f.clock, f.options.operation_ttl_ms);
+    core_run(f.core);
+    f.sim.latency = 20;
+    ends(&f, id, OPERATION_EXPIRED, FAULT_EXPIRED);
+    deploys(&f, v1, "next", job, OPERATION_SUCCEEDED, FAULT_NONE);
+}
+END_TEST
+
+/* Nobody was told yet that it is there: its cancellation could be stored and its creation not. */
+START_TEST(operation_is_not_cancelled_before_it_is_stored)
+{
+    struct outcome outcome = {.called = false};
+    json_t *body = json_pack("{s:s}", "artifact", job);
+    struct operation *op;
+    struct fault fault;
+
+    ck_assert_int_eq(core_put_container(f.core, v1, "job", body, 0, note_done, &outcome, NULL, &op), 0);
+    ck_assert_int_eq(core_cancel_operation(f.core, op, NULL, NULL, &fault), 1);
+    ck_assert_str_eq(fault_info(fault.code)->slug, fault_info(FAULT_CONFLICT)->slug);
+    fake_store_fail(1, -ENOSPC);
+    core_flush(&f);
+    ck_assert(outcome.called);
+    core_restart(&f);
+    ck_assert_uint_eq(fake_store_rows("operation"), 0);
+    ck_assert_uint_eq(fake_store_rows("container"), 0);
+    json_decref(body);
+}
+END_TEST
+
+/* A clock that was set back by a day must not keep the gateway from storing when it last heard a device. */
+START_TEST(last_seen_is_stored_after_the_clock_was_set_back)
+{
+    deploys(&f, v1, "job", job, OPERATION_SUCCEEDED, FAULT_NONE);
+    ck_assert_int_ge(v1->last_seen_saved, WALL_START);
+    f.clock.wall -= INT64_C(24) * 3600 * 1000;
+    deploys(&f, v1, "next", job, OPERATION_SUCCEEDED, FAULT_NONE);
+    core_restart(&f);
+    ck_assert_int_lt(core_find_device(f.core, "one")->last_seen, WALL_START);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("core_removal");
+    TCase *tcase = tcase_create("removal");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_set_timeout(tcase, 30);
+    tcase_add_test(tcase, operation_cancelled_while_its_container_is_forgotten);
+    tcase_add_test(tcase, operation_that_expires_while_its_container_is_forgotten);
+    tcase_add_test(tcase, operation_is_not_cancelled_before_it_is_stored);
+    tcase_add_test(tcase, last_seen_is_stored_after_the_clock_was_set_back);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

@@ -61,7 +61,7 @@ void deploy_need_load(struct operation *op, struct container *c)
         supersede(op);
     else if (op->loads >= OPERATION_ATTEMPTS)
         operation_fail(op, FAULT_DEVICE_TIMEOUT,
-                       "The load of container '%s' was sent to device '%s' %u times, and it holds nothing.", op->uid,
+                       "Container '%s' was sent to device '%s' %u times, and it does not hold it.", op->uid,
                        op->device_id, op->loads);
     else
         operation_enter(op, STEP_FETCHING, 0);
@@ -276,7 +276,7 @@ void deploy_loaded(struct operation *op, struct container *c, const struct agent
         return;
     case AGENT_NO_ANSWER:
     case AGENT_UNREACHABLE: /* an ICMP error may belong to an earlier datagram: no proof that this one was lost */
-        operation_lost_answer(op, call);
+        operation_enter(op, STEP_SETTLING, op->device->core->options.settle_delay_ms);
         return;
     case AGENT_GARBAGE: /* it did something, nobody knows what */
         operation_fail_call(op, call);

@@ -102,6 +102,11 @@ START_TEST(v1_loads_are_bounded)
         sim_script(&f.sim, AGENT_CALL_LOAD, SIM_LOSE_REQUEST);
     deploys(&f, v1, "job", job, OPERATION_FAILED, FAULT_DEVICE_TIMEOUT);
     ck_assert_uint_eq(sim1->calls[AGENT_CALL_LOAD], 3);
+    is(v1, "job", CONTAINER_ABSENT, LOAD_NONE); /* each was asked for, the last one too */
+    for (int i = 0; i < 3; i++)
+        sim_script(&f.sim, AGENT_CALL_LOAD, SIM_LOSE_REQUEST);
+    deploys(&f, v2, "job", job, OPERATION_FAILED, FAULT_DEVICE_TIMEOUT);
+    is(v2, "job", CONTAINER_ABSENT, LOAD_NONE);
 }
 END_TEST
 

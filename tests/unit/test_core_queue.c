@@ -506,11 +506,18 @@ END_TEST
 
 START_TEST(forgetting_cancels)
 {
+    json_t *body = json_pack("{s:s}", "artifact", job);
+    struct fault fault = {.code = FAULT_NONE};
+    struct operation *op;
     char id[UUID_SIZE];
 
     (void)text_copy(id, sizeof id, put_ttl("job", 0)->id);
     core_advance(&f, 5);
     ck_assert_int_eq(core_forget_container(f.core, core_find_container(v1, "job"), NULL, NULL, NULL), 0);
+    ck_assert_ptr_null(core_find_container(v1, "job"));
+    ck_assert_int_eq(core_put_container(f.core, v1, "job", body, 0, NULL, NULL, &fault, &op), 1);
+    ck_assert_int_eq(fault.code, FAULT_CONFLICT);
+    json_decref(body);
     core_flush(&f);
     for (int round = 0; round < 2; round++) {
         ck_assert_int_eq(core_find_operation(f.core, id)->state, OPERATION_CANCELLED);

@@ -232,6 +232,30 @@ START_TEST(full_disk_until_the_time_to_live)
 }
 END_TEST
 
+/* The time to live ends while the intention to load is being written: nothing was sent, and that is what is kept. */
+START_TEST(expires_while_its_row_is_written)
+{
+    char id[UUID_SIZE];
+
+    (void)text_copy(id, sizeof id, put(&f, v1, "job", job, "running")->id);
+    for (int i = 0; i < 2; i++) {
+        clock_manual_advance(&f.clock, f.sim.latency / 2);
+        sim_run(&f.sim);
+    }
+    fake_store_tell(f.store, 1); /* the artifact's parts */
+    ck_assert_int_eq(core_find_container(v1, "job")->load, LOAD_SENT);
+    clock_manual_advance(&f.clock, f.options.operation_ttl_ms);
+    core_run(f.core);
+    ck_assert_int_eq(core_find_operation(f.core, id)->state, OPERATION_RUNNING);
+    core_flush(&f);
+    ck_assert_int_eq(core_find_operation(f.core, id)->state, OPERATION_EXPIRED);
+    core_restart(&f);
+    ck_assert_int_eq(core_find_operation(f.core, id)->fault.code, FAULT_EXPIRED);
+    ck_assert_int_eq(core_find_container(core_find_device(f.core, "one"), "job")->load, LOAD_NONE);
+    ck_assert_uint_eq(sim1->calls[AGENT_CALL_LOAD], 0);
+}
+END_TEST
+
 static void ignore_query(void *arg, const struct core_query_result *result)
 {
     (void)result;
@@ -296,6 +320,7 @@ int main(void)
     tcase_add_test(tcase, removals_are_undone);
     tcase_add_test(tcase, nothing_is_sent_before_the_intention_is_durable);
     tcase_add_test(tcase, full_disk_until_the_time_to_live);
+    tcase_add_test(tcase, expires_while_its_row_is_written);
     tcase_add_test(tcase, what_a_query_saw_is_written_later);
     tcase_add_test(tcase, answers_and_cancels);
     suite_add_tcase(suite, tcase);

@@ -20,36 +20,6 @@ static const char *find_header(const struct http_request *req, const char *name)
     return MHD_lookup_connection_value(from_request(req)->mhd, MHD_HEADER_KIND, name);
 }
 
-static enum MHD_ResponseMemoryMode memory_mode(enum http_body ownership)
-{
-    if (ownership == HTTP_BODY_OWNED)
-        return MHD_RESPMEM_MUST_FREE;
-    return ownership == HTTP_BODY_COPY ? MHD_RESPMEM_MUST_COPY : MHD_RESPMEM_PERSISTENT;
-}
-
-/* NULL when out of memory. The body is handed over in any case. */
-static struct MHD_Response *make_response(const struct http_request *req)
-{
-    const struct http_response *res = &req->response;
-    struct MHD_Response *response;
-
-    response = MHD_create_response_from_buffer(res->size, (void *)(uintptr_t)res->body, memory_mode(res->ownership));
-    if (!response) {
-        if (res->ownership == HTTP_BODY_OWNED)
-            free((void *)(uintptr_t)res->body);
-        return NULL;
-    }
-    if (res->type)
-        (void)MHD_add_response_header(response, "Content-Type", res->type);
-    (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    (void)MHD_add_response_header(response, "X-Request-Id", req->id);
-    if (res->close)
-        (void)MHD_add_response_header(response, "Connection", "close");
-    for (size_t i = 0; i < res->header_count; i++)
-        (void)MHD_add_response_header(response, res->headers[i].name, res->headers[i].value);
-    return response;
-}
-
 static void send_response(struct http_request *req)
 {
     struct exchange *ex = from_request(req);
@@ -59,7 +29,7 @@ static void send_response(struct http_request *req)
             free((void *)(uintptr_t)req->response.body);
         return;
     }
-    ex->response = make_response(req);
+    ex->response = response_make(ex);
     ex->sent = true;
     if (ex->suspended) {
         ex->suspended = false;
@@ -116,6 +86,7 @@ void *exchange_begin(void *cls, const char *target, struct MHD_Connection *mhd)
     ex->listener = listener;
     ex->connection = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     ex->response = NULL;
+    ex->shared = false;
     ex->stage = EXCHANGE_NEW;
     ex->suspended = ex->sent = false;
     list_append(&server->live, &ex->node);
@@ -130,7 +101,8 @@ static void set_request_id(struct exchange *ex)
     const char *given = find_header(&ex->req, "X-Request-Id");
     uint64_t id;
 
-    if (given && text_is_name(given, HTTP_REQUEST_ID_MAX)) {
+    ex->given_id = given && text_is_name(given, HTTP_REQUEST_ID_MAX);
+    if (ex->given_id) {
         (void)text_copy(ex->req.id, sizeof ex->req.id, given);
         return;
     }
@@ -187,8 +159,7 @@ static enum MHD_Result conclude(struct exchange *ex)
     if (!ex->response)
         return MHD_NO; /* out of memory */
     result = MHD_queue_response(ex->mhd, (unsigned)ex->req.response.status, ex->response);
-    MHD_destroy_response(ex->response);
-    ex->response = NULL;
+    response_drop(ex);
     return result;
 }
 
@@ -257,8 +228,7 @@ void exchange_completed(void *cls, struct MHD_Connection *mhd, void **con_cls, e
         ex->connection->progress = 0;
         ex->connection->since = uv_now(ex->server->options.loop);
     }
-    if (ex->response)
-        MHD_destroy_response(steal_pointer(ex->response));
+    response_drop(ex);
     ex->req.mhd = ex->mhd = NULL;
     http_release(&ex->req);
 }

@@ -159,7 +159,7 @@ void http_begin(struct http_request *req, const struct http_transport *transport
     req->about.device = req->about.container = req->about.operation = NULL;
     req->response.status = 0;
     req->response.header_count = req->response.scratch_used = 0;
-    req->response.close = req->answered = req->changed = false;
+    req->response.close = req->response.repeatable = req->answered = req->changed = false;
     req->holds = 1;
     req->discarded = 0;
     req->record[0] = 0;

@@ -67,7 +67,8 @@ struct http_response {
     const void *body;
     size_t size;
     enum http_body ownership;
-    bool close; /* the connection, afterwards */
+    bool repeatable; /* a plain read: all of the response follows from its body, so it may be sent again */
+    bool close;      /* the connection, afterwards */
     struct http_pair headers[HTTP_RESPONSE_HEADERS_MAX];
     size_t header_count;
     char scratch[HTTP_RESPONSE_SCRATCH];

@@ -11,6 +11,7 @@ static void reply_record(struct http_request *req, int status, uint64_t revision
         reply_problem(req, FAULT_INTERNAL, "The gateway is out of memory");
         return;
     }
+    req->response.repeatable = status == 200 && req->response.header_count == 0;
     condition_format_tag(revision, text, size, tag);
     http_add(req, "Cache-Control", "no-cache");
     http_add_copy(req, "ETag", "%s", tag);

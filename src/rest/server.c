@@ -311,6 +311,7 @@ static void finish(struct server *server)
         stop_daemon(l);
     exchange_orphan_all(server);
     exchange_free_spares(server);
+    response_forget_recent(server);
     uv_close((uv_handle_t *)&server->kick, own_handle_closed);
     uv_close((uv_handle_t *)&server->sweep, own_handle_closed);
 }

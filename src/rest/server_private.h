@@ -5,7 +5,16 @@
 
 #include <microhttpd.h>
 
-/* Shared by server.c (sockets, loop, shutdown) and exchange.c (one request and its response). */
+/* Shared by server.c (sockets, loop, shutdown) exchange.c (one request) and response.c. */
+
+#define RECENT_COUNT 128 /* a power of two */
+
+/* A response to a read that is likely to be asked for again, as long as nothing changes. */
+struct recent {
+    struct MHD_Response *response; /* NULL: none */
+    void *body;                    /* the response's */
+    size_t size;
+};
 
 struct server {
     struct server_options options;
@@ -15,9 +24,10 @@ struct server {
     struct list live; /* exchange.node: begun and not released */
     struct exchange *free;
     size_t free_count;
-    uint64_t id_prefix, id_counter; /* of the request ids that we make */
-    uv_idle_t kick;                 /* runs the listeners that have something to do at once */
-    uv_timer_t sweep;               /* ends connections that send too slowly, and the grace at shutdown */
+    struct recent recent[RECENT_COUNT]; /* response.c */
+    uint64_t id_prefix, id_counter;     /* of the request ids that we make */
+    uv_idle_t kick;                     /* runs the listeners that have something to do at once */
+    uv_timer_t sweep;                   /* ends connections that send too slowly, and the grace at shutdown */
     unsigned open_handles;
     uint64_t grace_end;
     bool stopped; /* what is resumed now is dropped */
@@ -54,11 +64,19 @@ struct exchange {
     struct connection *connection;
     struct MHD_Connection *mhd;    /* NULL once the client was answered, or left */
     struct MHD_Response *response; /* complete, not yet queued */
+    bool shared;                   /* the response is one of server->recent */
+    bool given_id;                 /* the request's id is the client's */
     enum exchange_stage stage;
     bool sent; /* the response is complete, or could not be made */
     bool suspended;
     struct exchange *next_free;
 };
+
+/* Turns ex->req.response into MHD's form; NULL when out of memory. The body is handed over in any case. */
+struct MHD_Response *response_make(struct exchange *ex);
+/* Lets ex->response go, when there is one. */
+void response_drop(struct exchange *ex);
+void response_forget_recent(struct server *server);
 
 /* Callbacks for MHD; cls is the listener. */
 void *exchange_begin(void *cls, const char *target, struct MHD_Connection *mhd);

@@ -138,6 +138,35 @@ START_TEST(devices_live_and_die)
 }
 END_TEST
 
+START_TEST(reads_are_never_stale)
+{
+    char body[128], tag[64], line[128];
+    struct client c;
+
+    fixture_add_device(&f);
+    client_open(&c, &f);
+    for (int i = 0; i < 300; i++) {
+        if (i % 3 == 0) {
+            (void)snprintf(body, sizeof body, "{\"name\": \"n%d\"}", i / 3 % 7);
+            request_json(&f, &a, "PATCH", "/v1/devices/box", NULL, body);
+            (void)text_copy(tag, sizeof tag, answer_header(&a, "ETag"));
+            answer_clear(&a);
+        }
+        (void)snprintf(line, sizeof line, "X-Request-Id: r%d\r\n", i);
+        client_print(&c, "%s /v1/devices/box HTTP/1.1\r\nHost: localhost\r\n%s\r\n", i % 5 ? "GET" : "HEAD",
+                     i % 4 ? "" : line);
+        ck_assert(client_receive(&c, &a, i % 5 == 0));
+        (void)snprintf(body, sizeof body, "n%d", i / 3 % 7);
+        ck_assert_str_eq(answer_text(&a, "name"), i % 5 ? body : "");
+        ck_assert_str_eq(answer_header(&a, "ETag"), tag);
+        (void)snprintf(line, sizeof line, "r%d", i);
+        ck_assert(i % 4 || strcmp(answer_header(&a, "X-Request-Id"), line) == 0);
+        answer_clear(&a);
+    }
+    client_close(&c);
+}
+END_TEST
+
 START_TEST(lists_are_paged)
 {
     char path[128], body[128], last[64] = "";
@@ -470,6 +499,7 @@ static Suite *make_suite(void)
     tcase_add_test(plain, openapi_has_a_tag);
     tcase_add_test(plain, head_and_options);
     tcase_add_test(plain, devices_live_and_die);
+    tcase_add_test(plain, reads_are_never_stale);
     tcase_add_test(plain, lists_are_paged);
     tcase_add_test(plain, artifacts_live_and_die);
     tcase_add_test(plain, a_key_replays_the_first_answer);

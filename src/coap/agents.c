@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define DEFAULT_SESSIONS 64
+#define DEFAULT_CALLS 1024
 
 static const struct driver *const drivers[AGENT_KIND_COUNT] = {[AGENT_V1] = &driver_v1, [AGENT_V2] = &driver_v2};
 
@@ -45,6 +46,7 @@ static struct task *new_task(struct agents *agents)
     task->agents = agents;
     task->next = agents->tasks;
     agents->tasks = task;
+    list_init(&task->waiting_node);
     exchange_init(&task->exchange, agents->options.loop, agents->endpoint);
     agents->open_handles++;
     return task;
@@ -73,24 +75,42 @@ static void clear_answer(struct agent_call *call)
         call->probe = (struct agent_probe){.kind = AGENT_UNKNOWN};
 }
 
+static void begin_task(struct task *task)
+{
+    const struct agent_call *call = task->call;
+
+    task->agents->running++;
+    task->driver = find_driver(call->device->agent);
+    task->beginning = true;
+    if (call->verb == AGENT_CALL_PROBE)
+        probe_begin(task);
+    else if (task->driver)
+        task->driver->begin(task);
+    else
+        task_end(task, AGENT_LOCAL, "it is not known which kind of agent the device runs");
+    task->beginning = false;
+}
+
+void agents_begin_waiting(struct agents *agents)
+{
+    while (!list_empty(&agents->waiting) && agents->running < agents->options.max_calls) {
+        struct task *task = list_first(&agents->waiting, struct task, waiting_node);
+
+        list_unlink(&task->waiting_node);
+        begin_task(task);
+    }
+}
+
 static void begin(void *arg, struct agent_call *call)
 {
     struct agents *agents = arg;
-    const struct driver *driver = find_driver(call->device->agent);
     struct task *task = take_task(agents);
 
     call->driver = task;
     task->call = call;
-    task->driver = driver;
     clear_answer(call);
-    task->beginning = true;
-    if (call->verb == AGENT_CALL_PROBE)
-        probe_begin(task);
-    else if (driver)
-        driver->begin(task);
-    else
-        task_end(task, AGENT_LOCAL, "it is not known which kind of agent the device runs");
-    task->beginning = false;
+    list_append(&agents->waiting, &task->waiting_node);
+    agents_begin_waiting(agents);
 }
 
 static void cancel(void *arg, struct agent_call *call)
@@ -113,6 +133,15 @@ struct agent_port agents_port(struct agents *agents)
 
 /* The room -------------------------------------------------------------------------------------------------------- */
 
+static void take_options(struct agents *agents, const struct agents_options *options)
+{
+    agents->options = *options;
+    if (!options->max_sessions)
+        agents->options.max_sessions = DEFAULT_SESSIONS;
+    if (!options->max_calls)
+        agents->options.max_calls = DEFAULT_CALLS;
+}
+
 int agents_new(struct agents **out, const struct agents_options *options)
 {
     struct agents *agents = calloc(1, sizeof *agents);
@@ -120,9 +149,9 @@ int agents_new(struct agents **out, const struct agents_options *options)
 
     if (!agents)
         return -ENOMEM;
-    agents->options = *options;
-    r = endpoint_new(&agents->endpoint, options->loop, options->max_sessions ? options->max_sessions : DEFAULT_SESSIONS,
-                     &exchange_handlers);
+    take_options(agents, options);
+    list_init(&agents->waiting);
+    r = endpoint_new(&agents->endpoint, options->loop, agents->options.max_sessions, &exchange_handlers);
     if (r < 0) {
         free(agents);
         return r;
@@ -136,9 +165,10 @@ void agents_configure(struct agents *agents, const struct agents_options *option
 {
     uv_loop_t *loop = agents->options.loop;
 
-    agents->options = *options;
+    take_options(agents, options);
     agents->options.loop = loop;
-    endpoint_configure(agents->endpoint, options->max_sessions ? options->max_sessions : DEFAULT_SESSIONS);
+    endpoint_configure(agents->endpoint, agents->options.max_sessions);
+    agents_begin_waiting(agents);
 }
 
 static void release_handle(void *arg)
@@ -166,6 +196,7 @@ void agents_close(struct agents *agents, void (*closed)(void *arg), void *arg)
 {
     agents->closed = closed;
     agents->closed_arg = arg;
+    agents->options.max_calls = 0; /* nothing begins any more */
     for (struct task *task = agents->tasks; task; task = task->next) {
         if (task->call)
             (void)task_release(task);

@@ -15,6 +15,7 @@ struct agents_options {
     metadata_sign_fn sign; /* signs container metadata with the gateway's key */
     void *sign_arg;
     uint32_t max_sessions;      /* idle sessions kept, least recently used dropped; 0: 64 */
+    uint32_t max_calls;         /* under way at once, each with a socket; further ones wait for their turn; 0: 1024 */
     uint32_t answer_timeout_ms; /* after an empty ACK, or for a load that is not retransmitted */
     uint32_t ack_timeout_ms;    /* RFC 7252 ACK_TIMEOUT, at least 1000 */
     uint32_t max_retransmit;    /* RFC 7252 MAX_RETRANSMIT, at least 1 */

@@ -123,13 +123,17 @@ uint8_t task_szx(const struct task *task)
 struct agent_call *task_release(struct task *task)
 {
     struct agent_call *call = steal_pointer(task->call);
+    struct agents *agents = task->agents;
 
     call->driver = NULL;
+    agents->running -= list_empty(&task->waiting_node);
+    list_unlink(&task->waiting_node);
     exchange_stop(&task->exchange);
     block_end(&task->transfer);
     free(steal_pointer(task->package));
-    task->next_unused = task->agents->unused;
-    task->agents->unused = task;
+    task->next_unused = agents->unused;
+    agents->unused = task;
+    agents_begin_waiting(agents);
     return call;
 }
 

@@ -1,6 +1,7 @@
 #ifndef TC_COAP_TASK_H
 #define TC_COAP_TASK_H
 
+#include "base/list.h"
 #include "coap/agents.h"
 #include "coap/block.h"
 #include "coap/exchange.h"
@@ -30,6 +31,8 @@ struct agents {
     struct agents_options options;
     struct endpoint *endpoint;
     struct task *tasks, *unused; /* all of them, freed at the end only; those without a call */
+    struct list waiting;         /* tasks that were not begun, since too many are */
+    uint32_t running;            /* tasks that were begun */
     size_t open_handles;
     struct agents_stats stats;
     void (*closed)(void *arg);
@@ -37,6 +40,9 @@ struct agents {
 };
 
 typedef void (*task_answer_fn)(struct task *task, const struct coapmsg *response);
+
+/* Begins waiting tasks as far as the limit lets them. */
+void agents_begin_waiting(struct agents *agents);
 
 /* The answer to GET /tc, whose body is in the transfer: goes to the call's probe and ends the task. Of driver_v2. */
 void probe_v2(struct task *task, const struct coapmsg *response);
@@ -55,6 +61,7 @@ struct task {
     struct agent_call *call;
     const struct driver *driver; /* of the device's kind, NULL while that is not known */
     struct task *next, *next_unused;
+    struct list waiting_node;
     struct exchange exchange;
     task_answer_fn answer; /* to the request under way */
     bool beginning;        /* done must come from the loop */

@@ -14,12 +14,17 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <uv.h>
 
 #define REASON_SIZE 512
 /* What has not ended by then is left behind: everything durable is on the disk before. */
 #define STOP_TIMEOUT_MS 800
+#define DESCRIPTORS 16384 /* as in the systemd unit */
+#define DESCRIPTORS_SPARE 160
+#define CALLS_MIN 16
+#define CALLS_MAX 1024 /* libcoap's work on each message grows with its sessions */
 
 struct manager {
     uv_loop_t loop;
@@ -86,6 +91,29 @@ int manager_read_conf(struct conf **out, const struct options *options, char *re
 
 /* The modules' options, made from the configuration -------------------------------------------------------------- */
 
+/* Raises the limit as far as that is ours to do. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= DESCRIPTORS || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* How many calls to devices may be under way: what connections (each with up to two spools) and idle sessions leave. A
+ * call has one socket, and that of the one before may not be closed yet. */
+static uint32_t max_calls(const struct conf *conf)
+{
+    int64_t taken = 3 * conf->http_max_connections + conf->coap_max_sessions + DESCRIPTORS_SPARE, left;
+    struct rlimit limit = {.rlim_cur = 1024};
+
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    left = (int64_t)(limit.rlim_cur < INT32_MAX ? limit.rlim_cur : INT32_MAX) - taken;
+    return left / 2 < CALLS_MIN ? CALLS_MIN : left / 2 > CALLS_MAX ? CALLS_MAX : (uint32_t)(left / 2);
+}
+
 static struct agents_options agents_options(struct manager *m)
 {
     return (struct agents_options){
@@ -93,6 +121,7 @@ static struct agents_options agents_options(struct manager *m)
         .sign = key_sign,
         .sign_arg = m->key,
         .max_sessions = (uint32_t)m->conf->coap_max_sessions,
+        .max_calls = max_calls(m->conf),
         .answer_timeout_ms = (uint32_t)m->conf->coap_answer_timeout_ms,
         .ack_timeout_ms = (uint32_t)m->conf->coap_ack_timeout_ms,
         .max_retransmit = (uint32_t)m->conf->coap_max_retransmit,
@@ -411,6 +440,7 @@ static int start(struct manager *m, char *reason)
 {
     int status;
 
+    raise_descriptor_limit();
     if (init_loop(m)) {
         (void)snprintf(reason, REASON_SIZE, "cannot set up the event loop");
         return DAEMON_EXIT_FAILURE;

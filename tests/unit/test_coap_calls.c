@@ -1,0 +1,113 @@
+#include "coap_fixture.h"
+
+#include <check.h>
+#include <string.h>
+
+/* Many calls at once: no more are under way than the limit says, the others in their turn. */
+
+#define CALLS 5
+
+static struct agent_call calls[CALLS];
+static unsigned done;
+
+static void on_done(struct agent_call *call)
+{
+    ck_assert_ptr_null(call->driver);
+    ck_assert_int_eq(call->outcome, AGENT_OK);
+    done++;
+}
+
+static void answer_running(struct peer *peer)
+{
+    struct coapmsg response;
+
+    peer_prepare(peer, &response, COAPMSG_ACK, COAPMSG_CONTENT);
+    coapmsg_add_uint(&response, 65006, 1);
+    peer_send(peer, &response);
+}
+
+/* Five questions to a silent device, of which two may be under way. */
+static void begin_calls(void)
+{
+    done = 0;
+    world.options.max_calls = 2;
+    world.options.ack_timeout_ms = 20000; /* no retransmission meanwhile */
+    agents_configure(world.agents, &world.options);
+    for (size_t i = 0; i < CALLS; i++) {
+        calls[i] =
+            (struct agent_call){.verb = AGENT_CALL_STATUS, .device = &world.device, .uid = "door", .done = on_done};
+        world.port.begin(world.port.arg, &calls[i]);
+        ck_assert_ptr_nonnull(calls[i].driver);
+    }
+    world_run_for(200);
+    ck_assert_uint_eq(world.peer.requests, 2);
+}
+
+static uint32_t count_sessions(void)
+{
+    struct agents_stats stats;
+
+    agents_get_stats(world.agents, &stats);
+    return stats.sessions;
+}
+
+START_TEST(further_calls_wait_for_their_turn)
+{
+    begin_calls();
+    ck_assert_uint_eq(count_sessions(), 2);
+    world.port.cancel(world.port.arg, &calls[4]); /* one that waits */
+    ck_assert_ptr_null(calls[4].driver);
+    world_run_for(100);
+    ck_assert_uint_eq(world.peer.requests, 2);
+    world.peer.script = answer_running;
+    world.port.cancel(world.port.arg, &calls[0]); /* one that is under way */
+    world_run_for(200);
+    ck_assert_uint_eq(done, 2); /* it made room for these, one after the other */
+    ck_assert_ptr_nonnull(calls[1].driver);
+    ck_assert_ptr_null(calls[2].driver);
+    ck_assert_ptr_null(calls[3].driver);
+}
+END_TEST
+
+START_TEST(higher_limit_holds_at_once)
+{
+    begin_calls();
+    world.options.max_calls = 4;
+    agents_configure(world.agents, &world.options);
+    world_run_for(200);
+    ck_assert_uint_eq(world.peer.requests, 4);
+}
+END_TEST
+
+/* The fixture closes the room while calls wait. */
+START_TEST(closing_begins_nothing)
+{
+    begin_calls();
+    agents_close(world.agents, NULL, NULL);
+    world.agents = NULL;
+    world.closed = true;
+    world_run_for(100);
+    ck_assert_uint_eq(world.peer.requests, 2);
+    ck_assert_uint_eq(done, 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("coap_calls");
+    TCase *tcase = tcase_create("calls");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_checked_fixture(tcase, world_set_up, world_tear_down);
+    tcase_set_timeout(tcase, 30);
+    tcase_add_test(tcase, further_calls_wait_for_their_turn);
+    tcase_add_test(tcase, higher_limit_holds_at_once);
+    tcase_add_test(tcase, closing_begins_nothing);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

@@ -13,15 +13,15 @@ static bool check_name(struct http_request *req, const char *what, const char *i
     return false;
 }
 
+/* What exists has a good name, so that only a miss pays for the check. */
 struct device *resolve_device(struct http_request *req)
 {
     const char *id = req->params[0];
-    struct device *device;
+    struct device *device = core_find_device(rest_core(req), id);
 
-    if (!check_name(req, "device id", id))
+    if (!device && !check_name(req, "device id", id))
         return NULL;
     req->about.device = id;
-    device = core_find_device(rest_core(req), id);
     if (!device)
         reply_problem(req, FAULT_NOT_FOUND, "There is no device %s", id);
     return device;
@@ -32,10 +32,10 @@ bool resolve_container_place(struct http_request *req, struct device **device, s
     const char *uid = req->params[1];
 
     *device = resolve_device(req);
-    if (!*device || !check_name(req, "container uid", uid))
+    *container = *device ? core_find_container(*device, uid) : NULL;
+    if (!*device || (!*container && !check_name(req, "container uid", uid)))
         return false;
     req->about.container = uid;
-    *container = core_find_container(*device, uid);
     return true;
 }
 
@@ -54,7 +54,7 @@ struct container *resolve_container(struct http_request *req)
 struct artifact *resolve_artifact(struct http_request *req)
 {
     const char *id = req->params[0];
-    struct artifact *artifact = NULL;
+    struct artifact *artifact;
 
     if (strlen(id) != CORE_DIGEST_TEXT - 1 || strspn(id, "0123456789abcdef") != CORE_DIGEST_TEXT - 1) {
         reply_problem(req, FAULT_INVALID_ID, "The artifact id \"%.80s\" is not 64 lower-case hexadecimal digits", id);

@@ -165,6 +165,19 @@ static int add_again(struct core *core, struct artifact *present, core_done_fn d
     return 0;
 }
 
+/* Those that name it before it is there: its row was damaged, or lost, and somebody uploads it again. */
+static unsigned count_users(const struct core *core, const char *id)
+{
+    unsigned users = 0;
+
+    for (const struct device *device = core->devices; device; device = device->hh.next)
+        for (const struct container *c = device->containers; c; c = c->hh.next)
+            users += strcmp(c->desired_artifact, id) == 0 || strcmp(c->reported_artifact, id) == 0;
+    for (const struct operation *op = core->operations; op; op = op->hh.next)
+        users += op->device && strcmp(op->artifact, id) == 0;
+    return users;
+}
+
 static int add_new(struct core *core, struct artifact *artifact, struct spool *code, struct spool *data,
                    core_done_fn done, void *arg, struct fault *fault)
 {
@@ -184,6 +197,7 @@ static int add_new(struct core *core, struct artifact *artifact, struct spool *c
         return -ENOMEM;
     artifact->created = row.created;
     artifact->pending = true;
+    artifact->users = count_users(core, artifact->id);
     index_add_artifact(core, artifact);
     (void)text_copy(commit->id, sizeof commit->id, artifact->id);
     commit->settle = settle_add;

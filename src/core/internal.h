@@ -155,7 +155,10 @@ enum operation_step {
 
 #define OPERATION_ATTEMPTS 3 /* loads sent, and answers lost, in one operation */
 
+/* Shared by the operations that load the same artifact, so that a rollout holds it once. */
 struct operation_parts {
+    struct artifact *artifact; /* which stays while an unfinished operation uses it */
+    unsigned users;
     uint8_t *code, *data;
     size_t code_size, data_size;
 };
@@ -209,7 +212,7 @@ void probe_begin(struct operation *op);
 void probe_answered(struct operation *op, const struct agent_call *call);
 void deploy_begin(struct operation *op, struct container *container);
 void deploy_asked(struct operation *op, struct container *container, const struct agent_call *call);
-void deploy_fetch(struct operation *op); /* reads the artifact's parts, then loads */
+void deploy_fetch(struct operation *op, struct container *container); /* reads the artifact's parts, then loads */
 void deploy_fill_load(struct operation *op, struct agent_call *call);
 void deploy_loaded(struct operation *op, struct container *container, const struct agent_call *call);
 /* The load that was written ahead was not sent. */

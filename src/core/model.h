@@ -125,9 +125,10 @@ struct artifact {
     uint64_t code_size, data_size;
     char *manifest; /* canonical JSON: sorted keys, no white space, no name */
     int64_t created;
-    unsigned users; /* containers whose desired or reported artifact it is, and unfinished operations */
-    bool pending;   /* hidden; its row is being committed */
-    bool removing;  /* hidden; its removal is being committed */
+    unsigned users;                /* containers whose desired or reported artifact it is, and unfinished operations */
+    bool pending;                  /* hidden; its row is being committed */
+    bool removing;                 /* hidden; its removal is being committed */
+    struct operation_parts *parts; /* core-private: of the operations that load it now, or NULL */
     UT_hash_handle hh;
 };
 

@@ -119,12 +119,14 @@ struct part_request {
 
 void parts_free(struct operation *op)
 {
-    if (!op->parts)
+    struct operation_parts *parts = steal_pointer(op->parts);
+
+    if (!parts || --parts->users > 0)
         return;
-    free(op->parts->code);
-    free(op->parts->data);
-    free(op->parts);
-    op->parts = NULL;
+    parts->artifact->parts = NULL;
+    free(parts->code);
+    free(parts->data);
+    free(parts);
 }
 
 void part_requests_free(struct core *core)
@@ -137,22 +139,30 @@ void part_requests_free(struct core *core)
     }
 }
 
-static struct operation_parts *take_parts(struct store_blobs *blobs)
+/* Takes over what was read, unless another operation has done so meanwhile. NULL: out of memory. */
+static struct operation_parts *make_parts(struct artifact *artifact, struct store_blobs *blobs)
 {
-    struct operation_parts *parts = calloc(1, sizeof *parts);
+    struct operation_parts *parts;
 
-    if (parts)
-        *parts = (struct operation_parts){blobs->code, blobs->data, blobs->code_size, blobs->data_size};
-    if (!parts) {
-        free(blobs->code);
-        free(blobs->data);
-    }
+    if (artifact->parts)
+        return artifact->parts;
+    parts = calloc(1, sizeof *parts);
+    if (!parts)
+        return NULL;
+    parts->artifact = artifact;
+    parts->code_size = blobs->code_size;
+    parts->data_size = blobs->data_size;
+    parts->code = steal_pointer(blobs->code);
+    parts->data = steal_pointer(blobs->data);
+    artifact->parts = parts;
     return parts;
 }
 
 /* Writes the intention ahead; the call goes out when that is durable. */
-static void write_load_ahead(struct operation *op, struct container *c)
+static void write_load_ahead(struct operation *op, struct container *c, struct operation_parts *parts)
 {
+    op->parts = parts;
+    parts->users++;
     container_set_load(c, LOAD_SENT);
     /* What a replaced container was stays known until the device confirms the new one. */
     if (!device_features(op->device)->can_replace)
@@ -164,16 +174,17 @@ static void write_load_ahead(struct operation *op, struct container *c)
 static void fetched(struct operation *op, int result, struct store_blobs *blobs)
 {
     struct container *c = operation_container(op);
+    struct artifact *artifact = index_find_artifact(op->device->core, op->artifact);
+    struct operation_parts *parts;
 
     op->fetching = false;
-    if (result == 0)
-        op->parts = take_parts(blobs);
-    if (op->end || op->machine != STEP_FETCHING || !c || c->removing || op->cancel_requested)
-        parts_free(op); /* the operation goes another way meanwhile */
-    else if (result == 0 && op->parts)
-        write_load_ahead(op, c);
-    else
-        operation_fail(op, FAULT_INTERNAL, "Artifact %s cannot be read from the database.", op->artifact);
+    if (!op->end && op->machine == STEP_FETCHING && c && !c->removing && !op->cancel_requested) {
+        parts = result == 0 && artifact ? make_parts(artifact, blobs) : NULL;
+        if (parts)
+            write_load_ahead(op, c, parts);
+        else
+            operation_fail(op, FAULT_INTERNAL, "Artifact %s cannot be read from the database.", op->artifact);
+    }
     device_pump(op->device);
 }
 
@@ -182,9 +193,9 @@ static void parts_read(void *arg, int result, struct store_blobs *blobs)
     struct part_request *request = arg;
     struct operation *op = core_find_operation(request->core, request->operation);
 
-    if (op && op->device) {
+    if (op && op->device)
         fetched(op, result, blobs);
-    } else if (result == 0) {
+    if (result == 0) { /* what was not taken over */
         free(blobs->code);
         free(blobs->data);
     }
@@ -192,11 +203,17 @@ static void parts_read(void *arg, int result, struct store_blobs *blobs)
     free(request);
 }
 
-void deploy_fetch(struct operation *op)
+void deploy_fetch(struct operation *op, struct container *c)
 {
     struct core *core = op->device->core;
-    struct part_request *request = calloc(1, sizeof *request);
+    const struct artifact *artifact = index_find_artifact(core, op->artifact);
+    struct part_request *request;
 
+    if (artifact && artifact->parts) {
+        write_load_ahead(op, c, artifact->parts);
+        return;
+    }
+    request = calloc(1, sizeof *request);
     if (request)
         memcpy(request->operation, op->id, sizeof request->operation);
     if (!request || store_read_blobs(core->options.store, op->artifact, parts_read, request)) {

@@ -139,7 +139,7 @@ void operation_run(struct operation *op)
     if (op->machine == STEP_BEGIN)
         begin(op, c);
     else if (op->machine == STEP_FETCHING)
-        deploy_fetch(op);
+        deploy_fetch(op, c);
     else
         send_call(op);
 }

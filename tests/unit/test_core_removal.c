@@ -90,6 +90,53 @@ START_TEST(last_seen_is_stored_after_the_clock_was_set_back)
 }
 END_TEST
 
+/* Two devices that are sent the same artifact share its parts, and one that goes takes none away from the other. */
+START_TEST(parts_are_shared_while_they_are_loaded)
+{
+    struct device *other = add_device(&f, "two", AGENT_V1);
+    const struct artifact *artifact = core_find_artifact(f.core, job);
+    struct operation *op, *second;
+    char id[UUID_SIZE];
+
+    f.sim.latency = 1000;
+    op = put(&f, v1, "job", job, "running");
+    second = put(&f, other, "job", job, "running");
+    (void)text_copy(id, sizeof id, second->id);
+    core_advance(&f, 1300); /* asked, and now loading */
+    ck_assert_ptr_nonnull(artifact->parts);
+    ck_assert_ptr_eq(op->parts, artifact->parts);
+    ck_assert_ptr_eq(second->parts, artifact->parts);
+    ck_assert_int_eq(core_remove_device(f.core, v1, NULL, NULL, NULL), 0);
+    core_flush(&f);
+    ck_assert_ptr_eq(second->parts, artifact->parts);
+    ends(&f, id, OPERATION_SUCCEEDED, FAULT_NONE);
+    ck_assert_ptr_null(artifact->parts);
+    ck_assert_uint_eq(artifact->users, 1);
+}
+END_TEST
+
+/* An artifact whose row was lost is uploaded again: it belongs to those that name it. */
+START_TEST(lost_artifact_that_comes_back_is_in_use)
+{
+    struct store_batch *batch = store_batch_new();
+    struct fault fault;
+
+    deploys(&f, v1, "job", job, OPERATION_SUCCEEDED, FAULT_NONE);
+    store_batch_delete_artifact(batch, job);
+    store_submit(f.store, batch, NULL, NULL);
+    core_flush(&f);
+    core_restart(&f);
+    ck_assert_ptr_null(core_find_artifact(f.core, job));
+    ck_assert_str_eq(add_artifact(&f, "loop()", NULL), job);
+    ck_assert_int_eq(core_remove_artifact(f.core, core_find_artifact(f.core, job), NULL, NULL, &fault), 1);
+    ck_assert_str_eq(fault_info(fault.code)->slug, fault_info(FAULT_IN_USE)->slug);
+    v1 = core_find_device(f.core, "one");
+    ck_assert_int_eq(core_forget_container(f.core, core_find_container(v1, "job"), NULL, NULL, NULL), 0);
+    core_flush(&f);
+    ck_assert_uint_eq(core_find_artifact(f.core, job)->users, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core_removal");
@@ -103,6 +150,8 @@ int main(void)
     tcase_add_test(tcase, operation_that_expires_while_its_container_is_forgotten);
     tcase_add_test(tcase, operation_is_not_cancelled_before_it_is_stored);
     tcase_add_test(tcase, last_seen_is_stored_after_the_clock_was_set_back);
+    tcase_add_test(tcase, parts_are_shared_while_they_are_loaded);
+    tcase_add_test(tcase, lost_artifact_that_comes_back_is_in_use);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

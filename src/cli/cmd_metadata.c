@@ -17,27 +17,6 @@
 #define DEFAULT_LOOP_PERIOD 1000
 #define REASON_SIZE 256
 
-static const struct field inspect_fields[] = {
-    {"Uid", "uid", FIELD_TEXT, false},
-    {"Type", "type", FIELD_TEXT, false},
-    {"System calls", "syscalls", FIELD_TEXT, false},
-    {"Endpoints", "endpoints", FIELD_ENDPOINTS, false},
-    {"Loop period", "limits.loop_period_ms", FIELD_MS, false},
-    {"Longest start", "limits.start_max_duration_ms", FIELD_MS, false},
-    {"Longest loop", "limits.loop_max_duration_ms", FIELD_MS, false},
-    {"Lifetime (loops)", "limits.loop_max_lifetime", FIELD_LIMIT, false},
-    {"Longest stop", "limits.stop_max_duration_ms", FIELD_MS, false},
-    {"Size", "size", FIELD_BYTES, false},
-    {"Code SHA-256", "digests.code", FIELD_DIGEST, false},
-    {"Data SHA-256", "digests.data", FIELD_DIGEST, false},
-    {"Signatures", "checks.signatures", FIELD_STATE, false},
-    {"Metadata", "checks.metadata", FIELD_STATE, false},
-    {"Code", "checks.code", FIELD_STATE, false},
-    {"Data", "checks.data", FIELD_STATE, false},
-};
-static const struct view view_metadata = {
-    .noun = "metadata", .id = "uid", .fields = inspect_fields, .field_count = array_size(inspect_fields)};
-
 /* What an agent would refuse is refused here; a WebAssembly module's imports say which system calls it needs. */
 static int check_code(struct cli *cli, const char *file, const struct buffer *code, struct metadata *md)
 {

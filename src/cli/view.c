@@ -25,6 +25,17 @@ static const struct field device_fields[] = {
     {"Revision", "revision", FIELD_TEXT, false},
 };
 
+/* What a container was described with. */
+#define DESCRIPTION_FIELDS                                                                                             \
+    {"System calls", "syscalls", FIELD_TEXT, false}, {"Endpoints", "endpoints", FIELD_ENDPOINTS, false},               \
+        {"Loop period", "limits.loop_period_ms", FIELD_MS, false},                                                     \
+        {"Longest start", "limits.start_max_duration_ms", FIELD_MS, false},                                            \
+        {"Longest loop", "limits.loop_max_duration_ms", FIELD_MS, false},                                              \
+        {"Lifetime (loops)", "limits.loop_max_lifetime", FIELD_LIMIT, false},                                          \
+    {                                                                                                                  \
+        "Longest stop", "limits.stop_max_duration_ms", FIELD_MS, false                                                 \
+    }
+
 static const struct field artifact_fields[] = {
     {"Id", "id", FIELD_DIGEST, true},
     {"Name", "name", FIELD_TEXT, true},
@@ -33,13 +44,7 @@ static const struct field artifact_fields[] = {
     {"Code SHA-256", "code.sha256", FIELD_DIGEST, false},
     {"Data", "data.size", FIELD_BYTES, true},
     {"Data SHA-256", "data.sha256", FIELD_DIGEST, false},
-    {"System calls", "syscalls", FIELD_TEXT, false},
-    {"Endpoints", "endpoints", FIELD_ENDPOINTS, false},
-    {"Loop period", "limits.loop_period_ms", FIELD_MS, false},
-    {"Longest start", "limits.start_max_duration_ms", FIELD_MS, false},
-    {"Longest loop", "limits.loop_max_duration_ms", FIELD_MS, false},
-    {"Lifetime (loops)", "limits.loop_max_lifetime", FIELD_LIMIT, false},
-    {"Longest stop", "limits.stop_max_duration_ms", FIELD_MS, false},
+    DESCRIPTION_FIELDS,
     {"Users", "users", FIELD_TEXT, true},
     {"Created", "created_at", FIELD_TIME, true},
 };
@@ -82,6 +87,19 @@ static const struct field key_fields[] = {
     {"Public key", "public_key", FIELD_TEXT, false},
 };
 
+static const struct field metadata_fields[] = {
+    {"Uid", "uid", FIELD_TEXT, false},
+    {"Type", "type", FIELD_TEXT, false},
+    DESCRIPTION_FIELDS,
+    {"Size", "size", FIELD_BYTES, false},
+    {"Code SHA-256", "digests.code", FIELD_DIGEST, false},
+    {"Data SHA-256", "digests.data", FIELD_DIGEST, false},
+    {"Signatures", "checks.signatures", FIELD_STATE, false},
+    {"Metadata", "checks.metadata", FIELD_STATE, false},
+    {"Code", "checks.code", FIELD_STATE, false},
+    {"Data", "checks.data", FIELD_STATE, false},
+};
+
 #define VIEW(noun, nouns, id, none, fields)                                                                            \
     {                                                                                                                  \
         noun, nouns, id, none, fields, array_size(fields)                                                              \
@@ -94,6 +112,7 @@ const struct view view_artifact =
 const struct view view_container =
     VIEW("container", "containers", "uid", "Deploy one with: tcgw deploy DEVICE UID ARTIFACT", container_fields);
 const struct view view_operation = VIEW("operation", "operations", "id", "", operation_fields);
+const struct view view_metadata = VIEW("metadata", "metadata", "uid", "", metadata_fields);
 const struct view view_key = VIEW("key", "keys", "public_key", "", key_fields);
 const struct view view_status = {.noun = "status", .id = "status"};
 const struct view view_version = {.noun = "version", .id = "tcgw"};

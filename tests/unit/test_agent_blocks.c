@@ -1,5 +1,6 @@
 /* The v2 agent: transfers in blocks (RFC 7959), uploads that go on, and what is read in blocks. */
 #include "agent_fixture.h"
+#include "suite.h"
 
 #include "base/text.h"
 #include "codec/cborio.h"
@@ -339,8 +340,6 @@ int main(void)
 {
     Suite *suite = suite_create("agent blocks");
     TCase *tc = tcase_create("v2");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tc, test_upload_in_blocks);
     tcase_add_test(tc, test_upload_resumes);
@@ -353,8 +352,5 @@ int main(void)
     tcase_add_test(tc, test_list_over_blocks);
     tcase_add_test(tc, test_small_pdu_makes_small_blocks);
     suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

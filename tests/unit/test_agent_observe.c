@@ -1,5 +1,6 @@
 /* The v2 agent: observation (RFC 7641). */
 #include "agent_fixture.h"
+#include "suite.h"
 
 #include <string.h>
 
@@ -181,8 +182,6 @@ int main(void)
 {
     Suite *suite = suite_create("agent observe");
     TCase *tc = tcase_create("v2");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tc, test_observe_container);
     tcase_add_test(tc, test_observe_sends_one_at_a_time_and_the_latest);
@@ -190,8 +189,5 @@ int main(void)
     tcase_add_test(tc, test_observers_are_bounded);
     tcase_add_test(tc, test_observe_log_is_slow);
     suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "codec/cborio.h"
 #include "codec/key.h"
+#include "suite.h"
 #include "tcgw/coapmsg.h"
 
 #include <check.h>
@@ -332,8 +333,6 @@ int main(void)
 {
     Suite *suite = suite_create("agent parts");
     TCase *tc = tcase_create("parts");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tc, test_defaults);
     tcase_add_test(tc, test_all_options);
@@ -346,8 +345,5 @@ int main(void)
     tcase_add_test(tc, test_upload_limit);
     tcase_add_test(tc, test_examples_in_the_document);
     suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

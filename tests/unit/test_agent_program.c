@@ -1,6 +1,7 @@
 /* The program itself on real sockets: its ready line, its signals, many devices, IPv6, a socket that waits. */
 #include "base/buffer.h"
 #include "base/text.h"
+#include "suite.h"
 #include "tcgw/coapmsg.h"
 
 #include <arpa/inet.h>
@@ -269,8 +270,6 @@ int main(void)
 {
     Suite *suite = suite_create("tcagent");
     TCase *tc = tcase_create("program");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_set_timeout(tc, 30);
     tcase_add_test(tc, test_many_devices_answer);
@@ -280,8 +279,5 @@ int main(void)
     tcase_add_test(tc, test_signals_and_journal);
     tcase_add_test(tc, test_failures_to_start);
     suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

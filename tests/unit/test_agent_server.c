@@ -1,5 +1,6 @@
 /* The message layer: what RFC 7252 asks of a server, whatever the resource. */
 #include "agent_fixture.h"
+#include "suite.h"
 
 #include <string.h>
 
@@ -369,8 +370,6 @@ int main(void)
 {
     Suite *suite = suite_create("agent server");
     TCase *tc = tcase_create("messages");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tc, test_confirmable_is_answered_in_the_ack);
     tcase_add_test(tc, test_nonconfirmable_is_answered_so);
@@ -391,8 +390,5 @@ int main(void)
     tcase_add_test(tc, test_bug_malformed_answer);
     tcase_add_test(tc, test_bug_restart_after);
     suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* The v1 agent: requests and answers of the public one, its limits, and each of its bugs. */
 #include "agent_fixture.h"
+#include "suite.h"
 
 #include "agent/v1.h"
 #include "base/text.h"
@@ -446,8 +447,6 @@ int main(void)
 {
     Suite *suite = suite_create("agent v1");
     TCase *tc = tcase_create("v1");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tc, test_load_start_status);
     tcase_add_test(tc, test_path_as_one_segment);
@@ -471,8 +470,5 @@ int main(void)
     tcase_add_test(tc, test_discovery_has_no_attributes_and_no_filter);
     tcase_add_test(tc, test_observe_is_echoed);
     suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

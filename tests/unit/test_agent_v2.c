@@ -1,5 +1,6 @@
 /* The v2 agent: its resources and what they refuse. */
 #include "agent_fixture.h"
+#include "suite.h"
 
 #include "base/text.h"
 #include "codec/cborio.h"
@@ -358,8 +359,6 @@ int main(void)
 {
     Suite *suite = suite_create("agent v2");
     TCase *tc = tcase_create("v2");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tc, test_install_start_stop_remove);
     tcase_add_test(tc, test_container_map_names_the_code);
@@ -376,8 +375,5 @@ int main(void)
     tcase_add_test(tc, test_device_id);
     tcase_add_test(tc, test_bug_no_stop);
     suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,4 +1,5 @@
 #include "agent/board.h"
+#include "suite.h"
 
 #include <check.h>
 #include <stdbool.h>
@@ -130,8 +131,6 @@ int main(void)
 {
     Suite *suite = suite_create("board");
     TCase *tests = tcase_create("board");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tests, sensors_follow_the_clock);
     tcase_add_test(tests, the_door_opens_when_documented);
@@ -139,8 +138,5 @@ int main(void)
     tcase_add_test(tests, the_register_takes_up_to_64_bytes);
     tcase_add_test(tests, refuses_what_is_not_there);
     suite_add_tcase(suite, tests);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,4 +1,5 @@
 #include "base/buffer.h"
+#include "suite.h"
 
 #include <check.h>
 #include <string.h>
@@ -103,8 +104,6 @@ int main(void)
 {
     Suite *suite = suite_create("buffer");
     TCase *tc = tcase_create("buffer");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     suite_add_tcase(suite, tc);
     tcase_add_test(tc, grows_and_stays_text);
@@ -113,8 +112,5 @@ int main(void)
     tcase_add_test(tc, sizes_do_not_wrap);
     tcase_add_test(tc, reserve_leaves_the_size);
     tcase_add_test(tc, steal_hands_over);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,4 +1,5 @@
 #include "codec/cborio.h"
+#include "suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -281,8 +282,6 @@ int main(void)
 {
     Suite *suite = suite_create("cborio");
     TCase *tc = tcase_create("cborio");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     suite_add_tcase(suite, tc);
     tcase_add_loop_test(tc, heads_are_read, 0, sizeof heads / sizeof heads[0]);
@@ -296,8 +295,5 @@ int main(void)
     tcase_add_test(tc, skip_passes_over_one_item);
     tcase_add_test(tc, skip_limits_nesting);
     tcase_add_test(tc, writer_takes_the_shortest_form);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,5 +1,6 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "suite.h"
 
 #include <check.h>
 
@@ -56,15 +57,10 @@ int main(void)
 {
     Suite *suite = suite_create("clock");
     TCase *tc = tcase_create("clock");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     suite_add_tcase(suite, tc);
     tcase_add_loop_test(tc, rfc3339, 0, array_size(times));
     tcase_add_test(tc, manual_clock);
     tcase_add_test(tc, system_clock_runs);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

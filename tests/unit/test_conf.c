@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "conf/conf_private.h"
+#include "suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -482,11 +483,5 @@ static Suite *conf_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(conf_suite());
-    int failed;
-
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(conf_suite());
 }

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* open_memstream, fmemopen */
 
 #include "conf/conf_private.h"
+#include "suite.h"
 
 #include <check.h>
 #include <string.h>
@@ -244,11 +245,5 @@ static Suite *values_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(values_suite());
-    int failed;
-
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(values_suite());
 }

@@ -1,4 +1,5 @@
 #include "agent/container.h"
+#include "suite.h"
 
 #include "wat.h"
 
@@ -432,8 +433,6 @@ int main(void)
 {
     Suite *suite = suite_create("container");
     TCase *tests = tcase_create("container");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, setup, teardown);
@@ -452,8 +451,5 @@ int main(void)
     tcase_add_test(tests, runs_temp_average);
     tcase_add_test(tests, runs_counter);
     suite_add_tcase(suite, tests);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

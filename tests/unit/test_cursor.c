@@ -1,4 +1,5 @@
 #include "base/cursor.h"
+#include "suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -84,8 +85,6 @@ int main(void)
 {
     Suite *suite = suite_create("cursor");
     TCase *tc = tcase_create("cursor");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     suite_add_tcase(suite, tc);
     tcase_add_test(tc, numbers_in_both_orders);
@@ -93,8 +92,5 @@ int main(void)
     tcase_add_test(tc, take_does_not_wrap);
     tcase_add_test(tc, nothing_at_all);
     tcase_add_test(tc, sub_is_bounded);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,4 +1,5 @@
 #include "base/fault.h"
+#include "suite.h"
 
 #include "base/text.h"
 
@@ -72,16 +73,11 @@ int main(void)
 {
     Suite *suite = suite_create("fault");
     TCase *tc = tcase_create("fault");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     suite_add_tcase(suite, tc);
     tcase_add_loop_test(tc, each_code_has_its_line, 0, FAULT_COUNT);
     tcase_add_test(tc, unknown_codes_and_slugs);
     tcase_add_test(tc, set_fills_in);
     tcase_add_test(tc, long_and_broken_texts_stay_utf8);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

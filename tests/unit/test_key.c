@@ -1,4 +1,5 @@
 #include "codec/key.h"
+#include "suite.h"
 
 #include "base/text.h"
 
@@ -192,8 +193,6 @@ int main(void)
 {
     Suite *suite = suite_create("key");
     TCase *tc = tcase_create("key");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     suite_add_tcase(suite, tc);
     tcase_add_checked_fixture(tc, set_up, tear_down);
@@ -204,8 +203,5 @@ int main(void)
     tcase_add_test(tc, path_that_cannot_be_used);
     tcase_add_test(tc, public_key_as_text);
     tcase_add_test(tc, signs_as_rfc_8032_says);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,3 +1,4 @@
+#include "suite.h"
 #include "tcgw/coapmsg.h"
 #include "tcgw/metadata.h"
 
@@ -42,13 +43,8 @@ int main(void)
 {
     Suite *suite = suite_create("library");
     TCase *tc = tcase_create("library");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     suite_add_tcase(suite, tc);
     tcase_add_test(tc, load_reaches_an_agent);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

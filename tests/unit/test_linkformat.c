@@ -1,4 +1,5 @@
 #include "codec/linkformat.h"
+#include "suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -164,8 +165,6 @@ int main(void)
 {
     Suite *suite = suite_create("linkformat");
     TCase *tc = tcase_create("linkformat");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     suite_add_tcase(suite, tc);
     tcase_add_test(tc, answer_of_a_v1_agent);
@@ -174,8 +173,5 @@ int main(void)
     tcase_add_test(tc, nothing_at_all);
     tcase_add_loop_test(tc, malformed_is_refused_for_ever, 0, sizeof malformed / sizeof malformed[0]);
     tcase_add_test(tc, what_is_written_can_be_read);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

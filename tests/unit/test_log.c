@@ -1,4 +1,5 @@
 #include "base/log.h"
+#include "suite.h"
 
 #include "base/cleanup.h"
 #include "base/text.h"
@@ -173,8 +174,6 @@ int main(void)
 {
     Suite *suite = suite_create("log");
     TCase *tc = tcase_create("log");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     suite_add_tcase(suite, tc);
     tcase_add_test(tc, text);
@@ -184,8 +183,5 @@ int main(void)
     tcase_add_test(tc, debug_costs_nothing_below_its_level);
     tcase_add_test(tc, fields_end);
     tcase_add_test(tc, automatic_format);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,3 +1,4 @@
+#include "suite.h"
 #include "tcgw/metadata.h"
 
 #include "base/text.h"
@@ -420,8 +421,6 @@ int main(void)
 {
     Suite *suite = suite_create("metadata");
     TCase *tc = tcase_create("metadata");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     suite_add_tcase(suite, tc);
     tcase_add_checked_fixture(tc, set_up, tear_down);
@@ -440,8 +439,5 @@ int main(void)
     tcase_add_test(tc, cut_or_longer_is_refused);
     tcase_add_test(tc, published_example);
     tcase_add_test(tc, names);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,3 +1,4 @@
+#include "suite.h"
 #include "tcgw/metadata.h"
 
 #include "base/cleanup.h"
@@ -414,15 +415,10 @@ int main(void)
 {
     Suite *suite = suite_create("metadata_parse");
     TCase *tc = tcase_create("metadata_parse");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     suite_add_tcase(suite, tc);
     tcase_add_loop_test(tc, each_mistake_is_named, 0, array_size(cases));
     tcase_add_test(tc, parts_of_the_outer_map);
     tcase_add_test(tc, tokens_are_strict);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

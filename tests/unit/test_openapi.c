@@ -1,6 +1,7 @@
 /* The contract, the route table and the table of faults say the same. */
 #include "rest/openapi.h"
 #include "rest/route.h"
+#include "suite.h"
 
 #include <check.h>
 #include <string.h>
@@ -174,8 +175,6 @@ int main(void)
 {
     Suite *suite = suite_create("openapi");
     TCase *tcase = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_unchecked_fixture(tcase, load, unload);
     tcase_add_test(tcase, references_lead_somewhere);
@@ -184,8 +183,5 @@ int main(void)
     tcase_add_test(tcase, parameters_agree);
     tcase_add_test(tcase, every_fault_is_a_problem_type);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

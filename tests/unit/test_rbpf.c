@@ -1,4 +1,5 @@
 #include "codec/rbpf.h"
+#include "suite.h"
 
 #include "rbpf_asm.h"
 
@@ -188,8 +189,6 @@ int main(void)
 {
     Suite *suite = suite_create("rbpf");
     TCase *tests = tcase_create("rbpf");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(tests, refuses_bad_text, 0, (int)array_size(bad_texts));
     tcase_add_test(tests, accepts_what_clang_emits);
@@ -198,8 +197,5 @@ int main(void)
     tcase_add_loop_test(tests, refuses_bad_headers, 0, (int)array_size(bad_bytes));
     tcase_add_test(tests, refuses_a_file_over_the_limit);
     suite_add_tcase(suite, tests);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

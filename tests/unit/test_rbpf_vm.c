@@ -1,4 +1,5 @@
 #include "agent/rbpf_vm.h"
+#include "suite.h"
 
 #include "agent/runtime.h"
 #include "base/text.h"
@@ -414,8 +415,6 @@ int main(void)
 {
     Suite *suite = suite_create("rbpf_vm");
     TCase *tests = tcase_create("rbpf_vm");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(tests, computes, 0, (int)array_size(arithmetics));
     tcase_add_loop_test(tests, compares, 0, (int)array_size(jumps));
@@ -430,8 +429,5 @@ int main(void)
     tcase_add_test(tests, runs_the_vector_ret42);
     tcase_add_test(tests, runs_the_vector_sum);
     suite_add_tcase(suite, tests);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,4 +1,5 @@
 #include "agent/runtime.h"
+#include "suite.h"
 
 #include "agent/wasm_vm.h"
 #include "rbpf_asm.h"
@@ -465,8 +466,6 @@ int main(void)
 {
     Suite *suite = suite_create("runtime");
     TCase *tests = tcase_create("runtime");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, calls_the_host_from_wasm);
@@ -486,8 +485,5 @@ int main(void)
     tcase_add_test(tests, checks_pointers_of_rbpf);
     tcase_add_test(tests, has_no_other_runtime);
     suite_add_tcase(suite, tests);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,4 +1,5 @@
 #include "agent/sandbox.h"
+#include "suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -202,8 +203,6 @@ int main(void)
 {
     Suite *suite = suite_create("sandbox");
     TCase *tests = tcase_create("sandbox");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, lets_through_what_is_allowed);
@@ -215,8 +214,5 @@ int main(void)
     tcase_add_test(tests, the_log_is_plain_text);
     tcase_add_test(tests, the_log_forgets_the_oldest_lines);
     suite_add_tcase(suite, tests);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,6 +1,7 @@
 #include "base/text.h"
 #include "store/spool.h"
 #include "store_fixture.h"
+#include "suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -147,11 +148,5 @@ static Suite *spool_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(spool_suite());
-    int failed;
-
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(spool_suite());
 }

@@ -1,4 +1,5 @@
 #include "store_fixture.h"
+#include "suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -530,11 +531,5 @@ static Suite *store_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(store_suite());
-    int failed;
-
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(store_suite());
 }

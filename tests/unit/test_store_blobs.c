@@ -1,4 +1,5 @@
 #include "store_fixture.h"
+#include "suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -231,11 +232,5 @@ static Suite *blobs_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(blobs_suite());
-    int failed;
-
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(blobs_suite());
 }

@@ -1,4 +1,5 @@
 #include "store_fixture.h"
+#include "suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -268,11 +269,5 @@ static Suite *crash_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(crash_suite());
-    int failed;
-
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(crash_suite());
 }

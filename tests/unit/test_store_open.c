@@ -1,5 +1,6 @@
 #include "store/store_schema.h"
 #include "store_fixture.h"
+#include "suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -374,11 +375,5 @@ static Suite *open_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(open_suite());
-    int failed;
-
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(open_suite());
 }

@@ -1,4 +1,5 @@
 #include "base/text.h"
+#include "suite.h"
 
 #include <check.h>
 #include <string.h>
@@ -199,8 +200,6 @@ int main(void)
 {
     Suite *suite = suite_create("text");
     TCase *tc = tcase_create("text");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     suite_add_tcase(suite, tc);
     tcase_add_test(tc, copy_cuts);
@@ -212,8 +211,5 @@ int main(void)
     tcase_add_test(tc, uuid_form);
     tcase_add_test(tc, uuid_order);
     tcase_add_test(tc, uuid_is_told_apart);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,4 +1,5 @@
 #include "codec/wasm.h"
+#include "suite.h"
 
 #include "base/cleanup.h"
 #include "tcgw/metadata.h"
@@ -209,8 +210,6 @@ int main(void)
 {
     Suite *suite = suite_create("wasm");
     TCase *tests = tcase_create("wasm");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tests, summarises_a_module);
     tcase_add_test(tests, knows_every_import);
@@ -221,8 +220,5 @@ int main(void)
     tcase_add_test(tests, limits_locals);
     tcase_add_test(tests, limits_the_size);
     suite_add_tcase(suite, tests);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

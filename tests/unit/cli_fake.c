@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "cli_fake.h"
+#include "suite.h"
 
 #include "base/buffer.h"
 #include "base/clock.h"
@@ -260,21 +261,29 @@ void fake_run(const struct fake_step *script, const char *line)
                   fake.script[fake.next].request, fake_result.err);
 }
 
+void fake_expect(const struct fake_step *script, const char *line, int code)
+{
+    fake_run(script, line);
+    ck_assert_msg(fake_result.code == code, "tcgw %s: exit code %d, not %d\n%s", line, fake_result.code, code,
+                  fake_result.err);
+}
+
+void fake_one(const char *request, int status, const char *body, const char *line, int code)
+{
+    struct fake_step script[] = {{.request = request, .status = status, .body = body}, {0}};
+
+    fake_expect(script, line, code);
+}
+
 int fake_run_tests(const char *name, const TTest *const *tests, size_t count)
 {
     TCase *tc = tcase_create(name);
     Suite *suite = suite_create(name);
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tc, fake_setup, fake_teardown);
     tcase_set_timeout(tc, 60);
     for (size_t i = 0; i < count; i++)
         tcase_add_test(tc, tests[i]);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

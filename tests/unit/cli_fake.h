@@ -43,6 +43,10 @@ extern struct fake_run fake_result;
  * test when the requests are others. The wall clock stands at 2026-01-02T03:04:05.678Z. */
 void fake_run(const struct fake_step *script, const char *line);
 
+/* The same, and checks the exit code; also for a script of one answer. */
+void fake_expect(const struct fake_step *script, const char *line, int code);
+void fake_one(const char *request, int status, const char *body, const char *line, int code);
+
 /* Key headers of the requests so far: "" when there was none. */
 const char *fake_key(size_t request);
 

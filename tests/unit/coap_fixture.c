@@ -1,5 +1,7 @@
 #include "coap_fixture.h"
 
+#include "codec/cborio.h"
+
 #include <check.h>
 #include <stdio.h>
 #include <string.h>
@@ -99,6 +101,67 @@ void peer_answer(struct peer *peer, uint8_t code, const char *text)
     peer_send(peer, &response);
 }
 
+void peer_acknowledge(struct peer *peer)
+{
+    struct coapmsg ack;
+
+    coapmsg_init(&ack, COAPMSG_ACK, COAPMSG_EMPTY);
+    ack.id = peer->request.id;
+    peer_send(peer, &ack);
+}
+
+void peer_prepare_running(struct peer *peer, struct coapmsg *response, enum coapmsg_type type)
+{
+    peer_prepare(peer, response, type, COAPMSG_CONTENT);
+    coapmsg_add_uint(response, 65006, 1);
+}
+
+void peer_answer_running(struct peer *peer)
+{
+    struct coapmsg response;
+
+    peer_prepare_running(peer, &response, COAPMSG_ACK);
+    peer_send(peer, &response);
+}
+
+void peer_answer_info(struct peer *peer, const uint8_t digest[8], uint64_t held)
+{
+    struct coapmsg response;
+    uint8_t out[256];
+    struct cborio_writer w = cborio_writer_init(out, sizeof out);
+
+    cborio_put_map(&w, held ? 8 : 7);
+    cborio_put_uint(&w, 1);
+    cborio_put_uint(&w, 2);
+    cborio_put_uint(&w, 2);
+    cborio_put_text(&w, "tcagent 0.1.0");
+    cborio_put_uint(&w, 3);
+    cborio_put_text(&w, "k\xc3\xbchlbox");
+    cborio_put_uint(&w, 4);
+    cborio_put_array(&w, 3);
+    cborio_put_uint(&w, CONTAINER_TYPE_WASM);
+    cborio_put_uint(&w, CONTAINER_TYPE_RBPF);
+    cborio_put_uint(&w, 900); /* a type to come */
+    cborio_put_uint(&w, 5);
+    cborio_put_uint(&w, 4);
+    cborio_put_uint(&w, 8);
+    cborio_put_uint(&w, 65536);
+    cborio_put_uint(&w, 99); /* a key to come */
+    cborio_put_array(&w, 1);
+    cborio_put_text(&w, "?");
+    if (held) {
+        cborio_put_uint(&w, 11);
+        cborio_put_array(&w, 3);
+        cborio_put_text(&w, "door");
+        cborio_put_bytes(&w, digest, 8);
+        cborio_put_uint(&w, held);
+    }
+    peer_prepare(peer, &response, COAPMSG_ACK, COAPMSG_CONTENT);
+    coapmsg_add_uint(&response, COAPMSG_OPT_CONTENT_FORMAT, COAPMSG_FORMAT_CBOR);
+    coapmsg_set_payload(&response, out, cborio_written(&w));
+    peer_send(peer, &response);
+}
+
 /* The gateway's side ---------------------------------------------------------------------------------------------- */
 
 static void on_done(struct agent_call *call)
@@ -143,6 +206,12 @@ void world_set_up(void)
                                        .limits = {.loop_period = 1000},
                                        .code_size = 300,
                                        .data_size = 10};
+}
+
+void world_set_up_v2(void)
+{
+    world_set_up();
+    world.device.agent = AGENT_V2;
 }
 
 void world_tear_down(void)
@@ -213,4 +282,19 @@ enum agent_outcome world_call(enum agent_verb verb)
     ck_assert(world_run(15000));
     ck_assert_uint_eq(world.done, 1);
     return world.call.outcome;
+}
+
+void world_check_running(void)
+{
+    ck_assert_int_eq(world.call.outcome, AGENT_OK);
+    ck_assert_int_eq(world.call.state, CONTAINER_RUNNING);
+}
+
+TCase *world_case(const char *name, void (*set_up)(void))
+{
+    TCase *tc = tcase_create(name);
+
+    tcase_add_checked_fixture(tc, set_up, world_tear_down);
+    tcase_set_timeout(tc, 30);
+    return tc;
 }

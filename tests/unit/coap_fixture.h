@@ -5,6 +5,7 @@
 #include "codec/key.h"
 #include "tcgw/coapmsg.h"
 
+#include <check.h>
 #include <netinet/in.h>
 
 /*
@@ -54,7 +55,10 @@ struct world {
 extern struct world world;
 
 void world_set_up(void); /* agents, and a device of kind v1 that is silent */
+void world_set_up_v2(void);
 void world_tear_down(void);
+/* A test case whose tests begin with set_up and end with world_tear_down. */
+TCase *world_case(const char *name, void (*set_up)(void));
 
 /* Lets the loop run until the call is done, or for ms. Returns true when it is done. */
 bool world_run(int64_t ms);
@@ -62,6 +66,8 @@ void world_run_for(int64_t ms);
 /* Begins a call to the device, which must not be done at once, and runs it to its end. */
 void world_begin(enum agent_verb verb);
 enum agent_outcome world_call(enum agent_verb verb);
+/* Checks that the call told of a running container. */
+void world_check_running(void);
 int64_t world_now(void);
 
 void peer_open(struct peer *peer, uint16_t port);
@@ -73,5 +79,13 @@ void peer_send_raw(struct peer *peer, const void *data, size_t size);
 void peer_prepare(struct peer *peer, struct coapmsg *response, enum coapmsg_type type, uint8_t code);
 /* That response without options, with a payload of text. */
 void peer_answer(struct peer *peer, uint8_t code, const char *text);
+/* An empty ACK of the last request: the response is to follow. */
+void peer_acknowledge(struct peer *peer);
+/* A v1 agent's response that the container runs. */
+void peer_prepare_running(struct peer *peer, struct coapmsg *response, enum coapmsg_type type);
+void peer_answer_running(struct peer *peer);
+/* A v2 agent's /tc: a tcagent for 4 WebAssembly and rBPF containers of 64 KiB, which holds the first bytes of a package
+ * for door (held = 0: of none). */
+void peer_answer_info(struct peer *peer, const uint8_t digest[8], uint64_t held);
 
 #endif

@@ -1,4 +1,5 @@
 #include "coap/address.h"
+#include "suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -154,8 +155,6 @@ int main(void)
 {
     Suite *suite = suite_create("coap address");
     TCase *tc = tcase_create("address");
-    SRunner *runner;
-    int failed;
 
     tcase_add_loop_test(tc, addresses_get_one_form, 0, (int)array_size(good));
     tcase_add_loop_test(tc, what_is_no_address_is_refused, 0, (int)array_size(bad));
@@ -163,9 +162,5 @@ int main(void)
     tcase_add_test(tc, link_local_addresses_say_what_is_missing);
     tcase_add_test(tc, addresses_resolve);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,4 +1,5 @@
 #include "coap/block.h"
+#include "suite.h"
 
 #include <check.h>
 #include <string.h>
@@ -476,16 +477,10 @@ int main(void)
 {
     Suite *suite = suite_create("coap block");
     TCase *tc = tcase_create("block");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tc, set_up, tear_down);
     add_upload_tests(tc);
     add_download_tests(tc);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

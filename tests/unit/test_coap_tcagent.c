@@ -1,4 +1,5 @@
 #include "coap_fixture.h"
+#include "suite.h"
 
 #include "base/text.h"
 #include "codec/token.h"
@@ -351,8 +352,6 @@ int main(void)
 {
     Suite *suite = suite_create("coap with tcagent");
     TCase *tc = tcase_create("tcagent");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_set_timeout(tc, 60);
@@ -368,9 +367,5 @@ int main(void)
     tcase_add_test(tc, v2_upload_survives_a_restart);
     tcase_add_test(tc, v2_upload_goes_on_after_a_break);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,4 +1,5 @@
 #include "coap_fixture.h"
+#include "suite.h"
 
 #include <check.h>
 #include <string.h>
@@ -354,12 +355,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("coap v1");
-    TCase *tc = tcase_create("v1");
-    SRunner *runner;
-    int failed;
+    TCase *tc = world_case("v1", world_set_up);
 
-    tcase_add_checked_fixture(tc, world_set_up, world_tear_down);
-    tcase_set_timeout(tc, 30);
     tcase_add_test(tc, load_carries_a_whole_signed_container);
     tcase_add_test(tc, load_sends_empty_data_as_an_empty_option);
     tcase_add_loop_test(tc, check_knows_the_exact_size, 0, 11);
@@ -375,9 +372,5 @@ int main(void)
     tcase_add_test(tc, no_request_reads_a_log);
     tcase_add_test(tc, an_unknown_kind_is_not_spoken_to);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

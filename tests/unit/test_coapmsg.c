@@ -1,3 +1,4 @@
+#include "suite.h"
 #include "tcgw/coapmsg.h"
 
 #include <check.h>
@@ -396,8 +397,6 @@ int main(void)
 {
     Suite *suite = suite_create("coapmsg");
     TCase *tc = tcase_create("coapmsg");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     suite_add_tcase(suite, tc);
     tcase_add_test(tc, figure_16_request);
@@ -417,8 +416,5 @@ int main(void)
     tcase_add_test(tc, block_options);
     tcase_add_test(tc, malformed_block_options);
     tcase_add_test(tc, codes_as_text);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

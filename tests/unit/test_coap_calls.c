@@ -1,4 +1,5 @@
 #include "coap_fixture.h"
+#include "suite.h"
 
 #include <check.h>
 #include <string.h>
@@ -15,15 +16,6 @@ static void on_done(struct agent_call *call)
     ck_assert_ptr_null(call->driver);
     ck_assert_int_eq(call->outcome, AGENT_OK);
     done++;
-}
-
-static void answer_running(struct peer *peer)
-{
-    struct coapmsg response;
-
-    peer_prepare(peer, &response, COAPMSG_ACK, COAPMSG_CONTENT);
-    coapmsg_add_uint(&response, 65006, 1);
-    peer_send(peer, &response);
 }
 
 /* Five questions to a silent device, of which two may be under way. */
@@ -59,7 +51,7 @@ START_TEST(further_calls_wait_for_their_turn)
     ck_assert_ptr_null(calls[4].driver);
     world_run_for(100);
     ck_assert_uint_eq(world.peer.requests, 2);
-    world.peer.script = answer_running;
+    world.peer.script = peer_answer_running;
     world.port.cancel(world.port.arg, &calls[0]); /* one that is under way */
     world_run_for(200);
     ck_assert_uint_eq(done, 2); /* it made room for these, one after the other */
@@ -95,19 +87,11 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("coap_calls");
-    TCase *tcase = tcase_create("calls");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = world_case("calls", world_set_up);
 
-    tcase_add_checked_fixture(tcase, world_set_up, world_tear_down);
-    tcase_set_timeout(tcase, 30);
     tcase_add_test(tcase, further_calls_wait_for_their_turn);
     tcase_add_test(tcase, higher_limit_holds_at_once);
     tcase_add_test(tcase, closing_begins_nothing);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -47,6 +47,9 @@ static const char bash_tail[] =
     "}\n"
     "complete -F _tcgw tcgw\n";
 
+/* As an autoloaded function the script is run for the first completion, which it has to make. */
+static const char zsh_tail[] = "if [[ ${funcstack[1]-} == _tcgw ]]; then _bash_complete -F _tcgw; fi\n";
+
 static void print_case(FILE *to, const struct command *command)
 {
     (void)fprintf(to, "        '%s'%s) command='%s' arguments='%s' options='", command->words,
@@ -162,9 +165,13 @@ bool completion_print(FILE *to, const char *shell)
         print_fish(to);
         return true;
     }
-    if (strcmp(shell, "zsh") == 0)
+    if (strcmp(shell, "zsh") == 0) {
         (void)fputs("#compdef tcgw\nautoload -U +X bashcompinit && bashcompinit\n", to);
-    else if (strcmp(shell, "bash") != 0)
+        print_bash(to);
+        (void)fputs(zsh_tail, to);
+        return true;
+    }
+    if (strcmp(shell, "bash") != 0)
         return false;
     print_bash(to);
     return true;

@@ -234,6 +234,7 @@ static int read_settings(struct core *core, struct settings *s, const json_t *bo
 static void settle_add(struct commit *commit, bool durable, struct fault *fault)
 {
     struct device *device = index_find_device(commit->core, commit->device);
+    struct store_batch *batch;
 
     (void)fault;
     if (durable) {
@@ -242,6 +243,11 @@ static void settle_add(struct commit *commit, bool durable, struct fault *fault)
     }
     if (device)
         device_drop(device);
+    batch = store_batch_new();
+    if (!batch)
+        return;
+    store_batch_delete_device(batch, commit->device); /* changes that were submitted after it may be stored */
+    store_submit(commit->core->options.store, batch, NULL, NULL);
 }
 
 static int choose_id(struct core *core, const json_t *body, char id[CORE_ID_MAX + 1], struct fault *fault)

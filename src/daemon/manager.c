@@ -438,14 +438,8 @@ static void notify_ready(struct manager *m)
 
 static int start(struct manager *m, char *reason)
 {
-    int status;
+    int status = open_storage(m, reason);
 
-    raise_descriptor_limit();
-    if (init_loop(m)) {
-        (void)snprintf(reason, REASON_SIZE, "cannot set up the event loop");
-        return DAEMON_EXIT_FAILURE;
-    }
-    status = open_storage(m, reason);
     if (status == DAEMON_EXIT_OK)
         status = start_modules(m, reason);
     if (status == DAEMON_EXIT_OK)
@@ -480,8 +474,15 @@ int manager_run(struct conf *conf, const struct options *options)
 {
     struct manager m = {.options = options, .conf = conf};
     char reason[REASON_SIZE] = "";
-    int status = start(&m, reason);
+    int status;
 
+    raise_descriptor_limit();
+    if (init_loop(&m)) {
+        log_error("tcgwd cannot start", "error", "cannot set up the event loop", NULL);
+        (void)conf_free(conf);
+        return DAEMON_EXIT_FAILURE; /* half a loop cannot be closed */
+    }
+    status = start(&m, reason);
     if (status == DAEMON_EXIT_OK)
         (void)uv_run(&m.loop, UV_RUN_DEFAULT);
     else

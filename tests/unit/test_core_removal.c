@@ -78,6 +78,26 @@ START_TEST(operation_is_not_cancelled_before_it_is_stored)
 }
 END_TEST
 
+/* A change of a device whose creation failed does not bring it back after a restart. */
+START_TEST(device_that_was_not_stored_stays_away)
+{
+    json_t *body = json_of("{'address':'coap://a','id':'two'}"), *patch = json_of("{'name':'new'}");
+    struct outcome outcome = {.called = false};
+    struct device *device;
+
+    ck_assert_int_eq(core_add_device(f.core, body, note_done, &outcome, NULL, &device), 0);
+    ck_assert_int_eq(core_patch_device(f.core, device, patch, NULL, NULL, NULL), 0);
+    fake_store_fail(1, -ENOSPC);
+    core_flush(&f);
+    ck_assert(outcome.called);
+    ck_assert_ptr_null(core_find_device(f.core, "two"));
+    core_restart(&f);
+    ck_assert_ptr_null(core_find_device(f.core, "two"));
+    json_decref(patch);
+    json_decref(body);
+}
+END_TEST
+
 /* A clock that was set back by a day must not keep the gateway from storing when it last heard a device. */
 START_TEST(last_seen_is_stored_after_the_clock_was_set_back)
 {
@@ -149,6 +169,7 @@ int main(void)
     tcase_add_test(tcase, operation_cancelled_while_its_container_is_forgotten);
     tcase_add_test(tcase, operation_that_expires_while_its_container_is_forgotten);
     tcase_add_test(tcase, operation_is_not_cancelled_before_it_is_stored);
+    tcase_add_test(tcase, device_that_was_not_stored_stays_away);
     tcase_add_test(tcase, last_seen_is_stored_after_the_clock_was_set_back);
     tcase_add_test(tcase, parts_are_shared_while_they_are_loaded);
     tcase_add_test(tcase, lost_artifact_that_comes_back_is_in_use);

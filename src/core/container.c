@@ -190,7 +190,14 @@ static struct wish *wish_take(const struct container *c, bool existed)
 
 static void undo_wish(struct container *c, const struct wish *wish)
 {
+    struct store_batch *batch;
+
     if (!wish->existed) {
+        batch = store_batch_new();
+        if (batch) { /* what a query saw of it may be stored */
+            store_batch_delete_container(batch, c->device->id, c->uid);
+            store_submit(c->device->core->options.store, batch, NULL, NULL);
+        }
         c->removing = true;
         queries_fail(c->device, c->uid, FAULT_NOT_FOUND, "The container's creation could not be stored.");
         container_drop(c);

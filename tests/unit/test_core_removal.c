@@ -98,6 +98,39 @@ START_TEST(device_that_was_not_stored_stays_away)
 }
 END_TEST
 
+static void ignore_query(void *arg, const struct core_query_result *result)
+{
+    (void)result;
+    ++*(unsigned *)arg;
+}
+
+/* Nor does what a query saw of a container bring that back. */
+START_TEST(container_that_was_not_stored_stays_away)
+{
+    struct device *device = add_device(&f, "two", AGENT_V2);
+    json_t *body = json_pack("{s:s}", "artifact", job);
+    struct outcome outcome = {.called = false};
+    struct operation *op;
+    unsigned asked = 0;
+
+    ck_assert_int_eq(core_put_container(f.core, device, "job", body, 0, note_done, &outcome, NULL, &op), 0);
+    ck_assert_int_eq(core_query_container(f.core, core_find_container(device, "job"), CORE_QUERY_STATUS, 1000,
+                                          ignore_query, &asked, NULL),
+                     0);
+    for (int i = 0; i < 100 && !asked; i++) {
+        clock_manual_advance(&f.clock, 5);
+        sim_run(&f.sim);
+    }
+    ck_assert_uint_eq(asked, 1);
+    fake_store_fail(1, -ENOSPC);
+    core_flush(&f);
+    ck_assert(outcome.called);
+    core_restart(&f);
+    ck_assert_ptr_null(core_find_container(core_find_device(f.core, "two"), "job"));
+    json_decref(body);
+}
+END_TEST
+
 /* A clock that was set back by a day must not keep the gateway from storing when it last heard a device. */
 START_TEST(last_seen_is_stored_after_the_clock_was_set_back)
 {
@@ -170,6 +203,7 @@ int main(void)
     tcase_add_test(tcase, operation_that_expires_while_its_container_is_forgotten);
     tcase_add_test(tcase, operation_is_not_cancelled_before_it_is_stored);
     tcase_add_test(tcase, device_that_was_not_stored_stays_away);
+    tcase_add_test(tcase, container_that_was_not_stored_stays_away);
     tcase_add_test(tcase, last_seen_is_stored_after_the_clock_was_set_back);
     tcase_add_test(tcase, parts_are_shared_while_they_are_loaded);
     tcase_add_test(tcase, lost_artifact_that_comes_back_is_in_use);

@@ -16,6 +16,7 @@
 #define MAX_DATAGRAM 65507       /* UDP over IPv4 */
 #define SINGLE_ACK_TIMEOUT 20000 /* s; libcoap cannot send without retransmission, so the first one is put off */
 #define CLOCK_STEP_MS 500
+#define RANDOM_POOL 256
 
 struct endpoint {
     uv_loop_t *loop;
@@ -30,8 +31,6 @@ struct endpoint {
     uint32_t max_idle, channel_count;
     int64_t clock_offset; /* wall minus monotonic time, ms */
     bool processing;      /* libcoap is on the stack */
-    uint8_t random[256];
-    size_t random_left;
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -225,6 +224,25 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 
 /* Endpoint -------------------------------------------------------------------------------------------------------- */
 
+/* Bytes that nobody can foresee; the kernel is asked for many at a time. libcoap takes those of each request's timeout
+ * here too, which is why the pool belongs to no endpoint. Returns 1, or 0 when there are none. */
+static int take_random(void *out, size_t size)
+{
+    static uint8_t pool[RANDOM_POOL];
+    static size_t left;
+
+    if (size > sizeof pool)
+        return getrandom(out, size, 0) == (ssize_t)size;
+    if (left < size) {
+        if (getrandom(pool, sizeof pool, 0) != (ssize_t)sizeof pool)
+            return 0;
+        left = sizeof pool;
+    }
+    left -= size;
+    memcpy(out, pool + left, size);
+    return 1;
+}
+
 static void set_up_context(coap_context_t *context, struct endpoint *e)
 {
     /* Critical options that a response may carry. libcoap holds two numbers above 255 and no more. */
@@ -246,6 +264,7 @@ int endpoint_new(struct endpoint **out, uv_loop_t *loop, uint32_t max_idle, cons
     if (!e)
         return r;
     coap_startup();
+    coap_set_prng(take_random);
     coap_set_log_handler(handle_log);
     follow_log_level();
     *e = (struct endpoint){.loop = loop, .handlers = handlers, .max_idle = max_idle};
@@ -394,19 +413,6 @@ int endpoint_open_channel(struct endpoint *endpoint, const char *address, bool f
     return 0;
 }
 
-/* A token that nobody can foresee; the kernel is asked for many at a time. */
-static int make_token(struct endpoint *e, uint8_t token[TOKEN_SIZE])
-{
-    if (e->random_left < TOKEN_SIZE) {
-        if (getrandom(e->random, sizeof e->random, 0) != (ssize_t)sizeof e->random)
-            return -EIO;
-        e->random_left = sizeof e->random;
-    }
-    e->random_left -= TOKEN_SIZE;
-    memcpy(token, e->random + e->random_left, TOKEN_SIZE);
-    return 0;
-}
-
 static coap_fixed_point_t fixed_point(uint32_t ms)
 {
     return (coap_fixed_point_t){(uint16_t)(ms / 1000), (uint16_t)(ms % 1000)};
@@ -448,10 +454,9 @@ int channel_send(struct channel *channel, struct coapmsg *request, uint32_t ack_
 {
     struct endpoint *e = channel->endpoint;
     coap_pdu_t *pdu;
-    int r = make_token(e, channel->token);
 
-    if (r < 0)
-        return r;
+    if (!take_random(channel->token, TOKEN_SIZE))
+        return -EIO;
     coapmsg_set_token(request, channel->token, TOKEN_SIZE);
     pdu = make_pdu(channel, request);
     if (!pdu)

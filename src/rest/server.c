@@ -10,6 +10,7 @@
 
 #define OVER_LIMIT_RESERVE 64             /* connections over the limit that still get a whole answer */
 #define MEMORY_PER_CONNECTION (16u << 10) /* MHD clears it for every request, which is most of what one costs */
+#define RUNS_MAX 4                        /* of MHD for one event: devices and the store have their turn soon */
 #define SWEEP_MS 500
 #define GRACE_MS 500
 #define GRACE_STEP_MS 10
@@ -43,14 +44,11 @@ static void timer_expired(uv_timer_t *timer)
     run_listener(timer->data);
 }
 
-/* After every MHD_run: it may have work left (0), or a timeout to look after. A timer that is due earlier stays. */
-static void arm(struct listener *listener)
+/* What follows from MHD's timeout: it has work left (0), or is to be run then. A timer that is due earlier stays. */
+static void arm(struct listener *listener, uint64_t timeout)
 {
     uint64_t now = uv_now(listener->server->options.loop);
-    MHD_UNSIGNED_LONG_LONG timeout;
 
-    if (MHD_get_timeout(listener->daemon, &timeout) != MHD_YES)
-        return;
     if (timeout == 0) {
         server_kick(listener);
         return;
@@ -61,10 +59,18 @@ static void arm(struct listener *listener)
     (void)uv_timer_start(&listener->timer, timer_expired, timeout, 0);
 }
 
+/* MHD takes a resumed connection one step further in each run, and a turn of the loop in between costs more than the
+ * step. */
 static void run_listener(struct listener *listener)
 {
-    (void)MHD_run(listener->daemon);
-    arm(listener);
+    MHD_UNSIGNED_LONG_LONG timeout = 0;
+
+    for (int i = 0; i < RUNS_MAX && timeout == 0; i++) {
+        (void)MHD_run(listener->daemon);
+        if (MHD_get_timeout(listener->daemon, &timeout) != MHD_YES)
+            return;
+    }
+    arm(listener, timeout);
 }
 
 static void polled(uv_poll_t *poll, int status, int events)
@@ -247,7 +253,7 @@ int server_listen(struct server *server, int fd)
     listener->next = server->listeners;
     server->listeners = listener;
     (void)uv_poll_start(&listener->poll, UV_READABLE, polled);
-    arm(listener);
+    run_listener(listener);
     return 0;
 }
 

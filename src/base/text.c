@@ -75,12 +75,24 @@ bool text_parse_int(const char *text, int64_t min, int64_t max, int64_t *out)
     return true;
 }
 
+static bool is_name_char(char c)
+{
+    char lower = (char)(c | 0x20);
+
+    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '~' || c == '-';
+}
+
 bool text_is_name(const char *text, size_t max)
 {
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-";
-    size_t n = strspn(text, allowed);
+    bool dots_only = true;
+    size_t n = 0;
 
-    return n > 0 && n <= max && text[n] == 0 && strspn(text, ".") != n;
+    for (; text[n] && n < max; n++) {
+        if (!is_name_char(text[n]))
+            return false;
+        dots_only = dots_only && text[n] == '.';
+    }
+    return text[n] == 0 && !dots_only;
 }
 
 /* The length of the UTF-8 sequence at p, or 0 when it is malformed (RFC 3629 section 4). */

@@ -56,8 +56,8 @@ static const struct fault_info table[FAULT_COUNT] = {
                                  "Make code or data smaller, or configure the device's real PDU size if its firmware "
                                  "was built with a larger one."},
     [FAULT_AGENT_UNSUPPORTED] = {"agent-unsupported", 501, "The device's agent does not support this",
-                                 "Agents of kind v1 cannot stop or delete: restart the device to free its slots, or "
-                                 "update its firmware to an agent of kind v2."},
+                                 "Agents of kind v1 have no stop, delete or log: restart the device to free its "
+                                 "slots, or update its firmware to an agent of kind v2."},
     [FAULT_AGENT_UNKNOWN] = {"agent-unknown", 409, "It is not known which agent the device runs",
                              "Probe the device, or configure its agent kind."},
     [FAULT_UID_OCCUPIED] =
@@ -65,9 +65,9 @@ static const struct fault_info table[FAULT_COUNT] = {
          "Use a new uid, or restart the device to free its slots: its agent cannot replace a container."},
     [FAULT_NO_SLOT] = {"no-slot", 503, "The device has no free container slot",
                        "Remove a container; agents of kind v1 free slots only when the device restarts."},
-    [FAULT_LOAD_REFUSED] =
-        {"load-refused", 502, "The device refused to load the container",
-         "The agent gives no reason: check free slots, the trusted key (tcgw key show), and the artifact's type."},
+    [FAULT_LOAD_REFUSED] = {"load-refused", 502, "The device refused to load the container",
+                            "Where the agent gives no reason: check free slots, the trusted key (tcgw key show), and "
+                            "the artifact's type."},
     [FAULT_VERIFICATION_REFUSED] = {"verification-refused", 502, "The device could not verify the container",
                                     "Check that the device trusts this gateway's key (tcgw key show)."},
     [FAULT_START_REFUSED] = {"start-refused", 502, "The device refused to start the container",

@@ -53,6 +53,9 @@ static void end_with_error(struct task *task, const struct coapmsg *response, co
     case COAPMSG_UNAVAILABLE:
         task_end(task, AGENT_NO_SLOT, "%s", text);
         break;
+    case COAPMSG_INCOMPLETE: /* its payload is for programs */
+        task_end(task, AGENT_REFUSED, "the device lost what it was sent, again and again (%s): does it restart?", code);
+        break;
     case COAPMSG_NOT_IMPLEMENTED:
     case COAPMSG_METHOD_NOT_ALLOWED:
         task_end(task, AGENT_UNSUPPORTED, "%s: the agent does not support %s", code, what);
@@ -60,7 +63,6 @@ static void end_with_error(struct task *task, const struct coapmsg *response, co
     case COAPMSG_BAD_REQUEST:
     case COAPMSG_UNAUTHORIZED:
     case COAPMSG_FORBIDDEN:
-    case COAPMSG_INCOMPLETE:
     case COAPMSG_PRECONDITION_FAILED:
     case COAPMSG_UNSUPPORTED_FORMAT:
     case COAPMSG_INTERNAL_ERROR:

@@ -191,7 +191,7 @@ static int add_new(struct core *core, struct artifact *artifact, struct spool *c
 
     if (HASH_COUNT(core->artifacts) >= core->options.max_artifacts)
         return fault_set(fault, FAULT_LIMIT_REACHED,
-                         "The gateway holds %u artifacts, its configured limit (max_artifacts).",
+                         "The gateway holds %u artifacts, its configured limit (limits.artifacts).",
                          core->options.max_artifacts);
     if (commit_new(&commit, core, done, arg))
         return -ENOMEM;

@@ -286,8 +286,8 @@ static int check_uid(const struct device *device, const char *uid, struct fault 
                          uid, device->id);
     if (!c && HASH_COUNT(device->containers) >= device->core->options.max_containers_per_device)
         return fault_set(fault, FAULT_LIMIT_REACHED,
-                         "Device '%s' has %u containers, the configured limit (max_containers_per_device).", device->id,
-                         device->core->options.max_containers_per_device);
+                         "Device '%s' has %u containers, the configured limit (limits.containers_per_device).",
+                         device->id, device->core->options.max_containers_per_device);
     return 0;
 }
 

@@ -278,7 +278,7 @@ static int check_new_device(struct core *core, const json_t *body, char id[CORE_
         return 1;
     if (core_count_devices(core) >= core->options.max_devices)
         return fault_set(fault, FAULT_LIMIT_REACHED,
-                         "The gateway holds %u devices, its configured limit (max_devices).",
+                         "The gateway holds %u devices, its configured limit (limits.devices).",
                          core->options.max_devices);
     return 0;
 }

@@ -188,6 +188,8 @@ void operation_write_again(struct operation *op); /* when that is needed */
 void operation_cancel(struct operation *op);
 void operation_give_up_step(struct operation *op); /* takes back what was written ahead but not done */
 void operation_describe(const struct operation *op, char *out, size_t size); /* what it does, after "while" */
+/* Its device is asked something that changes nothing there: nobody needs the answer to go on. */
+bool operation_only_asks(const struct operation *op);
 /* Settles a commit that made an operation; true when the operation is there and durable. */
 bool operation_settle(struct commit *commit, bool durable, struct fault *fault);
 /* Writes the cancelled operations of a container or a device (uid NULL) into a batch. */

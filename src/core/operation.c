@@ -365,7 +365,7 @@ int core_cancel_operation(struct core *core, struct operation *op, core_done_fn 
     if (commit_new(&commit, core, done, arg))
         return -ENOMEM;
     commit->settle = settle_cancel;
-    if (op->state == OPERATION_QUEUED) {
+    if (op->state == OPERATION_QUEUED || operation_only_asks(op)) {
         operation_cancel(op);
     } else {
         op->cancel_requested = true;
@@ -383,6 +383,8 @@ void operation_cancel(struct operation *op)
     char what[160];
 
     operation_describe(op, what, sizeof what);
+    if (device_calls_for(op->device, op))
+        device_cancel_call(op->device);
     operation_give_up_step(op);
     (void)fault_set(&op->fault, FAULT_CANCELLED, "The operation was cancelled on request while %s.", what);
     operation_end(op, OPERATION_CANCELLED);

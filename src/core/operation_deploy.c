@@ -278,6 +278,9 @@ static void refused(struct operation *op, const struct container *c, const struc
         operation_fail(op, FAULT_NO_SLOT,
                        "Device '%s' refused container '%s': all of its %u slots hold containers of this gateway.",
                        device->id, op->uid, device->caps.slots);
+    else if (device_features(device)->load_is_idempotent) /* a kind that gives reasons */
+        operation_fail(op, FAULT_LOAD_REFUSED, "Device '%s' refused to load container '%s': %s", device->id, op->uid,
+                       *call->detail ? call->detail : "it gave no reason");
     else
         operation_fail(op, FAULT_LOAD_REFUSED,
                        "Device '%s' refused to load container '%s' without a reason: no free slot, no memory, a key "

@@ -52,6 +52,11 @@ void operation_describe(const struct operation *op, char *out, size_t size)
                    op->uid, *op->uid ? "'" : "");
 }
 
+bool operation_only_asks(const struct operation *op)
+{
+    return device_calls_for(op->device, op) && !steps[op->machine].write_ahead;
+}
+
 void operation_enter(struct operation *op, enum operation_step step, uint32_t delay_ms)
 {
     struct core *core = op->device->core;

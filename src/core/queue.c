@@ -29,7 +29,7 @@ int device_check_queue(const struct device *device, struct fault *fault)
         return 0;
     return fault_set(fault, FAULT_QUEUE_FULL,
                      "Device '%s' has %u unfinished operations and %u waiting queries; the limit is %u "
-                     "(max_queue_per_device).",
+                     "(limits.queue_per_device).",
                      device->id, device->operation_count, device->query_count, max);
 }
 

@@ -156,8 +156,10 @@ int store_open(struct store **out, const struct store_options *options, char *re
         result = clean_spool(store, reason, reason_size);
     if (result == 0)
         result = store_open_database(store, options, reason, reason_size);
-    if (result == 0)
+    if (result == 0) {
+        store->stats.file_bytes = store_file_bytes(store);
         result = start_threads(store);
+    }
     if (result < 0)
         (void)store_refuse(reason, reason_size, result, "the store cannot be started: %s", strerror(-result));
     if (result == 0)

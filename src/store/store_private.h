@@ -129,6 +129,8 @@ int store_run(struct store *store, enum statement statement);
  * given up the whole transaction with it (sqlite3_get_autocommit). */
 int store_apply_batch(struct store *store, const struct store_batch *batch) must_check;
 
+/* Bytes of the database and its WAL on the disk. */
+uint64_t store_file_bytes(const struct store *store);
 void *store_writer_main(void *store);
 void *store_reader_main(void *store);
 /* Hands finished jobs to the loop's thread; `group`: what the writer adds to the figures, NULL from the reader. */

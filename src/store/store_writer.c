@@ -96,6 +96,11 @@ static uint64_t file_size(const char *path)
     return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
+uint64_t store_file_bytes(const struct store *store)
+{
+    return file_size(store->database) + file_size(store->wal);
+}
+
 void *store_writer_main(void *arg)
 {
     struct store *store = arg;
@@ -106,7 +111,7 @@ void *store_writer_main(void *arg)
         struct store_stats stats = {.batches = count};
 
         write_group(store, &group, &stats);
-        stats.file_bytes = file_size(store->database) + file_size(store->wal);
+        stats.file_bytes = store_file_bytes(store);
         store_hand_back(store, &group, count, &stats);
     }
     return NULL;

@@ -171,14 +171,33 @@ START_TEST(cancel_is_remembered)
 {
     char id[UUID_SIZE];
 
-    sim_script(&f.sim, AGENT_CALL_STATUS, SIM_LOSE_ANSWER);
+    sim_script(&f.sim, AGENT_CALL_LOAD, SIM_LOSE_ANSWER);
     (void)text_copy(id, sizeof id, put_ttl("job", 0)->id);
-    core_advance(&f, 5);
+    for (int ms = 0; ms < 1000 && sim1->loads == 0; ms++)
+        core_advance(&f, 1);
     cancel(id);
     ck_assert_int_eq(core_find_operation(f.core, id)->state, OPERATION_RUNNING);
     core_restart(&f);
     ends(&f, id, OPERATION_CANCELLED, FAULT_CANCELLED);
-    ck_assert_uint_eq(sim1->loads, 0);
+    ck_assert_uint_eq(sim1->loads, 1);
+}
+END_TEST
+
+/* Nobody needs the answer of a silent device to a question. */
+START_TEST(cancel_while_a_question_waits)
+{
+    char id[UUID_SIZE];
+
+    sim_script(&f.sim, AGENT_CALL_STATUS, SIM_LOSE_ANSWER);
+    (void)text_copy(id, sizeof id, put_ttl("job", 0)->id);
+    core_advance(&f, 5);
+    ck_assert_int_eq(core_find_operation(f.core, id)->state, OPERATION_RUNNING);
+    cancel(id);
+    ck_assert_int_eq(core_find_operation(f.core, id)->state, OPERATION_CANCELLED);
+    ck_assert_ptr_nonnull(strstr(core_find_operation(f.core, id)->fault.detail, "was asked for"));
+    (void)text_copy(id, sizeof id, put_ttl("job", 0)->id);
+    ends(&f, id, OPERATION_SUCCEEDED, FAULT_NONE);
+    ck_assert_uint_eq(sim1->loads, 1);
 }
 END_TEST
 
@@ -607,6 +626,7 @@ int main(void)
     tcase_add_test(tcase, cancel_queued);
     tcase_add_test(tcase, cancel_running);
     tcase_add_test(tcase, cancel_is_remembered);
+    tcase_add_test(tcase, cancel_while_a_question_waits);
     tcase_add_test(tcase, queue_is_bounded);
     tcase_add_test(tcase, queries_share_a_call);
     tcase_add_test(tcase, queries_fail);

@@ -69,11 +69,14 @@ START_TEST(only_the_last_component_is_made)
 {
     const char *path = fixture_path(&f, "state");
     const struct store_options options = {.directory = path};
+    struct store_stats stats;
     struct stat st;
 
     ck_assert_int_eq(store_open(&f.store, &options, reason, sizeof reason), 0);
     ck_assert_int_eq(stat(path, &st), 0);
     ck_assert_int_eq(st.st_mode & 0027, 0);
+    store_get_stats(f.store, &stats);
+    ck_assert_uint_gt(stats.file_bytes, 4096); /* told before the first commit */
     ck_assert_int_eq(try_open(fixture_path(&f, "a/b"), "No such file or directory"), STORE_E_DIRECTORY);
 }
 END_TEST

@@ -84,17 +84,14 @@ void answers_free(struct core *core)
         drop(core, core->answers);
 }
 
-/* Drops the answers made before a time, in memory and on disk. What cannot be deleted now is at the next sweep. */
+/* Drops the answers made before a time, in memory and on disk, where there may be more: those that were too old when
+ * they were loaded, or that could not be deleted before. */
 static void drop_before(struct core *core, int64_t created)
 {
-    struct store_batch *batch;
-    bool any = false;
+    struct store_batch *batch = store_batch_new();
 
-    while (core->answers && core->answers->created < created) {
+    while (core->answers && core->answers->created < created)
         drop(core, core->answers);
-        any = true;
-    }
-    batch = any ? store_batch_new() : NULL;
     if (!batch)
         return;
     store_batch_delete_answers_before(batch, created);

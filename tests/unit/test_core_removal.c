@@ -131,6 +131,22 @@ START_TEST(container_that_was_not_stored_stays_away)
 }
 END_TEST
 
+/* Answers that grew too old while the gateway was down leave the disk, too. */
+START_TEST(old_answers_leave_the_disk)
+{
+    const struct core_answer answer = {"digest", 200, NULL, "{}"};
+    struct core_answer found;
+
+    ck_assert_int_eq(core_keep_answer(f.core, "key", &answer, NULL, NULL), 0);
+    core_flush(&f);
+    clock_manual_advance(&f.clock, INT64_C(25) * 3600 * 1000);
+    core_restart(&f);
+    ck_assert(!core_find_answer(f.core, "key", &found));
+    core_advance(&f, INT64_C(2) * 3600 * 1000);
+    ck_assert_uint_eq(fake_store_rows("answer"), 0);
+}
+END_TEST
+
 /* A clock that was set back by a day must not keep the gateway from storing when it last heard a device. */
 START_TEST(last_seen_is_stored_after_the_clock_was_set_back)
 {
@@ -204,6 +220,7 @@ int main(void)
     tcase_add_test(tcase, operation_is_not_cancelled_before_it_is_stored);
     tcase_add_test(tcase, device_that_was_not_stored_stays_away);
     tcase_add_test(tcase, container_that_was_not_stored_stays_away);
+    tcase_add_test(tcase, old_answers_leave_the_disk);
     tcase_add_test(tcase, last_seen_is_stored_after_the_clock_was_set_back);
     tcase_add_test(tcase, parts_are_shared_while_they_are_loaded);
     tcase_add_test(tcase, lost_artifact_that_comes_back_is_in_use);

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "conf/conf_private.h"
+#include "conf_fixture.h"
 #include "suite.h"
 
 #include <check.h>
@@ -9,23 +10,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-
-static struct conf *conf;
-static char reason[CONF_REASON_SIZE];
-
-/* The defaults do not depend on who runs the tests. */
-static void setup(void)
-{
-    ck_assert_int_eq(setenv("STATE_DIRECTORY", "/var/lib/tcgw", 1), 0);
-    ck_assert_int_eq(setenv("RUNTIME_DIRECTORY", "/run/tcgw", 1), 0);
-    ck_assert_int_eq(conf_new(&conf), 0);
-    reason[0] = 0;
-}
-
-static void teardown(void)
-{
-    conf = conf_free(conf);
-}
 
 static int read_bytes(const void *text, size_t size)
 {
@@ -339,7 +323,7 @@ START_TEST(a_socket_path_from_the_environment_may_be_too_long)
 
     memset(directory + 1, 'd', 150);
     ck_assert_int_eq(setenv("RUNTIME_DIRECTORY", directory, 1), 0);
-    teardown();
+    conf_tear_down();
     ck_assert_int_eq(conf_new(&conf), 0);
     ck_assert_int_eq(conf_check(conf, reason, sizeof reason), 1);
     ck_assert_ptr_nonnull(strstr(reason, "107 bytes"));
@@ -411,7 +395,7 @@ START_TEST(default_paths_follow_user_and_environment)
     }
     if (places[_i].root && getuid() != 0)
         return; /* cannot be tried by another user */
-    teardown();
+    conf_tear_down();
     if (!places[_i].root)
         become(65534);
     ck_assert_int_eq(conf_new(&conf), 0);
@@ -460,7 +444,7 @@ static Suite *conf_suite(void)
     Suite *suite = suite_create("conf");
     TCase *all = tcase_create("all");
 
-    tcase_add_checked_fixture(all, setup, teardown);
+    tcase_add_checked_fixture(all, conf_set_up, conf_tear_down);
     tcase_add_test(all, the_defaults_are_those_agreed);
     tcase_add_test(all, every_key_has_a_member_of_its_own_and_help);
     tcase_add_test(all, no_number_is_cut_to_32_bits);

@@ -1,27 +1,11 @@
 #define _GNU_SOURCE /* open_memstream, fmemopen */
 
 #include "conf/conf_private.h"
+#include "conf_fixture.h"
 #include "suite.h"
 
 #include <check.h>
 #include <string.h>
-
-static struct conf *conf;
-static char reason[CONF_REASON_SIZE];
-
-/* The defaults do not depend on who runs the tests. */
-static void setup(void)
-{
-    ck_assert_int_eq(setenv("STATE_DIRECTORY", "/var/lib/tcgw", 1), 0);
-    ck_assert_int_eq(setenv("RUNTIME_DIRECTORY", "/run/tcgw", 1), 0);
-    ck_assert_int_eq(conf_new(&conf), 0);
-    reason[0] = 0;
-}
-
-static void teardown(void)
-{
-    conf = conf_free(conf);
-}
 
 static char *print_text(const struct conf *from, bool help)
 {
@@ -218,7 +202,7 @@ START_TEST(what_is_printed_is_read_back)
         ck_assert_int_eq(conf_set(conf, good[i].name, good[i].value, reason, sizeof reason), 0);
     printed = print_text(conf, true);
     ck_assert_int_eq(conf_new(&other), 0);
-    teardown();
+    conf_tear_down();
     conf = other;
     from = fmemopen(printed, strlen(printed), "r");
     ck_assert_msg(conf_read_stream(conf, from, "printed", reason, sizeof reason) == 0, "%s", reason);
@@ -233,7 +217,7 @@ static Suite *values_suite(void)
     Suite *suite = suite_create("conf_values");
     TCase *all = tcase_create("all");
 
-    tcase_add_checked_fixture(all, setup, teardown);
+    tcase_add_checked_fixture(all, conf_set_up, conf_tear_down);
     tcase_add_loop_test(all, good_values_are_taken_and_printed, 0, array_size(good));
     tcase_add_loop_test(all, bad_values_are_refused_with_a_message, 0, array_size(bad));
     tcase_add_test(all, path_lengths_are_bounded);

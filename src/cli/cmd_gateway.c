@@ -5,11 +5,27 @@
 
 #include <string.h>
 
-/* Health first: it answers 503 with a problem when the loop or the store does not work. */
+/* A gateway that is not well says so with 503 and an object like that of one that is. */
+static int get_health(struct cli *cli, json_t **out, bool *failing)
+{
+    const struct client_request request = {.method = "GET", .path = "/healthz"};
+    cleanup_reply struct client_reply reply = {0};
+    int error = gateway_try(cli, &request, &reply);
+
+    if (error)
+        return gateway_explain(cli, error);
+    *failing = reply.status == 503 && *view_string(reply.json, "status");
+    if ((reply.status != 200 && !*failing) || !json_is_object(reply.json) || json_object_get(reply.json, "type"))
+        return gateway_refusal(cli, &reply);
+    *out = steal_pointer(reply.json);
+    return 0;
+}
+
 int gateway_status(struct cli *cli, const struct arguments *args)
 {
     cleanup_json json_t *health = NULL, *info = NULL, *all = json_object();
-    int rc = gateway_get(cli, client_path("/healthz"), &health);
+    bool failing = false;
+    int rc = get_health(cli, &health, &failing);
 
     (void)args;
     if (!rc)
@@ -19,7 +35,10 @@ int gateway_status(struct cli *cli, const struct arguments *args)
     (void)json_object_update(all, health);
     (void)json_object_update(all, info);
     cli->writer->object(cli->writer, &view_status, all);
-    return CLI_OK;
+    if (!failing)
+        return CLI_OK;
+    return cli_error(cli, CLI_GATEWAY, "Look at the gateway's log (journalctl -u tcgwd) and at its disk.",
+                     "the gateway is not well: %s", view_string(health, "detail"));
 }
 
 int gateway_key(struct cli *cli, const struct arguments *args)

@@ -69,7 +69,7 @@ void reply_fault(struct http_request *req, const struct fault *fault)
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 
     json_decref(json);
-    if (info->status == 500) /* the rest is no failure of the gateway */
+    if (info->status == 500 || fault->code == FAULT_STORAGE_FULL) /* the rest is no failure of the gateway */
         log_error("request failed", "method", http_method_name(req->method), "target", req->target, "problem",
                   info->slug, "detail", fault->detail, "request", req->id, NULL);
     http_add(req, "Cache-Control", "no-store");

@@ -195,7 +195,7 @@ class Daemon(harness.GatewayTest):
         self.assertTrue(any(line["message"] == "tcgwd is ready" for line in lines))
 
     def test_full_disk(self):
-        gateway = self.gateway(wrapper=["prlimit", "--fsize=400000"])
+        gateway = self.gateway(wrapper=["prlimit", "--fsize=400000:"])
         agent = self.agent()
         codes = []
         for i in range(400):
@@ -207,10 +207,21 @@ class Daemon(harness.GatewayTest):
         self.assertNotEqual(codes[-1], 201, "the limit on file sizes did not bite")
         self.assertEqual(gateway.get(f"/v1/devices/d{len(codes) - 1}").status, 404)
         self.assertEqual(gateway.get("/v1/devices/d0").status, 200)
+        self.assertIn("storage-f", gateway.log())
+        self.assertEqual(gateway.get("/healthz").status, 503)
+        status = subprocess.run([harness.program("tcgw"), "--socket", gateway.socket, "status"], capture_output=True,
+                                text=True, timeout=20, check=False)
+        self.assertEqual(status.returncode, 9, status)
+        self.assertIn("failing", status.stdout)
+        self.assertIn("not well", status.stderr)
+        subprocess.run(["prlimit", f"--pid={gateway.process.pid}", "--fsize=unlimited:"], check=True)
+        answer = gateway.post("/v1/devices", {"id": f"d{len(codes) - 1}", "address": agent.address()})
+        self.assertEqual(answer.status, 201)
+        self.assertEqual(gateway.get("/healthz").status, 200)
         gateway.kill()
         gateway.wrapper = []
         gateway.start()
-        self.assertEqual(len(gateway.get("/v1/devices?limit=1000").json["items"]), len(codes) - 1)
+        self.assertEqual(len(gateway.get("/v1/devices?limit=1000").json["items"]), len(codes))
         self.assertEqual(gateway.check_database(), "ok")
 
     def test_under_valgrind(self):

@@ -217,6 +217,7 @@ START_TEST(shows_the_status)
                                       "Storage free    1.0 MiB\n"
                                       "Storage path    /a\\x1b\n");
     fake_one("GET /healthz HTTP", 503, PROBLEM("storage-failed", 503, ""), "status", CLI_GATEWAY);
+    fake_one("GET /healthz HTTP", 503, "[]", "status", CLI_UNREACHABLE);
 }
 END_TEST
 

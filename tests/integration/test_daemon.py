@@ -217,7 +217,7 @@ class Daemon(harness.GatewayTest):
         subprocess.run(["prlimit", f"--pid={gateway.process.pid}", "--fsize=unlimited:"], check=True)
         answer = gateway.post("/v1/devices", {"id": f"d{len(codes) - 1}", "address": agent.address()})
         self.assertEqual(answer.status, 201)
-        self.assertEqual(gateway.get("/healthz").status, 200)
+        wait_for(gateway.is_up, what="the health to recover")
         gateway.kill()
         gateway.wrapper = []
         gateway.start()

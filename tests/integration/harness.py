@@ -243,16 +243,17 @@ class Gateway:
 class Agent:
     """A tcagent process with one or more simulated devices."""
 
-    def __init__(self, *options, port=0, count=1):
+    def __init__(self, *options, port=0, count=1, wrapper=()):
         self.directory = tempfile.mkdtemp(prefix="tcagent-test-")
         self.journal = os.path.join(self.directory, "journal")
         self.options = list(options)
+        self.wrapper = list(wrapper)
         self.count = count
         self.port = port
         self.process = None
 
     def start(self):
-        command = [program("tcagent"), "--port", str(self.port), "--count", str(self.count), "--journal", self.journal,
+        command = [*self.wrapper, program("tcagent"), "--port", str(self.port), "--count", str(self.count), "--journal", self.journal,
                    *self.options]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()

@@ -87,7 +87,7 @@ bool text_is_name(const char *text, size_t max)
     bool dots_only = true;
     size_t n = 0;
 
-    for (; text[n] && n < max; n++) {
+    for (; n < max && text[n]; n++) {
         if (!is_name_char(text[n]))
             return false;
         dots_only = dots_only && text[n] == '.';

@@ -19,9 +19,9 @@ static int check_file(struct cli *cli, const char *path)
     return 0;
 }
 
-static int send_parts(struct cli *cli, const char *description, const char *code, const char *data, json_t **out)
+static int send_parts(struct cli *cli, struct client_part what, const char *code, const char *data, json_t **out)
 {
-    const struct client_part parts[] = {{.name = "description", .type = "application/json", .text = description},
+    const struct client_part parts[] = {what,
                                         {.name = "code", .type = "application/octet-stream", .file = code},
                                         {.name = "data", .type = "application/octet-stream", .file = data}};
     struct progress progress;
@@ -46,21 +46,41 @@ static int send_parts(struct cli *cli, const char *description, const char *code
     return 0;
 }
 
+/* The part that describes the code: metadata as it is, or a description in JSON, whose text the caller frees. */
+static int make_description(struct cli *cli, const struct arguments *args, const char *file, struct client_part *part,
+                            char **text)
+{
+    const char *metadata = arguments_value(args, "metadata");
+    cleanup_json json_t *description = NULL;
+    int rc;
+
+    for (const struct option_spec *option = describe_options; metadata && option->name; option++)
+        if (arguments_given(args, option->name))
+            return cli_error(cli, CLI_USAGE, NULL, "--metadata and --%s exclude each other", option->name);
+    if (metadata) {
+        *part = (struct client_part){.name = "metadata", .type = "application/cbor", .file = metadata};
+        return check_file(cli, metadata);
+    }
+    rc = describe_make(cli, args, file, &description);
+    if (rc)
+        return rc;
+    *text = json_dumps(description, JSON_COMPACT);
+    *part = (struct client_part){.name = "description", .type = "application/json", .text = *text};
+    return *text ? 0 : CLI_FAILED;
+}
+
 int artifact_upload(struct cli *cli, const struct arguments *args, const char *file, json_t **out)
 {
     const char *data = arguments_value(args, "data");
-    cleanup_json json_t *description = NULL;
+    struct client_part description;
     cleanup_free char *text = NULL;
     int rc = check_file(cli, file);
 
     if (!rc && data)
         rc = check_file(cli, data);
     if (!rc)
-        rc = describe_make(cli, args, file, &description);
-    if (rc)
-        return rc;
-    text = json_dumps(description, JSON_COMPACT);
-    return text ? send_parts(cli, text, file, data, out) : CLI_FAILED;
+        rc = make_description(cli, args, file, &description, &text);
+    return rc ? rc : send_parts(cli, description, file, data, out);
 }
 
 int artifact_push(struct cli *cli, const struct arguments *args)

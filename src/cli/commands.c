@@ -42,8 +42,9 @@ static const struct option_spec set_options[] = {
     OPTION_END,
 };
 
-static const struct option_spec data_options[] = {
+static const struct option_spec push_options[] = {
     {"data", 0, "FILE", NULL, "the data part of the container"},
+    {"metadata", 0, "FILE", NULL, "take the description from TinyContainer metadata; the gateway signs anew"},
     OPTION_END,
 };
 
@@ -138,7 +139,7 @@ const struct command command_table[] = {
      device_remove},
     {"artifact push",
      "FILE",
-     {data_options, describe_options},
+     {push_options, describe_options},
      "upload a container's code",
      "The same file with the same description has the same id, so it may be pushed again.",
      "  tcgw artifact push counter.rbpf\n"

@@ -3,6 +3,7 @@
 #include "core/bodycheck.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <string.h>
 
 /* The description of an artifact: from what a person sends, and to and from its canonical form (the manifest). */
@@ -238,4 +239,38 @@ char *artifact_make_manifest(const struct artifact *artifact)
 
     json_decref(object);
     return text;
+}
+
+/* From metadata ---------------------------------------------------------------------------------------------------- */
+
+/* Whether a token speaks of what was uploaded; nothing at all for a part that is missing. */
+static bool is_digest_of(const uint8_t digest[METADATA_DIGEST_SIZE], const struct spool *spool)
+{
+    uint8_t empty[METADATA_DIGEST_SIZE];
+
+    if (spool)
+        return memcmp(digest, spool_digest(spool), METADATA_DIGEST_SIZE) == 0;
+    return EVP_Digest("", 0, empty, NULL, EVP_sha256(), NULL) == 1 && memcmp(digest, empty, sizeof empty) == 0;
+}
+
+int core_describe_metadata(const void *metadata, size_t size, const struct spool *code, const struct spool *data,
+                           json_t **description, struct fault *fault)
+{
+    struct artifact artifact = {0};
+    struct metadata_tokens tokens;
+    struct metadata md;
+    char reason[128];
+
+    if (metadata_parse(metadata, size, &md, &tokens, reason, sizeof reason))
+        return fault_set(fault, FAULT_INVALID_METADATA, "The metadata cannot be parsed: %s.", reason);
+    if (!is_digest_of(tokens.code_digest, code) || !is_digest_of(tokens.data_digest, data))
+        return fault_set(fault, FAULT_INVALID_METADATA,
+                         "The metadata was made for other code or data: the digests in "
+                         "its tokens are not those of the parts that came with it.");
+    artifact.endpoints = md.endpoints;
+    artifact.endpoint_count = md.endpoint_count;
+    *description = json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", md.uid, "type", container_type_name(md.type),
+                             "syscalls", syscalls_json(md.syscall_mask), "endpoints", endpoints_json(&artifact),
+                             "limits", limits_json(&md.limits));
+    return *description ? 0 : -ENOMEM;
 }

@@ -90,6 +90,11 @@ size_t core_list_artifacts(struct core *core, const char *after, struct artifact
 int core_add_artifact(struct core *core, const json_t *description, struct spool *code, struct spool *data,
                       core_done_fn done, void *arg, struct fault *fault, struct artifact **artifact,
                       bool *created) must_check;
+/* Makes a description for core_add_artifact from container metadata (tcgw/metadata.h): type, system calls, endpoints,
+ * limits, and the uid as name. The digests in its tokens must be those of the finished spools; its signatures do not
+ * count, since the gateway signs anew. FAULT_INVALID_METADATA; negative when out of memory. */
+int core_describe_metadata(const void *metadata, size_t size, const struct spool *code, const struct spool *data,
+                           json_t **description, struct fault *fault) must_check;
 /* FAULT_IN_USE when a container or an unfinished operation needs it. */
 int core_remove_artifact(struct core *core, struct artifact *artifact, core_done_fn done, void *arg,
                          struct fault *fault) must_check;

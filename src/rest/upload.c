@@ -13,21 +13,27 @@
 #define MULTIPART "multipart/form-data"
 #define WASM "application/wasm"
 
-enum part { PART_DESCRIPTION, PART_CODE, PART_DATA, PART_COUNT };
+enum part { PART_DESCRIPTION, PART_METADATA, PART_CODE, PART_DATA, PART_COUNT };
 
-static const char *const part_names[PART_COUNT] = {"description", "code", "data"};
+static const char *const part_names[PART_COUNT] = {"description", "metadata", "code", "data"};
 
 struct upload {
     struct rest *rest;
     struct MHD_PostProcessor *form; /* NULL for a raw body */
     bool seen[PART_COUNT];
     uint64_t sizes[PART_COUNT];
-    struct buffer text; /* of the description */
+    struct buffer text; /* the description or the metadata */
     json_t *description;
     struct spool *spools[PART_COUNT];
     uint64_t left; /* bytes that code and data may still have together */
     struct fault *fault;
 };
+
+/* The others are kept in memory. */
+static bool is_spooled(enum part part)
+{
+    return part == PART_CODE || part == PART_DATA;
+}
 
 static int refuse_too_large(const struct upload *upload, struct fault *fault)
 {
@@ -44,7 +50,9 @@ static int begin_part(struct upload *upload, enum part part, struct fault *fault
     if (upload->seen[part])
         return 0; /* the form parser has begun with a piece of no bytes */
     upload->seen[part] = true;
-    if (part == PART_DESCRIPTION)
+    if (upload->seen[PART_DESCRIPTION] && upload->seen[PART_METADATA])
+        return fault_set(fault, FAULT_MALFORMED_REQUEST, "The upload has a description and metadata: one is enough");
+    if (!is_spooled(part))
         return 0;
     r = spool_new(&upload->spools[part], upload->rest->state_directory, upload->left);
     if (r < 0)
@@ -58,10 +66,10 @@ static int take_part(struct upload *upload, enum part part, const void *data, si
     int r;
 
     upload->sizes[part] += size;
-    if (part == PART_DESCRIPTION) {
+    if (!is_spooled(part)) {
         buffer_append(&upload->text, data, size);
-        return upload->text.failed ? fault_set(fault, FAULT_BODY_TOO_LARGE, "The description has more than %zu bytes",
-                                               upload->text.limit)
+        return upload->text.failed ? fault_set(fault, FAULT_BODY_TOO_LARGE, "The part \"%s\" has more than %zu bytes",
+                                               part_names[part], upload->text.limit)
                                    : 0;
     }
     if (size > upload->left)
@@ -88,7 +96,8 @@ static enum MHD_Result form_piece(void *cls, enum MHD_ValueKind kind, const char
         part++;
     if (part == PART_COUNT)
         (void)fault_set(upload->fault, FAULT_MALFORMED_REQUEST,
-                        "The upload has a part \"%.64s\"; description, code and data are taken", key ? key : "");
+                        "The upload has a part \"%.64s\"; description or metadata, code and data are taken",
+                        key ? key : "");
     else if (encoding && strcasecmp(encoding, "binary") != 0 && strcasecmp(encoding, "8bit") != 0 &&
              strcasecmp(encoding, "7bit") != 0)
         (void)fault_set(upload->fault, FAULT_MALFORMED_REQUEST,
@@ -181,28 +190,42 @@ static int finish_form(struct upload *upload, struct fault *fault)
         return 1;
     if (complete != MHD_YES)
         return fault_set(fault, FAULT_MALFORMED_REQUEST, "The multipart body has no end");
-    for (unsigned part = PART_DESCRIPTION; part <= PART_CODE; part++)
-        if (!upload->seen[part])
-            return fault_set(fault, FAULT_MALFORMED_REQUEST, "The upload has no part \"%s\"", part_names[part]);
-    return dispatch_parse_json(upload->text.data, upload->text.size, &upload->description, fault);
+    if (!upload->seen[PART_DESCRIPTION] && !upload->seen[PART_METADATA])
+        return fault_set(fault, FAULT_MALFORMED_REQUEST, "The upload has no part \"description\" or \"metadata\"");
+    if (!upload->seen[PART_CODE])
+        return fault_set(fault, FAULT_MALFORMED_REQUEST, "The upload has no part \"code\"");
+    return 0;
+}
+
+/* The description of a form, once its parts are complete. */
+static int describe_form(struct upload *upload, struct fault *fault)
+{
+    int r;
+
+    if (upload->seen[PART_DESCRIPTION])
+        return dispatch_parse_json(upload->text.data, upload->text.size, &upload->description, fault);
+    r = core_describe_metadata(upload->text.data, upload->text.size, upload->spools[PART_CODE],
+                               upload->spools[PART_DATA], &upload->description, fault);
+    return r < 0 ? fault_set(fault, FAULT_INTERNAL, "The gateway is out of memory") : r;
 }
 
 int upload_finish(struct http_request *req, struct fault *fault)
 {
     struct upload *upload = req->upload;
+    bool form = upload->form != NULL;
     int r;
 
-    if (upload->form && finish_form(upload, fault))
+    if (form && finish_form(upload, fault))
         return 1;
-    if (!upload->description)
-        return fault_set(fault, FAULT_INTERNAL, "The gateway is out of memory");
     for (unsigned part = PART_CODE; part < PART_COUNT; part++) {
         r = upload->spools[part] ? spool_finish(upload->spools[part]) : 0;
         if (r < 0)
             return fault_set(fault, r == -ENOSPC ? FAULT_STORAGE_FULL : FAULT_STORAGE_FAILED,
                              "The upload cannot be stored: %s", strerror(-r));
     }
-    return 0;
+    if (form && describe_form(upload, fault))
+        return 1;
+    return upload->description ? 0 : fault_set(fault, FAULT_INTERNAL, "The gateway is out of memory");
 }
 
 const json_t *upload_description(const struct upload *upload)

@@ -7,8 +7,8 @@
 #include <openssl/evp.h>
 
 /*
- * An artifact's upload, streamed into spools as it arrives: multipart/form-data (RFC 7578) with the parts description,
- * code and data, or the code alone as a raw body.
+ * An artifact's upload, streamed into spools as it arrives: multipart/form-data (RFC 7578) with the parts description
+ * or metadata, code and data, or the code alone as a raw body.
  */
 struct upload;
 
@@ -16,7 +16,7 @@ struct upload;
 int upload_begin(struct http_request *req, uint64_t length, struct fault *fault) must_check;
 /* 0, or 1 with a fault; further bytes need not be given then. */
 int upload_take(struct http_request *req, const void *data, size_t size, struct fault *fault) must_check;
-/* Checks that the parts are there, and parses the description. 0, or 1 with a fault. */
+/* Checks that the parts are there, and parses the description or the metadata. 0, or 1 with a fault. */
 int upload_finish(struct http_request *req, struct fault *fault) must_check;
 
 /* After upload_finish. The description is a JSON object; data is NULL when there was none. */

@@ -199,20 +199,20 @@ class Gateway:
         assert answer.status == 201, answer
         return answer.json
 
-    def push(self, code, description=None, data=None):
-        """Uploads as multipart and returns the artifact's id."""
+    def upload(self, **parts):
+        """Uploads these parts (bytes) as multipart."""
         boundary = "tcgw-test-boundary"
-        parts = [("description", "application/json", json.dumps(description or {}).encode()),
-                 ("code", "application/octet-stream", code)]
-        if data is not None:
-            parts.append(("data", "application/octet-stream", data))
         body = b""
-        for name, kind, content in parts:
+        for name, content in parts.items():
             body += (f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{name}"\r\n'
-                     f"Content-Type: {kind}\r\n\r\n").encode() + content + b"\r\n"
+                     "Content-Type: application/octet-stream\r\n\r\n").encode() + content + b"\r\n"
         body += f"--{boundary}--\r\n".encode()
-        answer = self.post("/v1/artifacts", body,
-                           headers={"Content-Type": f"multipart/form-data; boundary={boundary}"})
+        return self.post("/v1/artifacts", body, headers={"Content-Type": f"multipart/form-data; boundary={boundary}"})
+
+    def push(self, code, description=None, data=None):
+        """Uploads an artifact and returns its id."""
+        parts = {"description": json.dumps(description or {}).encode(), "code": code}
+        answer = self.upload(**parts, **({} if data is None else {"data": data}))
         assert answer.status in (200, 201), answer
         return answer.json["id"]
 

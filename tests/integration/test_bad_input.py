@@ -2,6 +2,8 @@
 import http.client
 import json
 import socket
+import subprocess
+import tempfile
 import time
 
 import harness
@@ -165,13 +167,31 @@ class BadInput(harness.GatewayTest):
                                     ({"type": "cobol"}, 400), ({"limits": {"loop_period_ms": "fast"}}, 400),
                                     ({"type": "wasm", "x": 1}, 400)):
             with self.subTest(str(description)):
-                boundary = "boundary"
-                body = (f'--boundary\r\nContent-Disposition: form-data; name="description"\r\n\r\n{json.dumps(description)}\r\n'
-                        '--boundary\r\nContent-Disposition: form-data; name="code"; filename="c"\r\n\r\n').encode()
-                answer = self.daemon.post("/v1/artifacts", body + code + b"\r\n--boundary--\r\n", headers={
-                    "Content-Type": f"multipart/form-data; boundary={boundary}"})
+                answer = self.daemon.upload(description=json.dumps(description).encode(), code=code)
                 self.assertEqual(answer.status, status, answer)
                 self.assertIn("pointer", answer.json)
+
+    def test_metadata_that_does_not_parse(self):
+        code = harness.example_bytes("counter.rbpf")
+        with tempfile.TemporaryDirectory() as directory:
+            subprocess.run([harness.program("tcgw"), "metadata", "build", "--uid", "job", "--key",
+                            self.daemon.state + "/gateway-key.pem", "--output", directory + "/metadata",
+                            harness.example("counter.rbpf")], check=True, capture_output=True)
+            with open(directory + "/metadata", "rb") as file:
+                good = file.read()
+        for metadata in (b"", b"nonsense", good[:-1], good + b"\0", good[9:], b"\xff" * 300):
+            with self.subTest(metadata[:12]):
+                self.assert_problem(self.daemon.upload(metadata=metadata, code=code), 422, "invalid-metadata")
+        other = harness.example_bytes("door-watch.wasm")
+        self.assert_problem(self.daemon.upload(metadata=good, code=other), 422, "invalid-metadata", "digests")
+        self.assert_problem(self.daemon.upload(metadata=good, code=code, data=b"x"), 422, "invalid-metadata", "digests")
+        answer = self.daemon.upload(metadata=good, description=b"{}", code=code)
+        self.assert_problem(answer, 400, "malformed-request")
+        self.assertEqual(self.device.events("load"), [])
+        answer = self.daemon.upload(metadata=good, code=code)
+        self.assertEqual(answer.status, 201, answer)
+        self.assertEqual((answer.json["type"], answer.json["name"]), ("rbpf", "job"))
+        self.assertEqual(self.daemon.delete("/v1/artifacts/" + answer.json["id"]).status, 204)
 
     def test_bad_parameters(self):
         for path in ("/v1/devices?limit=0", "/v1/devices?limit=x", "/v1/devices?limit=100000", "/v1/operations?state=odd"):

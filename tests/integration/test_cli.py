@@ -73,8 +73,12 @@ class CommandLine(harness.GatewayTest):
                       "--output", output, harness.example("counter.rbpf"))
             shown = self.tcgw("metadata", "inspect", output).stdout
             self.assertIn("job", shown)
+            pushed = self.tcgw_json("artifact", "push", harness.example("counter.rbpf"), "--metadata", output)
+            self.assertEqual(pushed["name"], "job")
+            self.tcgw("artifact", "push", harness.example("counter.rbpf"), "--metadata", output, "--name", "x", status=2)
             with open(output, "r+b") as file:
                 file.write(b"\0\0\0")
+            self.tcgw("artifact", "push", harness.example("counter.rbpf"), "--metadata", output, status=5)
             self.assertNotEqual(subprocess.run([harness.program("tcgw"), "metadata", "inspect", output], check=False,
                                                capture_output=True).returncode, 0)
 

@@ -9,13 +9,10 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 #include <uthash.h>
 
-#define TOKEN_SIZE 4             /* RFC 7252 section 5.3.1: at least 32 bits without a secured transport */
-#define MAX_DATAGRAM 65507       /* UDP over IPv4 */
-#define SINGLE_ACK_TIMEOUT 20000 /* s; libcoap cannot send without retransmission, so the first one is put off */
-#define CLOCK_STEP_MS 500
+#define TOKEN_SIZE 4       /* RFC 7252 section 5.3.1: at least 32 bits without a secured transport */
+#define MAX_DATAGRAM 65507 /* UDP over IPv4 */
 #define RANDOM_POOL 256
 
 struct endpoint {
@@ -25,12 +22,10 @@ struct endpoint {
     const struct endpoint_handlers *handlers;
     struct channel *idle_by_address; /* uthash */
     struct list idle;                /* the same, least recently used first */
-    struct list singles;             /* channels whose request must not be retransmitted */
     struct list events;              /* channels with an event to tell */
     struct list dropped;             /* channels to free when libcoap is not on the stack */
     uint32_t max_idle, channel_count;
-    int64_t clock_offset; /* wall minus monotonic time, ms */
-    bool processing;      /* libcoap is on the stack */
+    bool processing; /* libcoap is on the stack */
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -41,7 +36,6 @@ struct channel {
     void *owner; /* NULL: idle or dropped */
     char address[CORE_ADDRESS_MAX + 1];
     struct list node; /* in idle or dropped */
-    struct list single_node;
     struct list event_node;
     enum channel_event event;
     bool queried, queued; /* of channel_awaits_ack */
@@ -114,7 +108,6 @@ static coap_response_t handle_response(coap_session_t *session, const coap_pdu_t
     if (!is_answer(channel, received))
         return confirmable ? COAP_RESPONSE_FAIL : COAP_RESPONSE_OK;
     view_response(&response, received);
-    list_unlink(&channel->single_node);
     list_unlink(&channel->event_node);
     channel->endpoint->handlers->response(channel->owner, &response, coap_pdu_get_type(received) != COAP_MESSAGE_ACK);
     return COAP_RESPONSE_OK;
@@ -142,8 +135,12 @@ static void handle_nack(coap_session_t *session, const coap_pdu_t *sent, const c
 
 /* The loop -------------------------------------------------------------------------------------------------------- */
 
-/* Takes what was sent on a session out of libcoap's queue: its public API has no call for it but this one, which
- * reports each message to the nack handler. */
+/*
+ * Takes what was sent on a session out of libcoap's queue: its public API has no call for it but this one, which
+ * reports each message to the nack handler. libcoap 4.3.1 keeps the times in its queue relative to the message before
+ * and does not mend them here, so others' next retransmissions come too early. Nor does it stop when the wall clock,
+ * by which it times them, is set forward. So what must leave once does not stay in the queue at all.
+ */
 static void stop_retransmission(struct channel *channel)
 {
     void *owner = steal_pointer(channel->owner);
@@ -179,42 +176,12 @@ static void tell_events(struct endpoint *e)
     }
 }
 
-static int64_t read_clock(clockid_t id)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(id, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-/*
- * libcoap times retransmissions by the wall clock, so a clock that is set forward (a gateway without a battery-backed
- * clock, a minute after boot) makes it send everything at once again. What must leave once is taken from it before.
- */
-static void guard_singles(struct endpoint *e)
-{
-    int64_t offset;
-
-    if (list_empty(&e->singles))
-        return;
-    offset = read_clock(CLOCK_REALTIME) - read_clock(CLOCK_MONOTONIC);
-    if (offset - e->clock_offset < CLOCK_STEP_MS)
-        return;
-    while (!list_empty(&e->singles)) {
-        struct channel *channel = list_first(&e->singles, struct channel, single_node);
-
-        list_unlink(&channel->single_node);
-        stop_retransmission(channel);
-    }
-}
-
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
     struct endpoint *e = container_of(poll, struct endpoint, poll);
 
     (void)status;
     (void)events;
-    guard_singles(e);
     e->processing = true;
     (void)coap_io_process(e->context, COAP_IO_NO_WAIT);
     e->processing = false;
@@ -269,7 +236,6 @@ int endpoint_new(struct endpoint **out, uv_loop_t *loop, uint32_t max_idle, cons
     follow_log_level();
     *e = (struct endpoint){.loop = loop, .handlers = handlers, .max_idle = max_idle};
     list_init(&e->idle);
-    list_init(&e->singles);
     list_init(&e->events);
     list_init(&e->dropped);
     e->context = coap_new_context(NULL);
@@ -386,7 +352,6 @@ static int new_channel(struct endpoint *e, const char *address, struct channel *
     channel->endpoint = e;
     (void)text_copy(channel->address, sizeof channel->address, address);
     list_init(&channel->node);
-    list_init(&channel->single_node);
     list_init(&channel->event_node);
     coap_session_set_app_data(channel->session, channel);
     e->channel_count++;
@@ -452,7 +417,6 @@ static coap_pdu_t *make_pdu(struct channel *channel, const struct coapmsg *reque
 
 int channel_send(struct channel *channel, struct coapmsg *request, uint32_t ack_timeout_ms, uint32_t max_retransmit)
 {
-    struct endpoint *e = channel->endpoint;
     coap_pdu_t *pdu;
 
     if (!take_random(channel->token, TOKEN_SIZE))
@@ -461,19 +425,13 @@ int channel_send(struct channel *channel, struct coapmsg *request, uint32_t ack_
     pdu = make_pdu(channel, request);
     if (!pdu)
         return -EMSGSIZE;
-    if (max_retransmit)
-        set_times(channel, ack_timeout_ms, max_retransmit);
-    else
-        set_times(channel, SINGLE_ACK_TIMEOUT * 1000, 1);
+    set_times(channel, ack_timeout_ms, max_retransmit ? max_retransmit : 1);
     errno = 0;
     channel->mid = coap_send(channel->session, pdu);
     if (channel->mid == COAP_INVALID_MID)
         return errno ? -errno : -EIO;
-    if (!max_retransmit) {
-        if (list_empty(&e->singles))
-            e->clock_offset = read_clock(CLOCK_REALTIME) - read_clock(CLOCK_MONOTONIC);
-        list_append(&e->singles, &channel->single_node);
-    }
+    if (!max_retransmit)
+        stop_retransmission(channel); /* libcoap cannot send without it, but the request has left by now */
     return 0;
 }
 
@@ -496,7 +454,6 @@ struct channel *channel_close(struct channel *channel, bool keep)
     if (!channel)
         return NULL;
     e = channel->endpoint;
-    list_unlink(&channel->single_node);
     list_unlink(&channel->event_node);
     if (keep)
         HASH_FIND_STR(e->idle_by_address, channel->address, present);

@@ -161,10 +161,13 @@ static void answer_with_reset(struct peer *p)
 START_TEST(a_reset_is_no_answer)
 {
     peer->script = answer_with_reset;
-    ck_assert_int_eq(world_call(_i ? AGENT_CALL_LOAD : AGENT_CALL_STATUS), AGENT_GARBAGE);
+    ck_assert_int_eq(world_call(AGENT_CALL_STATUS), AGENT_GARBAGE);
     ck_assert_ptr_nonnull(strstr(world.call.detail, "RST"));
     ck_assert_uint_eq(world.call.code_received, 0);
     ck_assert_uint_eq(peer->requests, 1);
+    /* libcoap reports only on what it would send again, which a load is not. */
+    ck_assert_int_eq(world_call(AGENT_CALL_LOAD), AGENT_NO_ANSWER);
+    ck_assert_uint_eq(peer->requests, 2);
 }
 END_TEST
 
@@ -289,7 +292,7 @@ int main(void)
     tcase_add_test(tc, an_answer_replaces_its_lost_acknowledgement);
     tcase_add_test(tc, an_answer_that_never_follows_its_acknowledgement_is_missed);
     tcase_add_test(tc, a_load_may_be_answered_separately);
-    tcase_add_loop_test(tc, a_reset_is_no_answer, 0, 2);
+    tcase_add_test(tc, a_reset_is_no_answer);
     tcase_add_test(tc, answers_to_others_are_not_ours);
     tcase_add_loop_test(tc, malformed_datagrams_are_passed_over, 0, (int)array_size(garbage));
     tcase_add_test(tc, a_longer_answer_than_libcoap_reads_is_noticed);

@@ -50,13 +50,13 @@ int endpoint_open_channel(struct endpoint *endpoint, const char *address, bool f
 /*
  * Sends a confirmable request with a new token (request->token is set) and retransmits it with the given times (RFC
  * 7252 section 4.8; ack_timeout_ms from 1000, max_retransmit from 1) until it is acknowledged. With max_retransmit 0
- * exactly one datagram leaves. Returns 0, or negative errno when nothing was sent: -EMSGSIZE when it does not fit a
- * datagram, otherwise what the system said.
+ * exactly one datagram leaves, and no event tells of it: libcoap reports only on what it would send again. Returns 0,
+ * or negative errno when nothing was sent: -EMSGSIZE when it does not fit a datagram, otherwise what the system said.
  */
 int channel_send(struct channel *channel, struct coapmsg *request, uint32_t ack_timeout_ms,
                  uint32_t max_retransmit) must_check;
 
-/* True while the last request was neither acknowledged nor answered nor given up. */
+/* True while the last request was neither acknowledged nor answered nor given up; never for one that leaves once. */
 bool channel_awaits_ack(struct channel *channel);
 
 /* Gives a channel back. It is kept for the next request only if `keep`: what was sent on it must have been answered

@@ -1,4 +1,5 @@
 #include "core_fixture.h"
+#include "suite.h"
 
 #include <check.h>
 #include <string.h>
@@ -531,8 +532,6 @@ int main(void)
 {
     Suite *suite = suite_create("core_deploy");
     TCase *one = tcase_create("v1"), *two = tcase_create("v2"), *both = tcase_create("both");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(one, setup, teardown);
     tcase_add_checked_fixture(two, setup, teardown);
@@ -573,9 +572,5 @@ int main(void)
     suite_add_tcase(suite, one);
     suite_add_tcase(suite, two);
     suite_add_tcase(suite, both);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -1,5 +1,6 @@
 #include "core/bodycheck.h"
 #include "core_fixture.h"
+#include "suite.h"
 
 #include <check.h>
 #include <string.h>
@@ -496,8 +497,6 @@ int main(void)
 {
     Suite *suite = suite_create("core_input");
     TCase *tcase = tcase_create("input");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 60);
@@ -515,9 +514,5 @@ int main(void)
     tcase_add_test(tcase, timers_come_in_order);
     tcase_add_test(tcase, names_have_inverses);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -1,4 +1,5 @@
 #include "core_fixture.h"
+#include "suite.h"
 
 #include <check.h>
 #include <string.h>
@@ -613,8 +614,6 @@ int main(void)
 {
     Suite *suite = suite_create("core_queue");
     TCase *tcase = tcase_create("queue");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 60);
@@ -642,9 +641,5 @@ int main(void)
     tcase_add_test(tcase, nothing_new_when_stopping);
     tcase_add_test(tcase, loop_is_told_of_earlier_deadlines_only);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -1,5 +1,6 @@
 #include "core_fixture.h"
 #include "fake_store.h"
+#include "suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -210,8 +211,6 @@ int main(void)
 {
     Suite *suite = suite_create("core_removal");
     TCase *tcase = tcase_create("removal");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 30);
@@ -225,9 +224,5 @@ int main(void)
     tcase_add_test(tcase, parts_are_shared_while_they_are_loaded);
     tcase_add_test(tcase, lost_artifact_that_comes_back_is_in_use);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "core_fixture.h"
 #include "fake_store.h"
+#include "suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -432,16 +433,10 @@ int main(void)
 {
     Suite *suite = suite_create("core_sim");
     TCase *tcase = tcase_create("sim");
-    SRunner *runner;
-    int failed;
 
     log_setup(LOG_FORMAT_TEXT, LOG_LEVEL_ERROR);
     tcase_set_timeout(tcase, 0);
     tcase_add_loop_test(tcase, histories, 0, 8);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

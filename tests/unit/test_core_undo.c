@@ -1,5 +1,6 @@
 #include "core_fixture.h"
 #include "fake_store.h"
+#include "suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -308,8 +309,6 @@ int main(void)
 {
     Suite *suite = suite_create("core_undo");
     TCase *tcase = tcase_create("undo");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 60);
@@ -324,9 +323,5 @@ int main(void)
     tcase_add_test(tcase, what_a_query_saw_is_written_later);
     tcase_add_test(tcase, answers_and_cancels);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* Bad input of every kind, with the problem that each gets; the gateway goes on afterwards. */
 #include "rest_fixture.h"
+#include "suite.h"
 
 #include <string.h>
 
@@ -465,8 +466,6 @@ int main(void)
 {
     Suite *suite = suite_create("rest_bad");
     TCase *tcase = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 60);
@@ -490,8 +489,5 @@ int main(void)
     tcase_add_test(tcase, huge_part_headers);
     tcase_add_test(tcase, bad_descriptions);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

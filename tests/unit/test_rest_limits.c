@@ -1,5 +1,6 @@
 /* Limits, slow and vanishing clients, many at once, and the end of the gateway. */
 #include "rest_fixture.h"
+#include "suite.h"
 
 #include <signal.h>
 #include <string.h>
@@ -553,11 +554,5 @@ static Suite *make_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(make_suite());
-    int failed;
-
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(make_suite());
 }

@@ -3,6 +3,7 @@
 #include "rest/guard.h"
 #include "rest/prefer.h"
 #include "rest/route.h"
+#include "suite.h"
 
 #include <check.h>
 #include <string.h>
@@ -360,8 +361,6 @@ int main(void)
 {
     Suite *suite = suite_create("rest_parts");
     TCase *tcase = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tcase, targets_are_split_and_decoded);
     tcase_add_test(tcase, bad_targets_are_refused);
@@ -375,8 +374,5 @@ int main(void)
     tcase_add_test(tcase, conditions_hold_or_not);
     tcase_add_test(tcase, json_is_checked);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

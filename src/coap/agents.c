@@ -128,7 +128,14 @@ static int parse_address(void *arg, const char *text, char *out, struct fault *f
 
 struct agent_port agents_port(struct agents *agents)
 {
-    return (struct agent_port){agents, get_features, check, begin, cancel, parse_address};
+    return (struct agent_port){
+        .arg = agents,
+        .features = get_features,
+        .check = check,
+        .begin = begin,
+        .cancel = cancel,
+        .parse_address = parse_address,
+    };
 }
 
 /* The room -------------------------------------------------------------------------------------------------------- */

@@ -11,7 +11,7 @@
 
 static char **text_member(struct conf *conf, const struct conf_key *key)
 {
-    bool is_text = key->type == CONF_PATH || key->type == CONF_LISTEN;
+    bool is_text = key->type <= CONF_WORDS;
 
     return is_text ? (char **)(void *)((char *)conf + key->offset) : NULL;
 }

@@ -16,6 +16,7 @@
 enum conf_type {
     CONF_PATH,     /* char *; may be relative to where the program was started */
     CONF_LISTEN,   /* char *; literal "127.0.0.1:8080" or "[::1]:8080", or empty */
+    CONF_WORDS,    /* char *; words with spaces between, or empty */
     CONF_INT,      /* int64_t */
     CONF_MODE,     /* int64_t; permission bits, octal */
     CONF_SIZE,     /* int64_t bytes; "64K", "1M", "2G" */
@@ -44,6 +45,7 @@ struct conf {
     /* [limits] */
     int64_t max_devices, max_artifacts, max_containers_per_device, max_queue_per_device;
     int64_t max_artifact_bytes;
+    int64_t max_pending, max_shadow_bytes;
     int64_t operations_kept;
     /* [operations] */
     int64_t operation_ttl_ms, operation_ttl_max_ms;
@@ -51,6 +53,14 @@ struct conf {
     /* [coap] */
     int64_t coap_ack_timeout_ms, coap_max_retransmit, coap_answer_timeout_ms, coap_load_timeout_ms;
     int64_t coap_max_sessions, coap_log_max;
+    char *coap_listen, *coap_listen_dtls, *coap_listen_tcp, *coap_listen_tls; /* as http_listen */
+    int64_t coap_max_peer_sessions, coap_kept_answers_bytes;
+    int64_t coap_max_transfers, coap_max_body_bytes, coap_max_unfragmented_bytes, coap_max_observers;
+    char *coap_allow_plain_groups;                              /* names with spaces between, "*": every device */
+    char *coap_certificate, *coap_private_key, *coap_client_ca; /* PEM files; empty: the gateway's own CA */
+    /* [security] */
+    char *security_sealing_key; /* file of 32 bytes; empty: the systemd credential tcgw.sealing-key, else a file in the
+                                   state directory, which is made */
 };
 
 struct conf_choice {

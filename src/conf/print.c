@@ -29,7 +29,7 @@ char *conf_describe_range(const struct conf_key *key, char *out, size_t size)
     default:
         (void)snprintf(out, size, "%s to %s%s", conf_format_number(key->type, key->min, min, sizeof min),
                        conf_format_number(key->type, key->max, max, sizeof max),
-                       key->type == CONF_PATH ? " bytes" : "");
+                       key->type <= CONF_WORDS ? " bytes" : "");
         return out;
     }
 }
@@ -37,8 +37,11 @@ char *conf_describe_range(const struct conf_key *key, char *out, size_t size)
 char *conf_describe(const struct conf_key *key, char *out, size_t size)
 {
     static const char *const names[] = {
-        [CONF_PATH] = "path, ", [CONF_LISTEN] = "address and port", [CONF_INT] = "number, ",   [CONF_MODE] = "octal, ",
-        [CONF_SIZE] = "size, ", [CONF_DURATION] = "duration, ",     [CONF_BOOL] = "yes or no", [CONF_ENUM] = "one of ",
+        [CONF_PATH] = "path, ",         [CONF_LISTEN] = "address and port",
+        [CONF_WORDS] = "words, ",       [CONF_INT] = "number, ",
+        [CONF_MODE] = "octal, ",        [CONF_SIZE] = "size, ",
+        [CONF_DURATION] = "duration, ", [CONF_BOOL] = "yes or no",
+        [CONF_ENUM] = "one of ",
     };
     char range[96];
 

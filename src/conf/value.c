@@ -154,6 +154,7 @@ static int refuse_value(const struct conf_key *key, const char *text, char *reas
     static const char *const expected[] = {
         [CONF_PATH] = "a path without quotes or comment, ",
         [CONF_LISTEN] = "a literal address and port such as 127.0.0.1:8080 or [::1]:8080 (no names)",
+        [CONF_WORDS] = "words with spaces between, ",
         [CONF_INT] = "a number, ",
         [CONF_MODE] = "permission bits in octal such as 0660, ",
         [CONF_SIZE] = "a size such as 64K or 1M, ",
@@ -170,7 +171,7 @@ static int refuse_value(const struct conf_key *key, const char *text, char *reas
 
 static bool parse_text(const struct conf_key *key, const char *text)
 {
-    return key->type == CONF_PATH ? is_path(key, text) : is_listen(text);
+    return key->type == CONF_LISTEN ? is_listen(text) : is_path(key, text);
 }
 
 int conf_parse_value(struct conf *conf, const struct conf_key *key, const char *text, char *reason, size_t reason_size)
@@ -182,6 +183,7 @@ int conf_parse_value(struct conf *conf, const struct conf_key *key, const char *
     switch (key->type) {
     case CONF_PATH:
     case CONF_LISTEN:
+    case CONF_WORDS:
         if (parse_text(key, text))
             return set_text(member, text);
         return refuse_value(key, text, reason, reason_size);
@@ -236,6 +238,7 @@ char *conf_format_value(const struct conf *conf, const struct conf_key *key, cha
     switch (key->type) {
     case CONF_PATH:
     case CONF_LISTEN:
+    case CONF_WORDS:
         (void)text_copy(out, size, *(char *const *)member);
         return out;
     case CONF_BOOL:

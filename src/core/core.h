@@ -33,7 +33,11 @@ struct core_options {
     uint32_t settle_delay_ms;      /* between a lost answer and the first question about it */
     uint32_t operation_ttl_ms;     /* default time to live */
     uint32_t operation_ttl_max_ms;
-    uint32_t operations_kept; /* finished operations that are remembered */
+    uint32_t operations_kept;       /* finished operations that are remembered */
+    uint32_t max_pending;           /* agents that ask to join */
+    uint32_t max_shadow_bytes;      /* of a shadow document */
+    const char *allow_plain_groups; /* names with spaces between, "*": every device; copied */
+    const uint8_t *sealing_key;     /* 32 bytes that secrets are encrypted with in the database; copied */
 };
 
 typedef void (*core_done_fn)(void *arg, const struct fault *fault); /* fault->code FAULT_NONE: durable */
@@ -64,7 +68,8 @@ size_t core_list_devices(struct core *core, const char *after, struct device **o
 size_t core_count_devices(const struct core *core);
 
 /* What a person may set; from JSON: {"id", "name", "address", "agent", "capabilities": {"pdu_size", "slots",
- * "runtimes": ["wasm", ...], "package_max"}}. A patch leaves out what stays (RFC 7396); null resets to "not known". */
+ * "runtimes": ["wasm", ...], "package_max"}, "groups": ["name", ...], "allow_plain": bool}. A patch leaves out what
+ * stays (RFC 7396); null resets to "not known". */
 int core_add_device(struct core *core, const json_t *body, core_done_fn done, void *arg, struct fault *fault,
                     struct device **added) must_check;
 int core_patch_device(struct core *core, struct device *device, const json_t *body, core_done_fn done, void *arg,
@@ -74,6 +79,87 @@ int core_remove_device(struct core *core, struct device *device, core_done_fn do
                        struct fault *fault) must_check;
 /* The JSON text of a device, kept until it changes; stays good until control goes back to the loop. */
 const char *core_render_device(struct device *device, size_t *size);
+
+/* Credentials (keyring.h) ---------------------------------------------------------------------------------------- */
+
+/*
+ * Fresh credentials, or those of the body (import). Body: {"kind": "oscore" (default) | "psk" | "certificate", and for
+ * oscore "algorithm" ("AES-CCM-16-64-128", ...) and, to import, "master_secret", "master_salt", "sender_id",
+ * "recipient_id", "id_context" (hex, as the gateway sees them: its Sender ID is the device's Recipient ID); for psk
+ * "identity", "key" (hex) to import; for certificate "valid_days", or "fingerprint" and "common_name" of one that the
+ * operator's CA made}. A device that has such credentials gets the new ones besides: both are good until the device has
+ * used the new ones (rotation). After done *secrets is what the device needs, the only time that it is told; the
+ * caller's to free (json_decref). Its members: docs/rest-api.md.
+ */
+int core_enrol_device(struct core *core, struct device *device, const json_t *body, core_done_fn done, void *arg,
+                      struct fault *fault, json_t **secrets) must_check;
+/* Without secrets: an array of {"number", "kind", "state", "algorithm", "sender_id", "recipient_id", "id_context",
+ * "identity", "created_at", "first_used_at", "sequence_number"}. */
+json_t *core_credentials_json(const struct device *device);
+/* All of them (number 0) or one: refused from the next datagram on, before it is durable; comes back when it could not
+ * be made so. */
+int core_revoke_credentials(struct core *core, struct device *device, uint64_t number, core_done_fn done, void *arg,
+                            struct fault *fault) must_check;
+/* Every OSCORE context becomes CREDENTIAL_STALE: for a gateway that was put back to an older state (a snapshot) which
+ * it cannot notice by itself. */
+int core_distrust_contexts(struct core *core, core_done_fn done, void *arg, struct fault *fault) must_check;
+
+/* Agents that ask to join: the window is open for some time, not over a restart; what is listed is not kept over one
+ * either. */
+void core_open_join(struct core *core, uint32_t seconds); /* 0 closes */
+/* {"open", "closes_at", "pending": [{"id", "address", "first_seen_at", "last_seen_at"}]} */
+json_t *core_join_json(const struct core *core);
+/* Makes a device of a pending agent: body {"name", "groups", "allow_plain"}, all optional. */
+int core_approve_pending(struct core *core, const char *id, const json_t *body, core_done_fn done, void *arg,
+                         struct fault *fault, struct device **added) must_check;
+int core_reject_pending(struct core *core, const char *id, struct fault *fault) must_check;
+
+/* Shadow documents ------------------------------------------------------------------------------------------------ */
+
+/* Two documents per device that outlive its sleep: what the platform wants of it, and what the device said of itself.
+ * Any bytes with a CoAP Content-Format. */
+enum shadow_kind { SHADOW_DESIRED, SHADOW_REPORTED, SHADOW_KIND_COUNT };
+
+struct shadow {
+    uint64_t revision; /* 0: there is none; the ETag */
+    int format;        /* -1: none was given */
+    size_t size;
+    int64_t updated; /* wall ms */
+};
+/* What is durable, without the body. */
+struct shadow core_shadow(const struct device *device, enum shadow_kind kind);
+/* The body is copied. revision (may be NULL) is that which it will have. */
+int core_put_shadow(struct core *core, struct device *device, enum shadow_kind kind, int format, const void *body,
+                    size_t size, core_done_fn done, void *arg, struct fault *fault, uint64_t *revision) must_check;
+int core_delete_shadow(struct core *core, struct device *device, enum shadow_kind kind, core_done_fn done, void *arg,
+                       struct fault *fault) must_check;
+/* result 0, -ENOENT, -EIO, -ENOMEM; the body lives until the call returns. Never from within core_read_shadow. */
+typedef void (*core_shadow_fn)(void *arg, int result, const struct shadow *shadow, const void *body);
+int core_read_shadow(struct core *core, struct device *device, enum shadow_kind kind, core_shadow_fn done,
+                     void *arg) must_check;
+/* One listener for all shadows: called when a new revision (or a deletion) is durable. */
+void core_on_shadow(struct core *core, void (*changed)(void *arg, struct device *device, enum shadow_kind kind),
+                    void *arg);
+
+/* Resources of devices -------------------------------------------------------------------------------------------- */
+
+struct core_resource_result {
+    struct fault fault; /* FAULT_NONE: the device answered, with whatever code */
+    const struct agent_response *response;
+};
+typedef void (*core_resource_fn)(void *arg, const struct core_resource_result *result);
+/* One request to a resource; everything in `request` is copied. As core_query_container. Methods other than GET and
+ * FETCH need credentials or allow_plain (FAULT_CREDENTIALS_REQUIRED). */
+int core_request_resource(struct core *core, struct device *device, const struct agent_resource *request,
+                          uint32_t timeout_ms, core_resource_fn done, void *arg, struct fault *fault) must_check;
+/* Observes a resource until core_unobserve, or until `ended` was called (never from within). */
+struct core_observer;
+struct core_observer *core_observe_resource(struct core *core, struct device *device, const char *path,
+                                            const char *query, int accept,
+                                            void (*notify)(void *arg, const struct agent_response *response),
+                                            void (*ended)(void *arg, const struct fault *fault), void *arg,
+                                            struct fault *fault);
+void core_unobserve(struct core_observer *observer);
 
 /* Artifacts ------------------------------------------------------------------------------------------------------ */
 

@@ -37,6 +37,10 @@ struct device_caps {
     uint32_t package_max; /* largest v2 package in bytes; 0: not known */
 };
 
+#define CORE_GROUPS_MAX 16 /* groups of a device */
+#define CORE_GROUP_MAX 31  /* bytes of a group's name */
+
+struct credential;
 struct operation;
 struct operation_parts;
 struct core;
@@ -63,6 +67,10 @@ struct device {
     int64_t created, updated, last_seen; /* wall ms; last_seen 0: never */
     uint64_t revision;                   /* changes with every change that a person or a probe made */
     bool removing;                       /* hidden; its removal is being committed */
+
+    char *groups;     /* names with spaces between, sorted; NULL: none */
+    bool allow_plain; /* a person said that it may be spoken to without protection while it has no credentials */
+    struct credential *credentials; /* keyring.h; the one to send with first */
 
     struct container *containers; /* uthash by uid */
     struct list operations;       /* unfinished, oldest first (operation.device_node) */

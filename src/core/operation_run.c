@@ -180,6 +180,8 @@ static const struct {
     [AGENT_REFUSED] = {FAULT_DEVICE_ANSWER, "refused"},
     [AGENT_NO_SLOT] = {FAULT_NO_SLOT, "has no free slot"},
     [AGENT_TOO_LARGE] = {FAULT_PACKAGE_TOO_LARGE, "says that the container is too large"},
+    [AGENT_INSECURE] = {FAULT_CREDENTIALS_REQUIRED, "has no credentials and may not be used without them"},
+    [AGENT_UNTRUSTED] = {FAULT_DEVICE_UNTRUSTED, "and the gateway do not accept each other's protection"},
     [AGENT_UNVERIFIED] = {FAULT_VERIFICATION_REFUSED, "could not verify the container"},
     [AGENT_ABSENT] = {FAULT_CONTAINER_NOT_ON_DEVICE, "does not hold the container"},
     [AGENT_UNSUPPORTED] = {FAULT_AGENT_UNSUPPORTED, "does not support this"},

@@ -16,6 +16,7 @@ enum agent_verb {
     AGENT_CALL_STOP,
     AGENT_CALL_REMOVE,
     AGENT_CALL_LOG,
+    AGENT_CALL_RESOURCE, /* any CoAP request to any resource: agent_call.resource */
     AGENT_CALL_COUNT
 };
 
@@ -32,6 +33,9 @@ enum agent_outcome {
     AGENT_UNVERIFIED,  /* 4.22: a token or the code did not verify */
     AGENT_ABSENT,      /* the agent does not hold that container (v2: 4.04) */
     AGENT_UNSUPPORTED, /* the agent cannot do this (5.01, or a kind that has no such request) */
+    AGENT_INSECURE,    /* the device has no credentials and may not be spoken to without; nothing was sent */
+    AGENT_UNTRUSTED,   /* the device does not accept our protection, or its answer is not protected or does not verify;
+                          what it did is not known unless the request was refused; detail says which */
     AGENT_LOCAL,       /* the gateway failed (memory, key, limits); detail says how; nothing was sent */
 };
 
@@ -42,6 +46,32 @@ struct agent_probe { /* the answer to AGENT_CALL_PROBE */
     struct device_caps caps; /* zero where the agent does not tell */
 };
 
+/* A request to a resource of the device (AGENT_CALL_RESOURCE). Text and bytes are the caller's until done. */
+struct agent_resource {
+    uint8_t method;          /* CoAP code: GET, POST, PUT, DELETE, FETCH, PATCH, iPATCH */
+    const char *path;        /* absolute, percent-encoded */
+    const char *query;       /* percent-encoded, "a=1&b=2"; NULL: none */
+    int format;              /* Content-Format of the body, -1: none */
+    int accept;              /* -1: none */
+    const uint8_t *if_match; /* one ETag; NULL: none */
+    size_t if_match_size;
+    const uint8_t *body;
+    size_t body_size;
+    size_t limit; /* of the response's body */
+};
+
+/* A response of the device, as it is handed to who asked; the body lives until that call returns, unless it is said
+ * otherwise. */
+struct agent_response {
+    uint8_t code;
+    int format;       /* -1: none */
+    uint32_t max_age; /* seconds; 60 when absent (RFC 7252 section 5.10.5) */
+    uint8_t etag[8], etag_size;
+    char location[256]; /* Location-Path and -Query as a URI reference, or empty */
+    uint8_t *body;      /* of a call: malloc'ed, owned by the call's owner, who frees it */
+    size_t body_size;
+};
+
 struct agent_call {
     enum agent_verb verb;
     const struct device *device; /* stays until done was called: the core cancels before it frees a device */
@@ -49,6 +79,7 @@ struct agent_call {
     const struct artifact *artifact; /* LOAD: endpoints, limits, type */
     const uint8_t *code, *data;      /* LOAD: owned by the caller until done */
     size_t code_size, data_size;
+    const struct agent_resource *resource; /* RESOURCE */
 
     /* the answer */
     enum agent_outcome outcome;
@@ -60,6 +91,7 @@ struct agent_call {
     struct agent_probe probe;
     uint8_t *log; /* LOG: malloc'ed text, owned by the call's owner, who frees it */
     size_t log_size;
+    struct agent_response response; /* RESOURCE, for AGENT_OK: any code that the device answered, errors too */
 
     void (*done)(struct agent_call *call); /* exactly once per begin, unless cancelled; never from within begin */
     void *owner;
@@ -74,6 +106,21 @@ struct agent_features {
     bool start_is_true; /* the answer to start is given when it is true (v2); no verification delay needed */
 };
 
+/* An observation of a device's resource (RFC 7641), embedded by its owner. */
+struct agent_observation {
+    const struct device *device; /* stays until ended: the core ends it before it frees a device */
+    const char *path, *query;    /* the owner's */
+    int accept;                  /* -1: none */
+    size_t limit;                /* of a representation */
+    /* Each representation, in order, the first included; code tells of an error that ends it. */
+    void (*notify)(struct agent_observation *observation, const struct agent_response *response);
+    /* It has ended and will not be called any more (never from within observe): AGENT_OK: the device does not let the
+     * resource be observed (the one representation was given), or has ended it; else why. */
+    void (*ended)(struct agent_observation *observation, enum agent_outcome outcome, const char *detail);
+    void *owner;
+    void *driver; /* the port's while it lasts */
+};
+
 struct agent_port {
     void *arg;
     /* Never NULL; for AGENT_UNKNOWN all false. */
@@ -86,6 +133,10 @@ struct agent_port {
     void (*begin)(void *arg, struct agent_call *call);
     /* Gives up a call that is under way: done will not be called, call->driver is NULL afterwards. */
     void (*cancel)(void *arg, struct agent_call *call);
+    /* Begins an observation; the port registers again when it was lost (after Max-Age, a restart of the device, a new
+     * security context), until it has ended or unobserve is called, which tells the device. */
+    void (*observe)(void *arg, struct agent_observation *observation);
+    void (*unobserve)(void *arg, struct agent_observation *observation);
     /* 0 when the text is an address that this port can send to; 1 with FAULT_INVALID_FIELD. The canonical form goes to
      * out (CORE_ADDRESS_MAX + 1 bytes). Accepts "host", "host:port", "[v6]:port", "coap://..."; no name look-up, only
      * literal addresses. */

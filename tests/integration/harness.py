@@ -107,7 +107,7 @@ class Gateway:
     def command(self):
         settings = [f"gateway.state_directory={self.state}", f"http.socket={self.socket}",
                     f"http.listen=127.0.0.1:{self.port}", "operations.verify_delay=150ms",
-                    "operations.settle_delay=100ms", *self.settings]
+                    "operations.settle_delay=100ms", "coap.listen=127.0.0.1:0", *self.settings]
         command = [*self.wrapper, program("tcgwd")]
         if self.config:
             command += ["-c", self.config]

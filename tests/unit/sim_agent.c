@@ -234,6 +234,7 @@ static enum agent_outcome execute(struct sim_device *device, enum agent_verb ver
             memset(slot, 0, sizeof *slot);
         return slot ? AGENT_OK : AGENT_ABSENT;
     case AGENT_CALL_PROBE:
+    case AGENT_CALL_RESOURCE:
     case AGENT_CALL_COUNT:
         break;
     }

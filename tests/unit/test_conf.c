@@ -97,9 +97,9 @@ END_TEST
 START_TEST(every_key_has_a_member_of_its_own_and_help)
 {
     static const size_t sizes[] = {
-        [CONF_PATH] = sizeof(char *),  [CONF_LISTEN] = sizeof(char *), [CONF_INT] = sizeof(int64_t),
-        [CONF_MODE] = sizeof(int64_t), [CONF_SIZE] = sizeof(int64_t),  [CONF_DURATION] = sizeof(int64_t),
-        [CONF_BOOL] = sizeof(bool),    [CONF_ENUM] = sizeof(int),
+        [CONF_PATH] = sizeof(char *),      [CONF_LISTEN] = sizeof(char *), [CONF_WORDS] = sizeof(char *),
+        [CONF_INT] = sizeof(int64_t),      [CONF_MODE] = sizeof(int64_t),  [CONF_SIZE] = sizeof(int64_t),
+        [CONF_DURATION] = sizeof(int64_t), [CONF_BOOL] = sizeof(bool),     [CONF_ENUM] = sizeof(int),
     };
     char used[sizeof(struct conf)] = "";
 

@@ -55,8 +55,8 @@ def wait_for(condition, timeout=10.0, interval=0.02, what="condition"):
         time.sleep(interval)
 
 
-def free_port():
-    with socket.socket() as probe:
+def free_port(kind=socket.SOCK_STREAM):
+    with socket.socket(type=kind) as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
@@ -90,13 +90,15 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Gateway:
-    """A tcgwd with a state directory of its own."""
+    """A tcgwd with a state directory of its own. With plain, devices without credentials may be used."""
 
-    def __init__(self, *settings, directory=None, wrapper=(), env=None, config=None):
+    def __init__(self, *settings, directory=None, wrapper=(), env=None, config=None, plain=True):
         self.directory = directory or tempfile.mkdtemp(prefix="tcgw-test-")
         self.state = os.path.join(self.directory, "state")
         self.socket = os.path.join(self.directory, "tcgw.sock")
         self.port = free_port()
+        self.coap_port = free_port(socket.SOCK_DGRAM)
+        self.plain = plain
         self.settings = list(settings)
         self.wrapper = list(wrapper)
         self.env = env or {}
@@ -107,7 +109,8 @@ class Gateway:
     def command(self):
         settings = [f"gateway.state_directory={self.state}", f"http.socket={self.socket}",
                     f"http.listen=127.0.0.1:{self.port}", "operations.verify_delay=150ms",
-                    "operations.settle_delay=100ms", "coap.listen=127.0.0.1:0", *self.settings]
+                    "operations.settle_delay=100ms", f"coap.listen=127.0.0.1:{self.coap_port}",
+                    f"coap.allow_plain_groups={'*' if self.plain else ''}", *self.settings]
         command = [*self.wrapper, program("tcgwd")]
         if self.config:
             command += ["-c", self.config]

@@ -135,19 +135,48 @@ static bool is_loopback(const char *listen)
     return !*listen || strncmp(listen, "127.", 4) == 0 || strncmp(listen, "[::1]:", 6) == 0;
 }
 
+/* Two listeners of one transport. Port 0 is a port of its own each time. */
+static bool is_taken_twice(const char *one, const char *other)
+{
+    size_t n = strlen(one);
+
+    return n > 0 && strcmp(one, other) == 0 && strcmp(one + n - 2, ":0") != 0;
+}
+
+static const char *find_shared_listener(const struct conf *conf)
+{
+    if (is_taken_twice(conf->coap_listen, conf->coap_listen_dtls))
+        return "coap.listen and coap.listen_dtls are the same UDP address: give one of them another port";
+    if (is_taken_twice(conf->coap_listen_tcp, conf->coap_listen_tls))
+        return "coap.listen_tcp and coap.listen_tls are the same TCP address: give one of them another port";
+    if (is_taken_twice(conf->http_listen, conf->coap_listen_tcp))
+        return "http.listen and coap.listen_tcp are the same TCP address: give one of them another port";
+    if (is_taken_twice(conf->http_listen, conf->coap_listen_tls))
+        return "http.listen and coap.listen_tls are the same TCP address: give one of them another port";
+    return NULL;
+}
+
+static const char *find_problem(const struct conf *conf)
+{
+    if (!*conf->http_socket && !*conf->http_listen)
+        return "http.socket and http.listen are both empty: nobody could reach the daemon; set one of them";
+    if (strlen(conf->http_socket) > 107)
+        return "the path of http.socket is longer than the 107 bytes that a socket address holds: set a shorter one";
+    if (!is_loopback(conf->http_listen) && !conf->http_allow_remote)
+        return "http.listen is reachable from other machines, and there is no authentication yet: choose 127.0.0.1 "
+               "or [::1], or set http.allow_remote = yes if the network is trusted";
+    if (conf->operation_ttl_ms > conf->operation_ttl_max_ms)
+        return "operations.ttl is longer than operations.ttl_max: lower the first or raise the second";
+    if (!*conf->coap_certificate != !*conf->coap_private_key)
+        return "coap.certificate and coap.private_key belong together: set both, or none of them for a certificate of "
+               "the gateway's own CA";
+    return find_shared_listener(conf);
+}
+
 int conf_check(const struct conf *conf, char *reason, size_t reason_size)
 {
-    const char *problem = NULL;
+    const char *problem = find_problem(conf);
 
-    if (!*conf->http_socket && !*conf->http_listen)
-        problem = "http.socket and http.listen are both empty: nobody could reach the daemon; set one of them";
-    else if (strlen(conf->http_socket) > 107)
-        problem = "the path of http.socket is longer than the 107 bytes that a socket address holds: set a shorter one";
-    else if (!is_loopback(conf->http_listen) && !conf->http_allow_remote)
-        problem = "http.listen is reachable from other machines, and there is no authentication yet: choose 127.0.0.1 "
-                  "or [::1], or set http.allow_remote = yes if the network is trusted";
-    else if (conf->operation_ttl_ms > conf->operation_ttl_max_ms)
-        problem = "operations.ttl is longer than operations.ttl_max: lower the first or raise the second";
     if (!problem)
         return 0;
     (void)text_copy(reason, reason_size, problem);

@@ -40,6 +40,7 @@ struct conf {
     int64_t http_connection_timeout_ms;
     int64_t http_max_json_bytes;
     int64_t http_max_wait_ms;
+    int64_t http_max_streams;
     /* [storage] */
     int storage_synchronous; /* 1 normal, 2 full */
     /* [limits] */

@@ -46,7 +46,7 @@ char *conf_describe(const struct conf_key *key, char *out, size_t size)
     char range[96];
 
     (void)snprintf(out, size, "%s%s; default %s", names[key->type], conf_describe_range(key, range, sizeof range),
-                   key->fallback);
+                   *key->fallback ? key->fallback : "empty");
     return out;
 }
 
@@ -74,6 +74,7 @@ void conf_print(const struct conf *conf, FILE *to, bool help)
         }
         if (help)
             print_help(key, to);
-        (void)fprintf(to, "%s = %s\n", key->key, conf_format_value(conf, key, value, sizeof value));
+        (void)conf_format_value(conf, key, value, sizeof value);
+        (void)fprintf(to, "%s =%s%s\n", key->key, *value ? " " : "", value);
     }
 }

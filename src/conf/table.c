@@ -58,6 +58,8 @@ const struct conf_key conf_table[] = {
      "Largest JSON body of a request."},
     {"http", "max_wait", CONF_DURATION, true, MEMBER(http_max_wait_ms), SECONDS, 10 * MINUTES, NULL, "1m",
      "Longest time that a request may wait for its operation (Prefer: wait)."},
+    {"http", "max_streams", CONF_INT, true, MEMBER(http_max_streams), 1, 10000, NULL, "64",
+     "Event streams at a time; each of them takes a connection."},
 
     {"storage", "synchronous", CONF_ENUM, false, MEMBER(storage_synchronous), 0, 0, synchronous, "full",
      "full survives a power cut without loss; normal is faster and may lose the last second then."},
@@ -112,7 +114,7 @@ const struct conf_key conf_table[] = {
      "The private key of coap.certificate, PEM."},
     {"coap", "client_ca", CONF_PATH, false, MEMBER(coap_client_ca), 0, 160, NULL, "",
      "The CA that signs devices' certificates, PEM; empty: the gateway's own."},
-    {"coap", "allow_plain_groups", CONF_WORDS, true, MEMBER(coap_allow_plain_groups), 0, 190, NULL, "",
+    {"coap", "allow_plain_groups", CONF_WORDS, true, MEMBER(coap_allow_plain_groups), 0, 170, NULL, "",
      "Groups whose devices may be used without protection while they have no credentials; * for every device."},
     {"coap", "max_peer_sessions", CONF_INT, true, MEMBER(coap_max_peer_sessions), 1, 10000, NULL, "64",
      "Sessions (DTLS, TCP, TLS) that devices opened; the longest idle one goes first."},
@@ -128,8 +130,8 @@ const struct conf_key conf_table[] = {
      "Observations of the gateway's resources by devices."},
 
     {"security", "sealing_key", CONF_PATH, false, MEMBER(security_sealing_key), 0, 160, NULL, "",
-     "File with the 32 bytes that secrets are encrypted with in the database; empty: the systemd credential "
-     "tcgw.sealing-key, else credential-key in the state directory, which is made when it is missing."},
+     "File with the 32 bytes that encrypt secrets in the database; empty: the systemd credential tcgw.sealing-key, "
+     "else credential-key in the state directory, made when missing."},
 };
 
 const size_t conf_table_size = array_size(conf_table);

@@ -138,6 +138,23 @@ static bool is_path(const struct conf_key *key, const char *text)
     return text[0] != '"' && text[0] != '\'' && !conf_has_comment(text) && text_is_utf8(text, length);
 }
 
+/* Each word is a name, or the star that stands for all. */
+static bool is_words(const char *text)
+{
+    char word[64];
+
+    for (size_t n; *(text += strspn(text, " ")); text += n) {
+        n = strcspn(text, " ");
+        if (n >= sizeof word)
+            return false;
+        memcpy(word, text, n);
+        word[n] = 0;
+        if (strcmp(word, "*") != 0 && !text_is_name(word, sizeof word - 1))
+            return false;
+    }
+    return true;
+}
+
 static int set_text(char **member, const char *text)
 {
     char *copy = strdup(text);
@@ -154,7 +171,7 @@ static int refuse_value(const struct conf_key *key, const char *text, char *reas
     static const char *const expected[] = {
         [CONF_PATH] = "a path without quotes or comment, ",
         [CONF_LISTEN] = "a literal address and port such as 127.0.0.1:8080 or [::1]:8080 (no names)",
-        [CONF_WORDS] = "words with spaces between, ",
+        [CONF_WORDS] = "words of letters, digits and . _ ~ - with spaces between, ",
         [CONF_INT] = "a number, ",
         [CONF_MODE] = "permission bits in octal such as 0660, ",
         [CONF_SIZE] = "a size such as 64K or 1M, ",
@@ -171,7 +188,9 @@ static int refuse_value(const struct conf_key *key, const char *text, char *reas
 
 static bool parse_text(const struct conf_key *key, const char *text)
 {
-    return key->type == CONF_LISTEN ? is_listen(text) : is_path(key, text);
+    if (key->type == CONF_LISTEN)
+        return is_listen(text);
+    return is_path(key, text) && (key->type != CONF_WORDS || is_words(text));
 }
 
 int conf_parse_value(struct conf *conf, const struct conf_key *key, const char *text, char *reason, size_t reason_size)

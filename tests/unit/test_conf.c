@@ -90,6 +90,13 @@ START_TEST(the_defaults_are_those_agreed)
     ck_assert_int_eq(conf->coap_load_timeout_ms, 30000);
     ck_assert_int_eq(conf->coap_max_sessions, 64);
     ck_assert_int_eq(conf->coap_log_max, 65536);
+    ck_assert_int_eq(conf->http_max_streams, 64);
+    ck_assert_int_eq(conf->max_pending, 256);
+    ck_assert_int_eq(conf->max_shadow_bytes, 65536);
+    ck_assert_str_eq(conf->coap_listen, "[::]:5683");
+    ck_assert_str_eq(conf->coap_listen_dtls, "");
+    ck_assert_str_eq(conf->coap_allow_plain_groups, "");
+    ck_assert_str_eq(conf->security_sealing_key, "");
     ck_assert_int_eq(conf_check(conf, reason, sizeof reason), 0);
 }
 END_TEST
@@ -317,6 +324,45 @@ START_TEST(keys_that_do_not_go_together_are_refused)
 }
 END_TEST
 
+START_TEST(a_certificate_needs_its_key)
+{
+    set("coap.certificate", "gateway.pem");
+    ck_assert_int_eq(conf_check(conf, reason, sizeof reason), 1);
+    ck_assert_ptr_nonnull(strstr(reason, "coap.certificate and coap.private_key belong together"));
+    set("coap.private_key", "gateway.key");
+    ck_assert_int_eq(conf_check(conf, reason, sizeof reason), 0);
+    set("coap.certificate", "");
+    ck_assert_int_eq(conf_check(conf, reason, sizeof reason), 1);
+}
+END_TEST
+
+static const struct {
+    const char *one, *other, *address;
+    bool good;
+} listeners[] = {
+    {"coap.listen", "coap.listen_dtls", "[::]:5683", false},
+    {"coap.listen_tcp", "coap.listen_tls", "127.0.0.1:5684", false},
+    {"http.listen", "coap.listen_tcp", "127.0.0.1:8080", false},
+    {"http.listen", "coap.listen_tls", "127.0.0.1:8080", false},
+    {"coap.listen", "coap.listen_tcp", "[::]:5683", true},
+    {"coap.listen_dtls", "coap.listen_tls", "[::]:5684", true},
+    {"http.listen", "coap.listen", "127.0.0.1:8080", true},
+    {"coap.listen", "coap.listen_dtls", "127.0.0.1:0", true},
+    {"coap.listen", "coap.listen_dtls", "", true},
+};
+
+START_TEST(two_listeners_of_a_transport_have_two_addresses)
+{
+    set(listeners[_i].one, listeners[_i].address);
+    set(listeners[_i].other, listeners[_i].address);
+    ck_assert_int_eq(conf_check(conf, reason, sizeof reason), !listeners[_i].good);
+    if (!listeners[_i].good) {
+        ck_assert_ptr_nonnull(strstr(reason, listeners[_i].one));
+        ck_assert_ptr_nonnull(strstr(reason, listeners[_i].other));
+    }
+}
+END_TEST
+
 START_TEST(a_socket_path_from_the_environment_may_be_too_long)
 {
     char directory[200] = "/";
@@ -339,6 +385,7 @@ START_TEST(a_reload_takes_what_it_can)
     set("http.listen", "127.0.0.1:1");
     set("http.max_wait", "3s");
     set("limits.devices", "7");
+    set("coap.allow_plain_groups", "bench lab-2");
     set("storage.synchronous", "normal");
     ck_assert_int_eq(conf_new(&conf), 0);
     conf_apply_reload(conf, fresh, ignored, sizeof ignored);
@@ -347,6 +394,7 @@ START_TEST(a_reload_takes_what_it_can)
     ck_assert_str_eq(conf->http_listen, "127.0.0.1:8080");
     ck_assert_int_eq(conf->http_max_wait_ms, 3000);
     ck_assert_int_eq(conf->max_devices, 7);
+    ck_assert_str_eq(conf->coap_allow_plain_groups, "bench lab-2");
     ck_assert_int_eq(conf->storage_synchronous, 2);
     conf_apply_reload(conf, fresh, small, sizeof small);
     ck_assert_str_eq(small, "http.listen, storage.sy");
@@ -457,6 +505,8 @@ static Suite *conf_suite(void)
     tcase_add_test(all, the_example_file_follows_the_table);
     tcase_add_test(all, the_manual_page_follows_the_table);
     tcase_add_test(all, keys_that_do_not_go_together_are_refused);
+    tcase_add_test(all, a_certificate_needs_its_key);
+    tcase_add_loop_test(all, two_listeners_of_a_transport_have_two_addresses, 0, array_size(listeners));
     tcase_add_test(all, a_socket_path_from_the_environment_may_be_too_long);
     tcase_add_test(all, a_reload_takes_what_it_can);
     tcase_add_loop_test(all, default_paths_follow_user_and_environment, 0, array_size(places));

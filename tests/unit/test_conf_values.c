@@ -48,6 +48,9 @@ static const struct {
     {"http.allow_remote", "off", "no"},
     {"log.level", "debug", "debug"},
     {"storage.synchronous", "normal", "normal"},
+    {"coap.allow_plain_groups", "", ""},
+    {"coap.allow_plain_groups", "*", "*"},
+    {"coap.allow_plain_groups", "lab  bench-2 v1.old", "lab  bench-2 v1.old"},
 };
 
 START_TEST(good_values_are_taken_and_printed)
@@ -71,9 +74,21 @@ END_TEST
 #define NOT_PATH(text)                                                                                                 \
     "gateway.state_directory = " text " is not valid: expected a path without quotes or comment, 1 to 160 bytes"
 
+#define NOT_WORDS(text)                                                                                                \
+    "coap.allow_plain_groups = " text                                                                                  \
+    " is not valid: expected words of letters, digits and . _ ~ - with spaces between, 0 to 170 bytes"
+
 static const struct {
     const char *name, *value, *message;
 } bad[] = {
+    {"coap.allow_plain_groups", "lab, bench", NOT_WORDS("lab, bench")},
+    {"coap.allow_plain_groups", "lab*", NOT_WORDS("lab*")},
+    {"coap.allow_plain_groups", "**", NOT_WORDS("**")},
+    {"coap.allow_plain_groups", "..", NOT_WORDS("..")},
+    {"coap.allow_plain_groups", " lab", NOT_WORDS(" lab")},
+    {"coap.allow_plain_groups", "lab\tbench", NOT_WORDS("lab\tbench")},
+    {"coap.allow_plain_groups", "a23456789012345678901234567890123456789012345678901234567890123x",
+     NOT_WORDS("a234567890123456789012345678901234567890...")},
     {"operations.verify_delay", "", NOT_DURATION("")},
     {"operations.verify_delay", "5", NOT_DURATION("5")},
     {"operations.verify_delay", "s", NOT_DURATION("s")},

@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#define OPT_REQUEST_TAG 292
 #define NUM_MAX 0xfffff /* RFC 7959 section 2.2 */
 #define MAX_REPETITIONS 16
 
@@ -62,7 +61,7 @@ static void prepare_upload(struct block_transfer *t, struct coapmsg *request)
     t->sent = left < block_size(t) ? left : block_size(t);
     if (t->in_blocks) {
         add_block(t, request, COAPMSG_OPT_BLOCK1, t->offset, t->sent < left);
-        coapmsg_add(request, OPT_REQUEST_TAG, t->tag, sizeof t->tag);
+        coapmsg_add(request, COAPMSG_OPT_REQUEST_TAG, t->tag, sizeof t->tag);
         if (t->offset == 0)
             coapmsg_add_uint(request, COAPMSG_OPT_SIZE1, (uint32_t)t->size);
     }

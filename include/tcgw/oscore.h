@@ -13,7 +13,8 @@
 #define OSCORE_SECRET_MAX 64     /* bytes of a Master Secret */
 #define OSCORE_SALT_MAX 32       /* bytes of a Master Salt */
 #define OSCORE_PIV_MAX 5
-#define OSCORE_OPTION_MAX (1 + OSCORE_PIV_MAX + 1 + OSCORE_ID_CONTEXT_MAX + OSCORE_ID_MAX)
+/* The kid context may be wrapped as a CBOR byte string, with a head of at most 2 bytes. */
+#define OSCORE_OPTION_MAX (1 + OSCORE_PIV_MAX + 1 + 2 + OSCORE_ID_CONTEXT_MAX + OSCORE_ID_MAX)
 #define OSCORE_SEQUENCE_END (UINT64_C(1) << 40) /* the first number that can no longer be used */
 #define OSCORE_WINDOW 32
 #define OSCORE_OVERHEAD 96 /* a protected message is at most this much longer than the plain one */
@@ -132,14 +133,14 @@ int oscore_message_option(const struct coapmsg *outer, struct oscore_option *out
 struct oscore_binding {
     uint8_t kid[OSCORE_ID_MAX], kid_size;
     uint8_t piv[OSCORE_PIV_MAX], piv_size;
-    bool nonce_used; /* server: the request's nonce protected a response already; the next has its own PIV */
-    bool notified;   /* client: a notification was accepted, the last had number last_piv */
-    uint64_t last_piv;
-    bool observe; /* the request has Observe 0 */
+    bool nonce_used;   /* server: the request's nonce protected a response already; the next has its own PIV */
+    bool observe;      /* the request has Observe 0 */
+    bool notified;     /* client: a response to such a request was accepted */
+    uint64_t next_piv; /* client: numbers below are not newer than the last notification */
 };
 
 enum oscore_flags {
-    OSCORE_WITH_KID_CONTEXT = 1,    /* the request carries the ID Context */
+    OSCORE_WITH_KID_CONTEXT = 1,    /* the message carries the ID Context */
     OSCORE_WITH_PIV = 2,            /* the response carries a Partial IV of its own */
     OSCORE_KID_CONTEXT_WRAPPED = 4, /* as a CBOR byte string (Appendix B.2) */
 };

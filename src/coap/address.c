@@ -4,17 +4,29 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-#define SCHEME "coap://"
 #define POINTER "/address"
+
+/* RFC 7252 section 6, RFC 8323 section 8. */
+static const struct {
+    const char *prefix;
+    uint16_t port;
+} schemes[PEER_TRANSPORT_COUNT] = {
+    [PEER_UDP] = {"coap://", ADDRESS_DEFAULT_PORT},
+    [PEER_DTLS] = {"coaps://", ADDRESS_DEFAULT_SECURE_PORT},
+    [PEER_TCP] = {"coap+tcp://", ADDRESS_DEFAULT_PORT},
+    [PEER_TLS] = {"coaps+tcp://", ADDRESS_DEFAULT_SECURE_PORT},
+};
 
 /* An address taken apart. */
 struct parts {
+    enum peer_transport transport;
     int family;
     union {
         struct in_addr v4;
@@ -54,6 +66,32 @@ static bool parse_zone(const char *text, char zone[IF_NAMESIZE])
     return text_is_name(text, IF_NAMESIZE - 1) && text_copy(zone, IF_NAMESIZE, text);
 }
 
+/* The text after a scheme, which goes to *out; NULL when it has none of ours. */
+static const char *skip_scheme(const char *text, enum peer_transport *out)
+{
+    for (size_t i = 0; i < array_size(schemes); i++) {
+        size_t length = strlen(schemes[i].prefix);
+
+        if (strncasecmp(text, schemes[i].prefix, length) == 0) {
+            *out = (enum peer_transport)i;
+            return text + length;
+        }
+    }
+    return NULL;
+}
+
+/* An IPv4-mapped address is where IPv4 is spoken: it gets the one form that datagrams from there get. */
+static void unmap(struct parts *parts)
+{
+    struct in_addr v4;
+
+    if (!IN6_IS_ADDR_V4MAPPED(&parts->ip.v6))
+        return;
+    memcpy(&v4, parts->ip.v6.s6_addr + 12, sizeof v4);
+    parts->ip.v4 = v4;
+    parts->family = AF_INET;
+}
+
 static bool parse_ip(const char *text, struct parts *parts)
 {
     char ip[INET6_ADDRSTRLEN];
@@ -67,7 +105,10 @@ static bool parse_ip(const char *text, struct parts *parts)
         inet_pton(AF_INET6, ip, &parts->ip.v6) != 1)
         return false;
     parts->family = AF_INET6;
-    return !percent || parse_zone(percent + 1, parts->zone);
+    if (percent)
+        return parse_zone(percent + 1, parts->zone);
+    unmap(parts);
+    return true;
 }
 
 /* "[v6]", "[v6]:port", "v4", "v4:port", "v6": more than one colon without brackets is an IPv6 address. */
@@ -80,7 +121,7 @@ static bool parse_authority(const char *text, struct parts *parts)
         end = strchr(++text, ']');
         if (!end || (end[1] && (end[1] != ':' || !parse_port(end + 2, &parts->port))))
             return false;
-        return copy_range(host, sizeof host, text, end) && parse_ip(host, parts) && parts->family == AF_INET6;
+        return copy_range(host, sizeof host, text, end) && strchr(host, ':') && parse_ip(host, parts);
     }
     end = text + strlen(text);
     if (colon && !strchr(colon + 1, ':')) {
@@ -108,30 +149,31 @@ static const char *find_objection(const struct parts *parts)
 
 static void format(const struct parts *parts, char *out)
 {
+    const char *prefix = schemes[parts->transport].prefix;
     char ip[INET6_ADDRSTRLEN] = "";
 
     (void)inet_ntop(parts->family, &parts->ip, ip, sizeof ip);
     if (parts->family == AF_INET)
-        (void)snprintf(out, CORE_ADDRESS_MAX + 1, SCHEME "%s:%u", ip, parts->port);
+        (void)snprintf(out, CORE_ADDRESS_MAX + 1, "%s%s:%u", prefix, ip, parts->port);
     else
-        (void)snprintf(out, CORE_ADDRESS_MAX + 1, SCHEME "[%s%s%s]:%u", ip, *parts->zone ? "%25" : "", parts->zone,
+        (void)snprintf(out, CORE_ADDRESS_MAX + 1, "%s[%s%s%s]:%u", prefix, ip, *parts->zone ? "%25" : "", parts->zone,
                        parts->port);
 }
 
 int address_parse(const char *text, char *out, struct fault *fault)
 {
-    struct parts parts = {.port = ADDRESS_DEFAULT_PORT};
+    struct parts parts = {.transport = PEER_UDP};
     char authority[CORE_ADDRESS_MAX + 1];
-    const char *from = text, *to = text + strlen(text), *objection;
+    const char *from = skip_scheme(text, &parts.transport), *to = text + strlen(text), *objection;
 
-    if (strncasecmp(text, SCHEME, strlen(SCHEME)) == 0) {
-        from += strlen(SCHEME);
-        if (to > from && to[-1] == '/')
-            to--;
-    } else if (strstr(text, "://")) {
-        return fault_set_at(fault, FAULT_INVALID_FIELD, POINTER, "the address '%.128s' has another scheme than coap://",
-                            text);
-    }
+    if (from && to > from && to[-1] == '/')
+        to--;
+    if (!from && strstr(text, "://"))
+        return fault_set_at(fault, FAULT_INVALID_FIELD, POINTER,
+                            "the address '%.128s' has another scheme than coap, coaps, coap+tcp or coaps+tcp", text);
+    if (!from)
+        from = text;
+    parts.port = schemes[parts.transport].port;
     if (!copy_range(authority, sizeof authority, from, to) || !parse_authority(authority, &parts))
         return fault_set_at(fault, FAULT_INVALID_FIELD, POINTER,
                             "'%.128s' is no literal IPv4 or IPv6 address with an optional port (names are not looked "
@@ -156,28 +198,61 @@ static unsigned find_interface(const char *zone)
     return index;
 }
 
-int address_resolve(const char *canonical, struct sockaddr_storage *out)
+static int make_peer(const struct parts *parts, struct peer *out)
 {
-    struct parts parts = {.port = 0};
-
-    memset(out, 0, sizeof *out);
-    if (strncmp(canonical, SCHEME, strlen(SCHEME)) != 0 || !parse_authority(canonical + strlen(SCHEME), &parts) ||
-        !parts.port)
-        return -EINVAL;
-    if (parts.family == AF_INET) {
-        struct sockaddr_in *to = (struct sockaddr_in *)out;
-
-        to->sin_family = AF_INET;
-        to->sin_addr = parts.ip.v4;
-        to->sin_port = htons(parts.port);
-        return (int)sizeof *to;
-    } else {
-        struct sockaddr_in6 *to = (struct sockaddr_in6 *)out;
-
-        to->sin6_family = AF_INET6;
-        to->sin6_addr = parts.ip.v6;
-        to->sin6_port = htons(parts.port);
-        to->sin6_scope_id = *parts.zone ? find_interface(parts.zone) : 0;
-        return *parts.zone && !to->sin6_scope_id ? -ENODEV : (int)sizeof *to;
+    *out = (struct peer){.transport = parts->transport};
+    if (parts->family == AF_INET) {
+        out->address.v4 =
+            (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = parts->ip.v4, .sin_port = htons(parts->port)};
+        return 0;
     }
+    out->address.v6 =
+        (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = parts->ip.v6, .sin6_port = htons(parts->port)};
+    if (*parts->zone)
+        out->address.v6.sin6_scope_id = find_interface(parts->zone);
+    return *parts->zone && !out->address.v6.sin6_scope_id ? -ENODEV : 0;
+}
+
+int peer_parse(const char *address, struct peer *out)
+{
+    struct parts parts = {.transport = PEER_UDP};
+    const char *authority = skip_scheme(address, &parts.transport);
+
+    if (!authority || !parse_authority(authority, &parts) || !parts.port)
+        return -EINVAL;
+    return make_peer(&parts, out);
+}
+
+int address_parse_listen(const char *text, enum peer_transport transport, struct peer *out)
+{
+    struct parts parts = {.transport = transport};
+    const char *colon = strrchr(text, ':');
+    char host[CORE_ADDRESS_MAX + 1];
+    int64_t port;
+
+    /* parse_authority takes no port 0, which asks for any. */
+    if (!colon || !text_parse_int(colon + 1, 0, UINT16_MAX, &port) || !copy_range(host, sizeof host, text, colon) ||
+        !parse_authority(host, &parts) || parts.port || (parts.family == AF_INET6 && *host != '['))
+        return -EINVAL;
+    parts.port = (uint16_t)port;
+    return make_peer(&parts, out);
+}
+
+char *peer_format(const struct peer *peer, char *out)
+{
+    struct parts parts = {.transport = peer->transport, .family = peer->address.any.sa_family};
+
+    if (parts.family == AF_INET) {
+        parts.ip.v4 = peer->address.v4.sin_addr;
+        parts.port = ntohs(peer->address.v4.sin_port);
+    } else {
+        uint32_t scope = peer->address.v6.sin6_scope_id;
+
+        parts.ip.v6 = peer->address.v6.sin6_addr;
+        parts.port = ntohs(peer->address.v6.sin6_port);
+        if (scope && !if_indextoname(scope, parts.zone))
+            (void)snprintf(parts.zone, sizeof parts.zone, "%" PRIu32, scope);
+    }
+    format(&parts, out);
+    return out;
 }

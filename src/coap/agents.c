@@ -140,6 +140,19 @@ struct agent_port agents_port(struct agents *agents)
 
 /* The room -------------------------------------------------------------------------------------------------------- */
 
+static struct endpoint_options endpoint_options(const struct agents *agents)
+{
+    const struct agents_options *options = &agents->options;
+
+    return (struct endpoint_options){
+        .loop = options->loop,
+        .handlers = &exchange_handlers,
+        .max_idle = options->max_sessions,
+        .ack_timeout_ms = options->ack_timeout_ms,
+        .max_retransmit = options->max_retransmit,
+    };
+}
+
 static void take_options(struct agents *agents, const struct agents_options *options)
 {
     agents->options = *options;
@@ -152,13 +165,15 @@ static void take_options(struct agents *agents, const struct agents_options *opt
 int agents_new(struct agents **out, const struct agents_options *options)
 {
     struct agents *agents = calloc(1, sizeof *agents);
+    struct endpoint_options endpoint;
     int r;
 
     if (!agents)
         return -ENOMEM;
     take_options(agents, options);
     list_init(&agents->waiting);
-    r = endpoint_new(&agents->endpoint, options->loop, agents->options.max_sessions, &exchange_handlers);
+    endpoint = endpoint_options(agents);
+    r = endpoint_new(&agents->endpoint, &endpoint);
     if (r < 0) {
         free(agents);
         return r;
@@ -171,10 +186,12 @@ int agents_new(struct agents **out, const struct agents_options *options)
 void agents_configure(struct agents *agents, const struct agents_options *options)
 {
     uv_loop_t *loop = agents->options.loop;
+    struct endpoint_options endpoint;
 
     take_options(agents, options);
     agents->options.loop = loop;
-    endpoint_configure(agents->endpoint, agents->options.max_sessions);
+    endpoint = endpoint_options(agents);
+    endpoint_configure(agents->endpoint, &endpoint);
     agents_begin_waiting(agents);
 }
 
@@ -214,6 +231,9 @@ void agents_close(struct agents *agents, void (*closed)(void *arg), void *arg)
 
 void agents_get_stats(const struct agents *agents, struct agents_stats *out)
 {
+    struct endpoint_stats messages;
+
+    endpoint_get_stats(agents->endpoint, &messages);
     *out = agents->stats;
-    out->sessions = endpoint_count_channels(agents->endpoint);
+    out->sessions = messages.channels;
 }

@@ -35,6 +35,7 @@ static void on_event(void *owner, enum channel_event event)
     case CHANNEL_RESET:
         finish(x, EXCHANGE_RESET, NULL, false);
         break;
+    case CHANNEL_DENIED:
     case CHANNEL_REFUSED:
         /* Later on, the first copy may have been processed and only a further one refused: wait for an answer. */
         if (is_young(x)) {
@@ -45,7 +46,7 @@ static void on_event(void *owner, enum channel_event event)
     }
 }
 
-const struct endpoint_handlers exchange_handlers = {on_response, on_event};
+const struct endpoint_handlers exchange_handlers = {.response = on_response, .event = on_event};
 
 static void on_deferred(uv_timer_t *timer)
 {
@@ -81,7 +82,7 @@ static uint64_t transmit_wait(const struct exchange_times *times)
 
 static int send_request(struct exchange *x, const char *address, struct coapmsg *request, bool fresh)
 {
-    int r = endpoint_open_channel(x->endpoint, address, fresh, x, &x->channel);
+    int r = endpoint_open_channel(x->endpoint, address, NULL, fresh, x, &x->channel);
 
     if (r == 0)
         r = channel_send(x->channel, request, x->times.ack_timeout_ms, x->times.max_retransmit);

@@ -1,6 +1,7 @@
 #ifndef TC_COAP_PEER_H
 #define TC_COAP_PEER_H
 
+#include "base/cleanup.h"
 #include "core/model.h"
 
 #include <netinet/in.h>

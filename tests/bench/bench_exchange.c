@@ -240,13 +240,15 @@ static void end_loop(uv_loop_t *loop, uv_timer_t *timer)
 
 static struct rate run_exchanges(void)
 {
+    struct endpoint_options options = {.handlers = &exchange_handlers, .max_idle = PORTS};
     struct endpoint *endpoint;
     uv_loop_t loop;
     uv_timer_t timer;
     struct rate rate;
 
     (void)uv_loop_init(&loop);
-    if (endpoint_new(&endpoint, &loop, PORTS, &exchange_handlers) < 0)
+    options.loop = &loop;
+    if (endpoint_new(&endpoint, &options) < 0)
         die("endpoint_new");
     start_clock(&loop, &timer);
     rate = begin_round();

@@ -24,6 +24,13 @@ static const struct {
     {"fe80::1%25", "coap://[fe80::1%2525]:5683"},
     {"[fe80::1%2525]", "coap://[fe80::1%2525]:5683"},
     {"[fe80::1%enp0s31f6.4094]", "coap://[fe80::1%25enp0s31f6.4094]:5683"},
+    {"::ffff:192.0.2.1", "coap://192.0.2.1:5683"},
+    {"[::ffff:c000:201]:7", "coap://192.0.2.1:7"},
+    {"coaps://192.0.2.1", "coaps://192.0.2.1:5684"},
+    {"CoAPs://[2001:db8::1]/", "coaps://[2001:db8::1]:5684"},
+    {"coap+tcp://192.0.2.1", "coap+tcp://192.0.2.1:5683"},
+    {"coaps+tcp://192.0.2.1", "coaps+tcp://192.0.2.1:5684"},
+    {"coaps+tcp://[2001:db8::1]:443", "coaps+tcp://[2001:db8::1]:443"},
 };
 
 START_TEST(addresses_get_one_form)
@@ -61,9 +68,11 @@ static const char *const bad[] = {
     "coap://192.0.2.1/container/",
     "coap://192.0.2.1//",
     "coap://a@192.0.2.1",
-    "coaps://192.0.2.1",
-    "coap+tcp://192.0.2.1",
     "http://192.0.2.1",
+    "coap+ws://192.0.2.1",
+    "coaps+tcp://device.local",
+    "::ffff:0.0.0.0",
+    "::ffff:224.0.1.187",
     "[::1",
     "[::1]x",
     "[::1]:",
@@ -127,27 +136,83 @@ START_TEST(link_local_addresses_say_what_is_missing)
 }
 END_TEST
 
-START_TEST(addresses_resolve)
+START_TEST(addresses_are_those_of_peers)
 {
-    struct sockaddr_storage storage;
-    struct sockaddr_in *v4 = (struct sockaddr_in *)&storage;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&storage;
+    char out[CORE_ADDRESS_MAX + 1];
+    struct peer peer;
 
-    ck_assert_int_eq(address_resolve("coap://192.0.2.1:1000", &storage), (int)sizeof *v4);
-    ck_assert_int_eq(v4->sin_family, AF_INET);
-    ck_assert_uint_eq(ntohs(v4->sin_port), 1000);
-    ck_assert_uint_eq(ntohl(v4->sin_addr.s_addr), 0xc0000201);
-    ck_assert_int_eq(address_resolve("coap://[2001:db8::1]:5683", &storage), (int)sizeof *v6);
-    ck_assert_uint_eq(v6->sin6_scope_id, 0);
-    ck_assert_uint_eq(ntohs(v6->sin6_port), 5683);
-    ck_assert_int_eq(address_resolve("coap://[fe80::1%25lo]:5683", &storage), (int)sizeof *v6);
-    ck_assert_uint_eq(v6->sin6_scope_id, 1);
-    ck_assert_int_eq(address_resolve("coap://[fe80::1%251]:5683", &storage), (int)sizeof *v6);
-    ck_assert_uint_eq(v6->sin6_scope_id, 1);
-    ck_assert_int_eq(address_resolve("coap://[fe80::1%25none0]:5683", &storage), -ENODEV);
-    ck_assert_int_eq(address_resolve("192.0.2.1", &storage), -EINVAL);
-    ck_assert_int_eq(address_resolve("coap://192.0.2.1", &storage), -EINVAL);
-    ck_assert_int_eq(address_resolve("", &storage), -EINVAL);
+    ck_assert_int_eq(address_parse(good[_i].text, out, NULL), 0);
+    if (strstr(out, "%25")) {
+        ck_assert_int_eq(peer_parse("coaps://[fe80::1%25lo]:5683", &peer), 0);
+        ck_assert_uint_eq(peer.address.v6.sin6_scope_id, 1);
+        ck_assert_str_eq(peer_format(&peer, out), "coaps://[fe80::1%25lo]:5683");
+        return;
+    }
+    ck_assert_int_eq(peer_parse(out, &peer), 0);
+    ck_assert_str_eq(peer_format(&peer, out), good[_i].canonical);
+}
+END_TEST
+
+START_TEST(peers_are_parsed)
+{
+    struct peer peer;
+
+    ck_assert_int_eq(peer_parse("coap+tcp://192.0.2.1:1000", &peer), 0);
+    ck_assert_int_eq(peer.transport, PEER_TCP);
+    ck_assert_int_eq(peer.address.v4.sin_family, AF_INET);
+    ck_assert_uint_eq(ntohs(peer.address.v4.sin_port), 1000);
+    ck_assert_uint_eq(ntohl(peer.address.v4.sin_addr.s_addr), 0xc0000201);
+    ck_assert_uint_eq(peer.local.v4.s_addr, 0);
+    ck_assert_int_eq(peer_parse("coap://[2001:db8::1]:5683", &peer), 0);
+    ck_assert_uint_eq(peer.address.v6.sin6_scope_id, 0);
+    ck_assert_uint_eq(ntohs(peer.address.v6.sin6_port), 5683);
+    ck_assert_int_eq(peer_parse("coap://[fe80::1%251]:5683", &peer), 0);
+    ck_assert_uint_eq(peer.address.v6.sin6_scope_id, 1);
+    ck_assert_int_eq(peer_parse("coap://[fe80::1%25none0]:5683", &peer), -ENODEV);
+    ck_assert_int_eq(peer_parse("192.0.2.1", &peer), -EINVAL);
+    ck_assert_int_eq(peer_parse("coap://192.0.2.1", &peer), -EINVAL);
+    ck_assert_int_eq(peer_parse("", &peer), -EINVAL);
+}
+END_TEST
+
+START_TEST(peers_are_equal_by_all_parts)
+{
+    static const char *const all[] = {
+        "coap://192.0.2.1:5683",     "coap://192.0.2.1:5684",          "coap://192.0.2.2:5683",
+        "coaps://192.0.2.1:5683",    "coap+tcp://192.0.2.1:5683",      "coap://[2001:db8::1]:5683",
+        "coap://[2001:db8::1]:5684", "coap://[2001:db8::2]:5683",      "coap://[fe80::1%251]:5683",
+        "coap://[fe80::1]:5683",     "coaps+tcp://[2001:db8::1]:5683",
+    };
+    struct peer a, b;
+
+    for (size_t i = 0; i < array_size(all); i++) {
+        for (size_t k = 0; k < array_size(all); k++) {
+            ck_assert_int_eq(peer_parse(all[i], &a), 0);
+            ck_assert_int_eq(peer_parse(all[k], &b), 0);
+            b.local.v4.s_addr = 1; /* says nothing of who it is */
+            ck_assert_msg(peer_equal(&a, &b) == (i == k), "%s %s", all[i], all[k]);
+        }
+    }
+}
+END_TEST
+
+START_TEST(addresses_to_serve_have_a_port)
+{
+    static const char *const wrong[] = {"",        "5683",        "::1:5683",    "[::]",
+                                        "[::]:",   "[::]:65536",  "[::]:x",      "localhost:5683",
+                                        "1.2.3.4", "1.2.3.4:5:6", "[1.2.3.4]:5", "coap://1.2.3.4:5"};
+    struct peer peer;
+
+    ck_assert_int_eq(address_parse_listen("[::]:5683", PEER_UDP, &peer), 0);
+    ck_assert_int_eq(peer.address.v6.sin6_family, AF_INET6);
+    ck_assert(IN6_IS_ADDR_UNSPECIFIED(&peer.address.v6.sin6_addr));
+    ck_assert_uint_eq(ntohs(peer.address.v6.sin6_port), 5683);
+    ck_assert_int_eq(address_parse_listen("127.0.0.1:0", PEER_DTLS, &peer), 0);
+    ck_assert_int_eq(peer.transport, PEER_DTLS);
+    ck_assert_int_eq(peer.address.v4.sin_family, AF_INET);
+    ck_assert_uint_eq(peer.address.v4.sin_port, 0);
+    for (size_t i = 0; i < array_size(wrong); i++)
+        ck_assert_msg(address_parse_listen(wrong[i], PEER_UDP, &peer) == -EINVAL, "%s", wrong[i]);
 }
 END_TEST
 
@@ -160,7 +225,10 @@ int main(void)
     tcase_add_loop_test(tc, what_is_no_address_is_refused, 0, (int)array_size(bad));
     tcase_add_test(tc, long_addresses_are_refused);
     tcase_add_test(tc, link_local_addresses_say_what_is_missing);
-    tcase_add_test(tc, addresses_resolve);
+    tcase_add_loop_test(tc, addresses_are_those_of_peers, 0, (int)array_size(good));
+    tcase_add_test(tc, peers_are_parsed);
+    tcase_add_test(tc, peers_are_equal_by_all_parts);
+    tcase_add_test(tc, addresses_to_serve_have_a_port);
     suite_add_tcase(suite, tc);
     return suite_run(suite);
 }

@@ -172,6 +172,7 @@ int agents_new(struct agents **out, const struct agents_options *options)
         return -ENOMEM;
     take_options(agents, options);
     list_init(&agents->waiting);
+    list_init(&agents->secures);
     endpoint = endpoint_options(agents);
     r = endpoint_new(&agents->endpoint, &endpoint);
     if (r < 0) {

@@ -33,6 +33,14 @@ void agents_close(struct agents *agents, void (*closed)(void *arg), void *arg);
 struct agents_stats {
     uint64_t requests, responses, timeouts;
     uint32_t sessions;
+    struct { /* of the exchanges that the gateway begins */
+        uint64_t protected_requests, verified_responses;
+        uint64_t echoes;        /* requests that were sent again since the device asked for Echo */
+        uint64_t renewals;      /* new security contexts (RFC 8613 appendix B.2) */
+        uint64_t hints;         /* unprotected answers to protected requests */
+        uint64_t failures;      /* answers that did not verify */
+        uint64_t plain_refused; /* requests that were not sent, since nothing would have protected them */
+    } security;
 };
 void agents_get_stats(const struct agents *agents, struct agents_stats *out);
 

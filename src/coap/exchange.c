@@ -6,6 +6,7 @@ static void finish(struct exchange *x, enum exchange_result result, const struct
 {
     (void)uv_timer_stop(&x->timer);
     x->channel = channel_close(x->channel, keep_channel);
+    x->lasts = false;
     x->done(x, result, response, x->error);
 }
 
@@ -21,7 +22,18 @@ static void on_response(void *owner, const struct coapmsg *response, bool separa
 {
     struct exchange *x = owner;
 
-    finish(x, EXCHANGE_ANSWERED, response, !separate && is_young(x));
+    switch (x->judge ? x->judge(x, response, separate) : EXCHANGE_TAKE) {
+    case EXCHANGE_TAKE:
+        finish(x, EXCHANGE_ANSWERED, response, !separate && !x->lasts && is_young(x));
+        break;
+    case EXCHANGE_KEEP:
+        x->lasts = true;
+        (void)uv_timer_stop(&x->timer);
+        x->done(x, EXCHANGE_ANSWERED, response, 0);
+        break;
+    case EXCHANGE_IGNORE:
+        break;
+    }
 }
 
 static void on_event(void *owner, enum channel_event event)
@@ -112,7 +124,7 @@ void exchange_start(struct exchange *exchange, const char *address, struct coapm
     x->times = *times;
     x->done = done;
     x->error = 0;
-    x->acknowledged = false;
+    x->sent = x->lasts = x->acknowledged = false;
     r = send_request(x, address, request, times->max_retransmit == 0);
     /* An idle socket may hold an old error, or an address that this machine has lost since. */
     if (r < 0 && !is_local(r))
@@ -121,9 +133,18 @@ void exchange_start(struct exchange *exchange, const char *address, struct coapm
         defer(x, is_local(r) ? EXCHANGE_FAILED : EXCHANGE_UNREACHABLE, r);
         return;
     }
+    x->sent = true;
     x->started = uv_now(x->timer.loop);
     x->give_up = x->started + transmit_wait(times);
     (void)uv_timer_start(&x->timer, on_tick, times->answer_timeout_ms, times->answer_timeout_ms);
+}
+
+void exchange_wait_at_most(struct exchange *exchange, uint32_t ms)
+{
+    if (exchange->lasts || uv_timer_get_due_in(&exchange->timer) <= ms)
+        return;
+    exchange->give_up = 0;
+    (void)uv_timer_start(&exchange->timer, on_tick, ms, 0);
 }
 
 void exchange_defer(struct exchange *exchange, exchange_fn done)
@@ -136,6 +157,7 @@ void exchange_stop(struct exchange *exchange)
 {
     (void)uv_timer_stop(&exchange->timer);
     exchange->channel = channel_close(exchange->channel, false);
+    exchange->lasts = false;
 }
 
 void exchange_close(struct exchange *exchange, uv_close_cb closed)

@@ -4,8 +4,8 @@
 #include "coap/endpoint.h"
 
 /*
- * One request and its answer, with deadlines of our own: libcoap forgets a request as soon as it is acknowledged, and
- * an answer that never follows would never be missed.
+ * One request and its answer, with deadlines of our own: the message layer forgets a request as soon as it is
+ * acknowledged, and an answer that never follows would never be missed.
  */
 
 enum exchange_result {
@@ -24,10 +24,21 @@ struct exchange_times {
 
 struct exchange;
 
-/* Called once per start, never from within it; the exchange may be started again from there. The response is NULL
- * unless the result is EXCHANGE_ANSWERED, and lives until the call returns; error is a negative errno or 0. */
+/* Called once per start (but see EXCHANGE_KEEP), never from within it; the exchange may be started again from there.
+ * The response is NULL unless the result is EXCHANGE_ANSWERED, and lives until the call returns; error is a negative
+ * errno or 0. */
 typedef void (*exchange_fn)(struct exchange *exchange, enum exchange_result result, const struct coapmsg *response,
                             int error);
+
+/* What the owner says of a response. */
+enum exchange_verdict {
+    EXCHANGE_TAKE,   /* it is the answer */
+    EXCHANGE_IGNORE, /* it is none: the answer is waited for as if it had not come */
+    EXCHANGE_KEEP,   /* it is the first of several (RFC 7641), or a further one: `done` is called with each, and the
+                        exchange lasts without a deadline until one is taken, something breaks, or it is stopped */
+};
+typedef enum exchange_verdict (*exchange_judge_fn)(struct exchange *exchange, const struct coapmsg *response,
+                                                   bool separate);
 
 /* Embedded in its owner. */
 struct exchange {
@@ -35,8 +46,11 @@ struct exchange {
     struct channel *channel; /* NULL: none under way */
     uv_timer_t timer;
     struct exchange_times times;
+    exchange_judge_fn judge; /* the owner's; NULL: every response is the answer */
     exchange_fn done;
     uint64_t started, give_up; /* loop time, ms */
+    bool sent;                 /* a datagram has left */
+    bool lasts;                /* it was answered, and further responses may come */
     bool acknowledged;
     enum exchange_result result; /* to be told by the timer */
     int error;
@@ -51,6 +65,8 @@ void exchange_init(struct exchange *exchange, uv_loop_t *loop, struct endpoint *
 /* Sends a request, whose token is set here; it need not outlive the call. Failures come through done, too. */
 void exchange_start(struct exchange *exchange, const char *address, struct coapmsg *request,
                     const struct exchange_times *times, exchange_fn done);
+/* From within the judge, for a response that it ignores: the answer is waited for at most this long. */
+void exchange_wait_at_most(struct exchange *exchange, uint32_t ms);
 /* Sends nothing: done comes from the loop with EXCHANGE_FAILED and error 0. */
 void exchange_defer(struct exchange *exchange, exchange_fn done);
 /* Gives up what is under way, if anything: done will not be called. */

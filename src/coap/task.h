@@ -4,7 +4,7 @@
 #include "base/list.h"
 #include "coap/agents.h"
 #include "coap/block.h"
-#include "coap/exchange.h"
+#include "coap/secure.h"
 
 /*
  * A task is an agent call under way: what the drivers share. A driver begins it, is handed each answer, and ends it
@@ -29,7 +29,11 @@ void probe_begin(struct task *task);
 /* The room (agents.h). */
 struct agents {
     struct agents_options options;
+    struct core *core; /* NULL until agents_start */
     struct endpoint *endpoint;
+    struct list secures; /* exchanges under way */
+    struct secure_scratch *scratch;
+    struct renewal *renewals;    /* by credential; of the last minute */
     struct task *tasks, *unused; /* all of them, freed at the end only; those without a call */
     struct list waiting;         /* tasks that were not begun, since too many are */
     uint32_t running;            /* tasks that were begun */

@@ -1,0 +1,559 @@
+#include "coap/secure_private.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define REVOKED "the device's credentials were revoked or replaced meanwhile"
+#define MAX_ECHOES 2 /* times that a device may ask for Echo in one exchange */
+
+/* Ends ------------------------------------------------------------------------------------------------------------ */
+
+/* Not under way any more. */
+static void release(struct secure *s)
+{
+    exchange_stop(&s->exchange);
+    if (s->phase == SECURE_IDLE)
+        return;
+    s->phase = SECURE_IDLE;
+    s->lasts = false;
+    s->credential = s->session = NULL;
+    list_unlink(&s->node);
+    keyring_cancel_reservation(&s->reservation);
+    s->derived = oscore_context_free(s->derived);
+    renewal_end(s);
+}
+
+static void finish(struct secure *s, enum agent_outcome outcome, const struct coapmsg *response)
+{
+    release(s);
+    s->done(s, outcome, response);
+}
+
+static void on_deferred_end(struct exchange *exchange, enum exchange_result result, const struct coapmsg *response,
+                            int error)
+{
+    struct secure *s = container_of(exchange, struct secure, exchange);
+
+    (void)result;
+    (void)response;
+    (void)error;
+    finish(s, s->end, NULL);
+}
+
+static void end_later(struct secure *s, enum agent_outcome outcome)
+{
+    exchange_stop(&s->exchange);
+    s->phase = SECURE_ENDING;
+    s->end = outcome;
+    exchange_defer(&s->exchange, on_deferred_end);
+}
+
+void secure_end(struct secure *s, enum agent_outcome outcome, const char *format, ...)
+{
+    va_list ap;
+
+    s->detail[0] = 0;
+    if (format) {
+        va_start(ap, format);
+        (void)vsnprintf(s->detail, sizeof s->detail, format, ap);
+        va_end(ap);
+    }
+    if (s->starting)
+        end_later(s, outcome);
+    else
+        finish(s, outcome, NULL);
+}
+
+/* Nothing more can be tried. What an unprotected message says never makes a load undone (docs/device-protocol.md). */
+static void end_untrusted(struct secure *s)
+{
+    static const char *const texts[] = {
+        [SECURE_NO_HINT] = "the security context could not be renewed now",
+        [SECURE_REFUSED] = "the device refuses the gateway's protection",
+        [SECURE_UNPROTECTED] = "the device's answer is not protected",
+        [SECURE_UNVERIFIED] = "the device's answer does not verify",
+    };
+    bool once = s->times.max_retransmit == 0;
+    char code[5];
+
+    secure_end(s, once && s->left ? AGENT_NO_ANSWER : AGENT_UNTRUSTED, "%s%s%s%s", texts[s->hint],
+               s->hint_code ? ": " : "", s->hint_code ? coapmsg_code_text(s->hint_code, code) : "",
+               s->left ? "; whether it did what was asked is not known" : "");
+}
+
+static void end_unanswered(struct secure *s, enum exchange_result result, int error)
+{
+    if (s->phase != SECURE_SENT && result == EXCHANGE_NO_ANSWER) {
+        secure_end(s, s->left ? AGENT_NO_ANSWER : AGENT_UNREACHABLE,
+                   "the device did not answer when its security context was to be renewed");
+        return;
+    }
+    switch (result) {
+    case EXCHANGE_ANSWERED:
+    case EXCHANGE_NO_ANSWER:
+        s->agents->stats.timeouts++;
+        secure_end(s, AGENT_NO_ANSWER, NULL);
+        break;
+    case EXCHANGE_UNREACHABLE:
+        secure_end(s, AGENT_UNREACHABLE, "%s: %s", s->device->address, strerror(-error));
+        break;
+    case EXCHANGE_RESET:
+        secure_end(s, AGENT_GARBAGE, "the device answered with a reset (RST) instead of a response");
+        break;
+    case EXCHANGE_FAILED:
+        secure_end(s, AGENT_LOCAL, "the request could not be sent: %s", strerror(-error));
+        break;
+    }
+}
+
+/* Requests -------------------------------------------------------------------------------------------------------- */
+
+/* Reads the kept request; its options and payload point into s->request. */
+static void take_request(const struct secure *s, struct coapmsg *message)
+{
+    if (coapmsg_decode(message, s->request.data, s->request.size) != 0)
+        message->failed = true;
+    if (s->echo_size)
+        coapmsg_add(message, OPT_ECHO, s->echo, s->echo_size);
+}
+
+static bool keep_request(struct secure *s, const struct coapmsg *request)
+{
+    uint8_t *out;
+    size_t size = coapmsg_size(request);
+
+    s->request.size = 0;
+    s->request.failed = false;
+    out = buffer_reserve(&s->request, size);
+    if (!out || coapmsg_encode(request, out, size) != size)
+        return false;
+    s->request.size = size;
+    return true;
+}
+
+static enum exchange_verdict judge(struct exchange *exchange, const struct coapmsg *response, bool separate);
+static void on_exchange_done(struct exchange *exchange, enum exchange_result result, const struct coapmsg *response,
+                             int error);
+
+static void send_message(struct secure *s, struct coapmsg *message, enum secure_phase phase)
+{
+    const struct agents_options *options = &s->agents->options;
+    struct exchange_times harmless = {options->ack_timeout_ms, options->max_retransmit, options->answer_timeout_ms};
+    bool own = phase == SECURE_SENT && !s->repairing;
+
+    s->phase = phase;
+    if (own) {
+        s->hint = SECURE_NO_HINT;
+        s->hint_code = 0;
+    }
+    s->exchange.judge = judge;
+    s->agents->stats.requests++;
+    exchange_start(&s->exchange, s->device->address, message, own ? &s->times : &harmless, on_exchange_done);
+    s->left = s->left || (own && s->exchange.sent);
+}
+
+static void send_plain(struct secure *s)
+{
+    struct coapmsg message;
+
+    take_request(s, &message);
+    send_message(s, &message, SECURE_SENT);
+}
+
+static void on_reserved(struct reservation *reservation, int result)
+{
+    struct secure *s = container_of(reservation, struct secure, reservation);
+
+    if (result == 0) {
+        secure_proceed(s);
+    } else if (result == -EOVERFLOW) { /* all 2^40 were used: another context begins anew */
+        s->stage = SECURE_TRY_RENEWAL;
+        secure_proceed(s);
+    } else {
+        secure_end(s, AGENT_LOCAL, "no sequence numbers could be reserved: %s", strerror(-result));
+    }
+}
+
+static void reserve(struct secure *s)
+{
+    s->phase = SECURE_RESERVING;
+    s->reservation.done = on_reserved;
+    keyring_reserve(s->agents->core, s->credential, &s->reservation);
+}
+
+void secure_send_protected(struct secure *s, struct oscore_context *context, const struct coapmsg *message,
+                           unsigned flags, enum secure_phase phase)
+{
+    struct agents *agents = s->agents;
+    struct coapmsg outer;
+    int r = OSCORE_E_LIMIT;
+
+    if (!message->failed)
+        r = oscore_protect_request(context, message, flags, &s->binding, &outer, agents->scratch->out,
+                                   sizeof agents->scratch->out);
+    if (r == OSCORE_E_RESERVE && !s->derived) {
+        reserve(s);
+    } else if (r == OSCORE_E_EXHAUSTED && s->stage < SECURE_TRY_RENEWAL) {
+        s->stage = SECURE_TRY_RENEWAL;
+        secure_proceed(s);
+    } else if (r) {
+        secure_end(s, AGENT_LOCAL, "the request could not be protected: %s", oscore_error_text(r));
+    } else {
+        agents->stats.security.protected_requests++;
+        s->credential->counters.sent++;
+        if (!s->derived)
+            keyring_spent(agents->core, s->credential);
+        send_message(s, &outer, phase);
+    }
+}
+
+static void send_request(struct secure *s)
+{
+    const struct oscore_credentials *inputs = oscore_context_credentials(s->credential->context);
+    struct coapmsg message;
+
+    if (s->repairing)
+        renewal_prepare_harmless(&message);
+    else
+        take_request(s, &message);
+    secure_send_protected(s, s->credential->context, &message, inputs->has_id_context ? OSCORE_WITH_KID_CONTEXT : 0,
+                          SECURE_SENT);
+}
+
+static struct credential *find_candidate(const struct secure *s)
+{
+    static const enum credential_state order[] = {CREDENTIAL_ACTIVE, CREDENTIAL_STALE, CREDENTIAL_NEW};
+    struct credential *found = NULL;
+
+    if (s->stage == SECURE_TRY_ACTIVE)
+        return keyring_find(s->device, CREDENTIAL_OSCORE, CREDENTIAL_ACTIVE);
+    if (s->stage == SECURE_TRY_NEW)
+        return keyring_find(s->device, CREDENTIAL_OSCORE, CREDENTIAL_NEW);
+    for (size_t i = 0; i < array_size(order) && !found; i++)
+        found = keyring_find(s->device, CREDENTIAL_OSCORE, order[i]);
+    return found;
+}
+
+void secure_proceed(struct secure *s)
+{
+    for (; s->stage < SECURE_TRIED; s->stage++) {
+        struct credential *credential = find_candidate(s);
+
+        if (!credential)
+            continue;
+        s->credential = credential;
+        if (s->stage < SECURE_TRY_RENEWAL) {
+            send_request(s);
+            return;
+        }
+        if (renewal_begin(s, credential))
+            return;
+    }
+    end_untrusted(s);
+}
+
+static void on_resume(struct exchange *exchange, enum exchange_result result, const struct coapmsg *response, int error)
+{
+    struct secure *s = container_of(exchange, struct secure, exchange);
+
+    (void)result;
+    (void)response;
+    (void)error;
+    s->stage = SECURE_TRY_ACTIVE;
+    if (keyring_of_device(s->device))
+        secure_proceed(s);
+    else
+        secure_end(s, AGENT_UNTRUSTED, REVOKED);
+}
+
+void secure_resume_later(struct secure *s)
+{
+    keyring_cancel_reservation(&s->reservation);
+    s->credential = NULL;
+    s->phase = SECURE_WAITING;
+    exchange_defer(&s->exchange, on_resume);
+}
+
+/* Responses ------------------------------------------------------------------------------------------------------- */
+
+static void note_hint(struct secure *s, const struct coapmsg *response, int error, bool separate)
+{
+    struct agents *agents = s->agents;
+    bool unprotected = error == OSCORE_E_UNPROTECTED;
+
+    if (unprotected)
+        agents->stats.security.hints++;
+    else
+        agents->stats.security.failures++;
+    s->credential->counters.failures += !unprotected;
+    if (s->exchange.lasts) /* nothing cancels an observation but the device */
+        return;
+    s->hint = !unprotected                         ? SECURE_UNVERIFIED
+              : COAPMSG_CLASS(response->code) == 4 ? SECURE_REFUSED
+                                                   : SECURE_UNPROTECTED;
+    s->hint_code = unprotected ? response->code : 0;
+    /* An answer in the ACK is the device's last word, were it not that others can forge it: the genuine one has the
+     * time of one more round trip. Where trying again could do harm, it has all the time there is. */
+    if (!separate && !(s->flags & SECURE_UNREPEATABLE && s->left))
+        exchange_wait_at_most(&s->exchange, s->times.ack_timeout_ms);
+}
+
+static int verify(struct secure *s, const struct coapmsg *outer)
+{
+    struct secure_scratch *scratch = s->agents->scratch;
+    struct oscore_option option;
+    int r = oscore_message_option(outer, &option);
+
+    if (r)
+        return r;
+    if (option.kid_context && renewal_take_r2(s, outer, &option))
+        return 0;
+    if (s->phase == SECURE_RENEWING) /* only response #1 counts */
+        return OSCORE_E_DECRYPT;
+    return oscore_unprotect_response(s->derived ? s->derived : s->credential->context, &s->binding, outer,
+                                     &scratch->inner, scratch->in, sizeof scratch->in);
+}
+
+static enum exchange_verdict admit(const struct secure *s, const struct coapmsg *response)
+{
+    bool first = s->flags & SECURE_OBSERVE && s->phase == SECURE_SENT && !s->repairing;
+
+    return first && COAPMSG_CLASS(response->code) == 2 && coapmsg_find(response, COAPMSG_OPT_OBSERVE) ? EXCHANGE_KEEP
+                                                                                                      : EXCHANGE_TAKE;
+}
+
+static enum exchange_verdict judge(struct exchange *exchange, const struct coapmsg *response, bool separate)
+{
+    struct secure *s = container_of(exchange, struct secure, exchange);
+    int r;
+
+    if (!s->credential)
+        return admit(s, response);
+    r = verify(s, response);
+    if (r == 0)
+        return admit(s, &s->agents->scratch->inner);
+    if (r == OSCORE_E_STALE)
+        s->credential->counters.replays++;
+    else
+        note_hint(s, response, r, separate);
+    return EXCHANGE_IGNORE;
+}
+
+/* RFC 9175 section 2.3: the request is to be sent again with this value. */
+static bool take_echo(struct secure *s, const struct coapmsg *response, unsigned max)
+{
+    const struct coapmsg_option *echo = coapmsg_find(response, OPT_ECHO);
+
+    if (response->code != COAPMSG_UNAUTHORIZED || !echo || echo->length == 0 || echo->length > SECURE_ECHO_MAX ||
+        s->exchange.lasts || s->echoes >= max)
+        return false;
+    s->echoes++;
+    s->agents->stats.security.echoes++;
+    memcpy(s->echo, echo->value, echo->length);
+    s->echo_size = (uint8_t)echo->length;
+    s->left = false; /* it was not processed, says the device */
+    return true;
+}
+
+static void deliver(struct secure *s, const struct coapmsg *response)
+{
+    s->agents->stats.responses++;
+    s->lasts = s->exchange.lasts;
+    s->detail[0] = 0;
+    if (s->lasts)
+        s->done(s, AGENT_OK, response);
+    else
+        finish(s, AGENT_OK, response);
+}
+
+static void on_plain(struct secure *s, const struct coapmsg *response)
+{
+    /* Nobody vouches for that 4.01, so a request that must not take effect twice is not sent again because of it. */
+    if (!(s->flags & SECURE_UNREPEATABLE) && take_echo(s, response, 1)) {
+        send_plain(s);
+        return;
+    }
+    if (s->session)
+        keyring_verified(s->agents->core, s->session, NULL);
+    deliver(s, response);
+}
+
+static void on_verified(struct secure *s)
+{
+    const struct coapmsg *inner = &s->agents->scratch->inner;
+
+    s->agents->stats.security.verified_responses++;
+    s->credential->counters.received++;
+    if (s->r2_size) {
+        s->left = false;
+        renewal_confirm(s);
+    } else if (take_echo(s, inner, MAX_ECHOES)) {
+        if (s->phase == SECURE_CONFIRMING)
+            renewal_confirm_again(s);
+        else
+            send_request(s);
+    } else if (s->phase == SECURE_CONFIRMING) {
+        renewal_store(s);
+    } else {
+        keyring_verified(s->agents->core, s->credential, NULL);
+        if (s->repairing)
+            end_untrusted(s);
+        else
+            deliver(s, inner);
+    }
+}
+
+static void on_exchange_done(struct exchange *exchange, enum exchange_result result, const struct coapmsg *response,
+                             int error)
+{
+    struct secure *s = container_of(exchange, struct secure, exchange);
+
+    if (result == EXCHANGE_ANSWERED && s->credential) {
+        on_verified(s);
+    } else if (result == EXCHANGE_ANSWERED) {
+        on_plain(s, response);
+    } else if (s->hint == SECURE_NO_HINT) {
+        end_unanswered(s, result, error);
+    } else {
+        s->repairing = s->repairing || (s->left && s->flags & SECURE_UNREPEATABLE);
+        s->stage = s->phase == SECURE_SENT ? s->stage + 1 : SECURE_TRIED;
+        secure_proceed(s);
+    }
+}
+
+/* Beginning and end ----------------------------------------------------------------------------------------------- */
+
+void secure_init(struct secure *secure, struct agents *agents)
+{
+    *secure = (struct secure){.agents = agents};
+    list_init(&secure->node);
+    list_init(&secure->reservation.node);
+    exchange_init(&secure->exchange, agents->options.loop, agents->endpoint);
+}
+
+static bool is_session_address(const char *address)
+{
+    return strncmp(address, "coaps", 5) == 0;
+}
+
+/* The credential of a DTLS or TLS session with the device. */
+static struct credential *find_session(const struct device *device)
+{
+    static const enum credential_kind kinds[] = {CREDENTIAL_PSK, CREDENTIAL_CERTIFICATE};
+    static const enum credential_state states[] = {CREDENTIAL_ACTIVE, CREDENTIAL_NEW};
+    struct credential *found = NULL;
+
+    for (size_t i = 0; i < 4 && !found; i++)
+        found = keyring_find(device, kinds[i / 2], states[i % 2]);
+    return found;
+}
+
+static void begin_plain(struct secure *s, const struct credential *credential, uint8_t code)
+{
+    bool reading = code == COAPMSG_GET || code == COAPMSG_FETCH;
+
+    if (credential && !s->session) {
+        secure_end(s, AGENT_INSECURE,
+                   "the device has credentials for DTLS only: its address must begin with coaps:// or coaps+tcp://");
+    } else if (!credential && !reading && !keyring_allows_plain(s->device)) {
+        s->agents->stats.security.plain_refused++;
+        secure_end(s, AGENT_INSECURE, NULL);
+    } else {
+        send_plain(s);
+    }
+}
+
+static void begin(struct secure *s, uint8_t code)
+{
+    struct credential *credential = s->agents->core ? keyring_of_device(s->device) : NULL;
+
+    if (is_session_address(s->device->address)) {
+        s->session = find_session(s->device);
+        if (!s->session) {
+            secure_end(s, AGENT_INSECURE, "the device has an address for DTLS, but no pre-shared key or certificate");
+            return;
+        }
+    }
+    if (credential && credential->kind == CREDENTIAL_OSCORE)
+        secure_proceed(s);
+    else
+        begin_plain(s, credential, code);
+}
+
+void secure_start(struct secure *secure, const struct device *device, const struct coapmsg *request,
+                  const struct exchange_times *times, unsigned flags, secure_fn done)
+{
+    struct secure *s = secure;
+
+    s->device = device;
+    s->times = *times;
+    s->flags = flags;
+    s->done = done;
+    s->stage = SECURE_TRY_ACTIVE;
+    s->hint = SECURE_NO_HINT;
+    s->hint_code = s->echo_size = s->r2_size = 0;
+    s->number = s->r2_tries = s->renewals = s->echoes = 0;
+    s->left = s->repairing = false;
+    list_append(&s->agents->secures, &s->node);
+    s->phase = SECURE_SENT;
+    s->starting = true;
+    if (keep_request(s, request))
+        begin(s, request->code);
+    else
+        secure_end(s, AGENT_LOCAL, "the request does not fit a message");
+    s->starting = false;
+}
+
+void secure_defer(struct secure *secure, enum agent_outcome outcome, secure_fn done)
+{
+    secure->done = done;
+    secure->detail[0] = 0;
+    list_append(&secure->agents->secures, &secure->node);
+    end_later(secure, outcome);
+}
+
+void secure_stop(struct secure *secure)
+{
+    release(secure);
+    buffer_clear(&secure->request);
+}
+
+void secure_close(struct secure *secure, uv_close_cb closed)
+{
+    secure_stop(secure);
+    exchange_close(&secure->exchange, closed);
+}
+
+/* Those that wait for another context see later whether there is one, or none any more. */
+static bool waits_for_renewal(const struct secure *s)
+{
+    return s->phase == SECURE_STORING || s->phase == SECURE_WAITING;
+}
+
+static void drop_one(struct secure *s)
+{
+    if (waits_for_renewal(s)) {
+        secure_resume_later(s);
+        return;
+    }
+    keyring_cancel_reservation(&s->reservation);
+    s->derived = oscore_context_free(s->derived);
+    s->credential = s->session = NULL;
+    (void)snprintf(s->detail, sizeof s->detail, REVOKED);
+    end_later(s, AGENT_UNTRUSTED);
+}
+
+void secure_drop(struct agents *agents, const struct credential *credential)
+{
+    list_each(node, &agents->secures)
+    {
+        struct secure *s = container_of(node, struct secure, node);
+
+        if (s->credential == credential || s->session == credential ||
+            (waits_for_renewal(s) && s->number == credential->number))
+            drop_one(s);
+    }
+}

@@ -100,9 +100,11 @@ void keyring_spent(struct core *core, struct credential *credential);
  * one before. `address` (canonical; NULL for responses) is where it speaks from now: when it differs from the device's,
  * the device gets it. May call security_port.dropped for other credentials of the device. */
 void keyring_verified(struct core *core, struct credential *credential, const char *address);
-/* A new context of the same credential (Appendix B.2) takes the place of the old one, which is freed. Its sequence
- * begins at 0 and numbers are reserved for it in the same commit; done says when all that is durable, and only then may
- * it be used. On failure the old one stays. The context is taken over in any case. */
+/* A new context of the same credential (Appendix B.2) takes the place of the old one, which is freed; a credential that
+ * was stale is active again. Its sequence goes on where the context stands (a few numbers may have been used up for the
+ * handshake) and numbers are reserved for it in the same commit; done says when all that is durable, and only then may
+ * it be used. On failure, and when it is revoked meanwhile, done says so and the old one stays, or is gone. The context
+ * is taken over in any case. */
 void keyring_renew(struct core *core, struct credential *credential, struct oscore_context *context,
                    struct reservation *done);
 

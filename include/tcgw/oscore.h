@@ -139,10 +139,13 @@ struct oscore_binding {
     uint64_t next_piv; /* client: numbers below are not newer than the last notification */
 };
 
+#define OSCORE_R2_SIZE 8
+
 enum oscore_flags {
-    OSCORE_WITH_KID_CONTEXT = 1,    /* the message carries the ID Context */
+    OSCORE_WITH_KID_CONTEXT = 1,    /* the message carries the ID Context, if there is one */
     OSCORE_WITH_PIV = 2,            /* the response carries a Partial IV of its own */
     OSCORE_KID_CONTEXT_WRAPPED = 4, /* as a CBOR byte string (Appendix B.2) */
+    OSCORE_KID_CONTEXT_R2 = 8,      /* only its first OSCORE_R2_SIZE bytes: what a server says in Appendix B.2 */
 };
 
 /*

@@ -11,8 +11,9 @@
 #define CRYPTO_KEY_MAX 32
 #define CRYPTO_NONCE_MAX 13
 #define CRYPTO_TAG_MAX 16
-#define CRYPTO_TEXT_MAX 65535 /* bytes of plaintext: what the length field of AES-CCM with a nonce of 13 bytes holds   \
-                               */
+#define CRYPTO_TEXT_MAX                                                                                                \
+    65535 /* bytes of plaintext: what the length field of AES-CCM with a nonce of 13 bytes holds                       \
+           */
 
 /* The sizes of an algorithm, in bytes. */
 struct crypto_aead {

@@ -37,7 +37,7 @@ static int write_plaintext(struct outgoing *out, const struct coapmsg *from)
     if (r)
         return r;
     length = coapmsg_encode(&inner, out->scratch, half);
-    if (length == 0 || length > CRYPTO_TEXT_MAX)
+    if (length == 0)
         return OSCORE_E_LIMIT;
     out->scratch[HEADER_SIZE - 1] = from->code;
     out->plaintext = out->scratch + HEADER_SIZE - 1;
@@ -61,7 +61,7 @@ static int prepare(struct outgoing *out, const struct coapmsg *from)
     size_t half = coapmsg_size(from) + INNER_MARGIN;
     int r;
 
-    if (from->failed)
+    if (from->failed || half > CRYPTO_TEXT_MAX)
         return OSCORE_E_LIMIT;
     out->scratch_size = 2 * half;
     out->scratch = crypto_scratch(out->context->crypto, out->scratch_size);
@@ -85,6 +85,8 @@ static void set_kid_context(const struct oscore_credentials *credentials, unsign
 
     if (!(flags & OSCORE_WITH_KID_CONTEXT) || !credentials->has_id_context)
         return;
+    if (flags & OSCORE_KID_CONTEXT_R2 && size > OSCORE_R2_SIZE)
+        size = OSCORE_R2_SIZE;
     if (flags & OSCORE_KID_CONTEXT_WRAPPED && size > CBOR_SHORT_MAX) {
         wrapped[head++] = CBOR_BYTES_8;
         wrapped[head++] = size;
@@ -179,7 +181,7 @@ static int protect(struct outgoing *out, bool request, const struct coapmsg *fro
 {
     int r;
 
-    if (from->code == COAPMSG_EMPTY || (COAPMSG_CLASS(from->code) == 0) != request)
+    if (!sort_code_is_right(from->code, request))
         return OSCORE_E_OPTION;
     r = request ? protect_request(out, from, flags, binding) : protect_response(out, from, flags, binding);
     if (out->scratch)

@@ -6,6 +6,14 @@
 
 /* Which options of a message are protected and which stay readable for proxies (section 4.1, figure 5). */
 
+/* Whether a code is one of a request, or of a response. */
+static inline bool sort_code_is_right(uint8_t code, bool request)
+{
+    unsigned class = COAPMSG_CLASS(code);
+
+    return request ? class == 0 && code != COAPMSG_EMPTY : class >= 2 && class <= 5;
+}
+
 /* Memory of a caller, used up from the front. */
 struct space {
     uint8_t *at;

@@ -5,6 +5,7 @@
 
 #define HEADER_SIZE 4 /* of a CoAP message without a token */
 #define VERSION_1 0x40
+#define OBSERVE_SIZE 3 /* bytes of an Observe value (RFC 7641 section 2) */
 
 /* A message on its way in. */
 struct incoming {
@@ -38,11 +39,6 @@ static int open_payload(struct incoming *in, const struct oscore_binding *reques
     return crypto_open(context->crypto, &context->recipient, &text, *message + HEADER_SIZE - 1);
 }
 
-static bool code_is_right(uint8_t code, bool request)
-{
-    return request ? COAPMSG_CLASS(code) == 0 && code != COAPMSG_EMPTY : COAPMSG_CLASS(code) >= 2;
-}
-
 /* Reads what was authenticated; its code (section 5.3) moves to its place in the header. */
 static int read_message(struct incoming *in, bool request, uint8_t *message, size_t size)
 {
@@ -55,7 +51,7 @@ static int read_message(struct incoming *in, bool request, uint8_t *message, siz
     r = coapmsg_decode(in->to, message, size);
     if (r)
         return r == COAPMSG_E_LIMIT ? OSCORE_E_LIMIT : OSCORE_E_INNER;
-    if (!code_is_right(in->to->code, request) || coapmsg_find(in->to, COAPMSG_OPT_OSCORE))
+    if (!sort_code_is_right(in->to->code, request) || coapmsg_find(in->to, COAPMSG_OPT_OSCORE))
         return OSCORE_E_INNER;
     in->to->type = from->type;
     in->to->id = from->id;
@@ -91,7 +87,7 @@ int oscore_unprotect_request(struct oscore_context *context, const struct coapms
     uint64_t number;
     int r;
 
-    if (!option->piv || !option->kid || COAPMSG_CLASS(from->code) != 0)
+    if (!option->piv || !option->kid || !sort_code_is_right(from->code, true))
         return OSCORE_E_OPTION;
     if (!is_kid(context, option->kid, option->kid_size))
         return OSCORE_E_CONTEXT;
@@ -130,6 +126,24 @@ static void note_response(struct oscore_binding *binding, const struct oscore_op
         binding->next_piv = context_get_piv(option->piv, option->piv_size) + 1;
 }
 
+/* For those who order notifications by RFC 7641, they get the end of their Partial IV as number (section 4.1.3.5.2). */
+static int number_notification(struct incoming *in, const struct oscore_option *option)
+{
+    size_t size = option->piv_size < OBSERVE_SIZE ? option->piv_size : OBSERVE_SIZE;
+    const struct coapmsg_option *observe = coapmsg_find(in->to, COAPMSG_OPT_OBSERVE);
+    uint8_t *value;
+
+    if (!observe || !option->piv)
+        return 0;
+    value = space_take(&in->space, size);
+    if (!value)
+        return OSCORE_E_LIMIT;
+    memcpy(value, option->piv + option->piv_size - size, size);
+    in->to->options[observe - in->to->options].value = value;
+    in->to->options[observe - in->to->options].length = (uint16_t)size;
+    return 0;
+}
+
 int oscore_unprotect_response(struct oscore_context *context, struct oscore_binding *binding,
                               const struct coapmsg *from, struct coapmsg *to, uint8_t *buffer, size_t size)
 {
@@ -142,7 +156,7 @@ int oscore_unprotect_response(struct oscore_context *context, struct oscore_bind
 
     if (r)
         return r;
-    if (COAPMSG_CLASS(from->code) < 2)
+    if (!sort_code_is_right(from->code, false))
         return OSCORE_E_OPTION;
     if (option.kid && !is_kid(context, option.kid, option.kid_size))
         return OSCORE_E_CONTEXT;
@@ -160,6 +174,8 @@ int oscore_unprotect_response(struct oscore_context *context, struct oscore_bind
         return r;
     if (!binding->observe && coapmsg_find(to, COAPMSG_OPT_OBSERVE))
         return OSCORE_E_INNER; /* section 4.1.3.5.2 */
-    note_response(binding, &option);
-    return 0;
+    r = number_notification(&in, &option);
+    if (!r)
+        note_response(binding, &option);
+    return r;
 }

@@ -128,6 +128,8 @@ int body_check_value(const json_t *value, const char *pointer, const struct body
         return check_number(value, pointer, rule, fault);
     case BODY_CHOICE:
         return check_choice(value, pointer, rule, fault);
+    case BODY_BOOL:
+        return json_is_boolean(value) ? 0 : wrong_type(value, pointer, "true or false", fault);
     case BODY_ARRAY:
         return check_array(value, pointer, rule, fault);
     case BODY_OBJECT:

@@ -14,7 +14,8 @@ enum body_type {
     BODY_TEXT,   /* min to max bytes of UTF-8 without control characters */
     BODY_NUMBER, /* an integer from min to max */
     BODY_CHOICE, /* one of choices */
-    BODY_ARRAY,  /* of at most max elements */
+    BODY_BOOL,
+    BODY_ARRAY, /* of at most max elements */
     BODY_OBJECT,
 };
 

@@ -39,7 +39,10 @@ void commit_free(struct commit *commit)
     list_unlink(&commit->node);
     if (commit->batch)
         (void)store_batch_free(commit->batch);
-    free(commit->old);
+    if (commit->release && commit->old)
+        commit->release(commit->old);
+    else
+        free(commit->old);
     free(commit->key);
     free(commit);
 }

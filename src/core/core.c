@@ -45,8 +45,20 @@ static void retry_writes(struct timer *timer)
         for (struct container *c = device->containers; c; c = c->hh.next)
             if (c->dirty)
                 container_write(c);
+        for (struct credential *c = device->credentials; c; c = c->next)
+            credential_retry(c);
         list_each(node, &device->operations) operation_write_again(container_of(node, struct operation, device_node));
     }
+}
+
+/* Takes copies of what the options point to. */
+static int copy_options(struct core *core, const struct core_options *options)
+{
+    core->options = *options;
+    if (options->sealing_key)
+        memcpy(core->sealing_key, options->sealing_key, sizeof core->sealing_key);
+    core->plain_groups = strdup(options->allow_plain_groups ? options->allow_plain_groups : "");
+    return core->plain_groups ? 0 : -ENOMEM;
 }
 
 int core_new(struct core **out, const struct core_options *options)
@@ -56,13 +68,18 @@ int core_new(struct core **out, const struct core_options *options)
 
     if (!core)
         return -ENOMEM;
-    core->options = *options;
     core->announced = INT64_MAX;
     core->retry.fire = retry_writes;
     core->sweep.fire = answers_sweep;
     list_init(&core->commits);
     list_init(&core->part_requests);
-    r = core_load(core);
+    r = copy_options(core, options);
+    if (r == 0)
+        r = keyring_init(core);
+    if (r == 0)
+        r = core_load(core);
+    if (r == 0)
+        r = keyring_begin(core);
     if (r != 0) {
         core_free(core);
         return r < 0 ? r : -EIO;
@@ -111,6 +128,8 @@ struct core *core_free(struct core *core)
     if (!core)
         return NULL;
     core_stop(core);
+    if (core->begun)
+        keyring_end(core);
     free_operations(core);
     for (device = core->devices; device; device = next_device) {
         next_device = device->hh.next;
@@ -125,6 +144,8 @@ struct core *core_free(struct core *core)
     while (!list_empty(&core->commits))
         commit_free(list_first(&core->commits, struct commit, node));
     part_requests_free(core);
+    keyring_free(core);
+    free(core->plain_groups);
     free(core);
     return NULL;
 }

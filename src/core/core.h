@@ -2,6 +2,7 @@
 #define TC_CORE_CORE_H
 
 #include "base/clock.h"
+#include "codec/ca.h"
 #include "core/model.h"
 #include "core/ports.h"
 #include "store/spool.h"
@@ -37,13 +38,16 @@ struct core_options {
     uint32_t max_pending;           /* agents that ask to join */
     uint32_t max_shadow_bytes;      /* of a shadow document */
     const char *allow_plain_groups; /* names with spaces between, "*": every device; copied */
-    const uint8_t *sealing_key;     /* 32 bytes that secrets are encrypted with in the database; copied */
+    const uint8_t *sealing_key;     /* 32 bytes that secrets are encrypted with in the database; copied. NULL: there is
+                                       none, and nobody can be enrolled */
+    const struct ca *ca;            /* issues devices' certificates; NULL: none are issued */
 };
 
 typedef void (*core_done_fn)(void *arg, const struct fault *fault); /* fault->code FAULT_NONE: durable */
 
 /* Creates the core and loads everything from the store. Unfinished operations go on where they stood. Negative errno
- * when out of memory or the store cannot be read. */
+ * when out of memory or the store cannot be read; -EKEYREJECTED: the database's secrets were sealed with another key,
+ * -ENOKEY: no key was given; nothing was changed then. Waits for the store once, before anything can arrive. */
 int core_new(struct core **out, const struct core_options *options) must_check;
 /* Starts work on the loaded operations. */
 void core_start(struct core *core);

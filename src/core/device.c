@@ -33,7 +33,10 @@ struct device *device_free(struct device *device)
         next = c->hh.next;
         container_drop(c);
     }
+    while (device->credentials)
+        credential_drop(device->credentials);
     rendering_drop(&device->rendered);
+    free(device->groups);
     free(device);
     return NULL;
 }

@@ -1,5 +1,6 @@
 #include "core/internal.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* The only file that expands uthash's larger macros. */
@@ -40,6 +41,46 @@ void index_add_container(struct container *container)
 void index_drop_container(struct container *container)
 {
     HASH_DEL(container->device->containers, container);
+}
+
+struct credential *index_find_psk(const struct core *core, const void *identity, size_t size)
+{
+    struct credential *credential = NULL;
+
+    HASH_FIND(hh, core->psks, identity, size, credential);
+    return credential;
+}
+
+struct credential *index_find_certificate(const struct core *core, const uint8_t fingerprint[32])
+{
+    struct credential *credential = NULL;
+
+    HASH_FIND(hh, core->certificates, fingerprint, 32, credential);
+    return credential;
+}
+
+int index_add_credential(struct core *core, struct credential *credential)
+{
+    size_t size = strlen(credential->identity);
+
+    if (credential->kind == CREDENTIAL_PSK) {
+        if (index_find_psk(core, credential->identity, size))
+            return -EEXIST;
+        HASH_ADD_KEYPTR(hh, core->psks, credential->identity, size, credential);
+    } else {
+        if (index_find_certificate(core, credential->fingerprint))
+            return -EEXIST;
+        HASH_ADD_KEYPTR(hh, core->certificates, credential->fingerprint, sizeof credential->fingerprint, credential);
+    }
+    return 0;
+}
+
+void index_drop_credential(struct core *core, struct credential *credential)
+{
+    if (credential->kind == CREDENTIAL_PSK)
+        HASH_DEL(core->psks, credential);
+    else
+        HASH_DEL(core->certificates, credential);
 }
 
 struct artifact *index_find_artifact(const struct core *core, const char *id)

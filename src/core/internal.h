@@ -4,10 +4,12 @@
 #include "core/core.h"
 
 #include "base/buffer.h"
+#include "core/keyring.h"
 
 /* What the files of this room share; nobody else includes it. */
 
 struct answer;
+struct context_history;
 struct query;
 
 struct core {
@@ -25,6 +27,21 @@ struct core {
     struct list part_requests; /* reads of artifact parts under way */
     size_t container_count, finished_count;
     uint64_t calls, calls_failed;
+    struct oscore_crypto *crypto;
+    struct oscore_registry *registry;
+    struct credential *psks, *certificates; /* uthash by identity and by fingerprint */
+    struct security_port security;
+    char *plain_groups; /* coap.allow_plain_groups */
+    uint8_t sealing_key[32];
+    bool has_sealing_key;
+    uint64_t credential_number; /* the last one given */
+    size_t context_count;       /* OSCORE credentials */
+    struct context_history *used;
+    uint8_t context_salt[16]; /* of its marks */
+    bool has_salt;
+    bool clean_stop;     /* the last stop was: the windows in the rows count */
+    bool begun;          /* what was stored has been taken over */
+    unsigned distrusted; /* how often contexts were, since the start */
     bool started, stopped;
 };
 
@@ -54,9 +71,12 @@ struct commit {
     struct store_batch *batch;
     char device[CORE_ID_MAX + 1], uid[CORE_ID_MAX + 1];
     char id[CORE_DIGEST_TEXT]; /* of an operation or artifact */
+    uint64_t number;           /* of a credential */
+    uint64_t value;            /* settle's */
     char *key;                 /* of an answer; freed with it */
     void (*settle)(struct commit *commit, bool durable, struct fault *fault);
-    void *old; /* for settle; freed with the commit */
+    void *old; /* for settle; freed with the commit, by release when that is set */
+    void (*release)(void *old);
     core_done_fn done;
     void *arg;
 };
@@ -129,6 +149,58 @@ json_t *artifact_description(const struct artifact *artifact);
 void answer_add_loaded(struct core *core, const struct store_answer *row);
 void answers_free(struct core *core);
 void answers_sweep(struct timer *timer);
+
+/* Credentials (keyring*.c) --------------------------------------------------------------------------------------- */
+
+#define KEYRING_CIPHERS 256 /* keyed ciphers that are kept, about 1 KiB each */
+#define KEYRING_STEP 256    /* sequence numbers that are reserved at a time, at first */
+
+enum credential_kind credential_kind_from_name(const char *name);   /* CREDENTIAL_KIND_COUNT: no such name */
+enum credential_state credential_state_from_name(const char *name); /* CREDENTIAL_STATE_COUNT: no such name */
+int keyring_init(struct core *core) must_check;
+void keyring_free(struct core *core);                                                /* after all devices */
+struct credential *credential_new(struct device *device, enum credential_kind kind); /* NULL: out of memory */
+void credential_free(struct credential *credential); /* one that is not attached, wiped; NULL is fine */
+/* Into the tables and its device's list; -EEXIST when its ids, identity or fingerprint are taken. */
+int credential_attach(struct credential *credential) must_check;
+void credential_drop(struct credential *credential); /* out of everything, freed */
+void credential_hide(struct credential *credential); /* nobody finds it any more, and everybody is told */
+void credential_show(struct credential *credential);
+void credential_tell_dropped(struct credential *credential);
+void credential_set_state(struct credential *credential, enum credential_state state);
+void credential_set_reserved(struct credential *credential, uint64_t reserved);
+void credential_retry(struct credential *credential); /* a reservation that could not begin */
+struct credential *credential_find(const struct device *device, uint64_t number); /* hidden ones too */
+/* A commit about a credential, and the credential of a commit, NULL when it is gone. */
+int credential_commit(struct commit **out, const struct credential *credential, core_done_fn done,
+                      void *arg) must_check;
+struct credential *commit_credential(const struct commit *commit);
+/* Hides a device's credentials (number 0: all) and writes that they are deleted. What is returned brings them back; the
+ * caller frees it. NULL: out of memory, and nothing was done. */
+void *credentials_hide(struct device *device, uint64_t number, struct store_batch *batch) must_check;
+void credentials_show(struct device *device, const void *hidden);
+bool credentials_holds(const void *hidden, uint64_t number); /* whether it was hidden by that */
+void reservations_finish(struct list *waiting, int result);
+const char *algorithm_name(enum oscore_algorithm algorithm);
+
+/* Rows; batch_put_credential seals. Negative errno. */
+int batch_put_credential(struct store_batch *batch, const struct credential *credential, uint64_t reserved) must_check;
+int keyring_load_meta(void *core, const struct store_meta *row);
+int keyring_load_credential(void *core, const struct store_credential *row);
+int keyring_load_context(void *core, const struct store_context *row);
+int keyring_begin(struct core *core) must_check; /* after loading: commits and waits */
+void keyring_end(struct core *core);             /* after the last message, before the credentials are freed */
+
+/* Contexts that were in use here at some time (keyring_history.c). */
+bool history_knows(const struct core *core, const struct oscore_credentials *inputs);
+int history_add(struct core *core, const struct oscore_credentials *inputs, struct store_batch *batch) must_check;
+int history_add_loaded(struct core *core, const char *mark) must_check;
+struct context_history *context_history_free(struct context_history *history);
+
+struct credential *index_find_psk(const struct core *core, const void *identity, size_t size);
+struct credential *index_find_certificate(const struct core *core, const uint8_t fingerprint[32]);
+int index_add_credential(struct core *core, struct credential *credential) must_check; /* PSK, certificate; -EEXIST */
+void index_drop_credential(struct core *core, struct credential *credential);
 
 /* Rendering (render.c) ------------------------------------------------------------------------------------------- */
 

@@ -26,8 +26,11 @@ const char *credential_state_name(enum credential_state state); /* "new", "activ
 #define KEYRING_IDENTITY_MAX 63
 #define KEYRING_PSK_MAX 64
 
-/* A device has at most one per kind that is not NEW, and at most one NEW per kind (rotation with overlap). The address
- * of a credential is good until security_port.dropped was called for it. */
+#define KEYRING_MAX 3 /* credentials of one kind of a device */
+
+/* A device has at most one ACTIVE per kind and at most one NEW (rotation with overlap), which is the newest; besides
+ * them there are STALE ones after the database was restored. The address of a credential is good until
+ * security_port.dropped was called for it. */
 struct credential {
     struct device *device;
     struct credential *next; /* of the same device, the one to use first in front */
@@ -38,8 +41,6 @@ struct credential {
 
     struct oscore_context *context; /* CREDENTIAL_OSCORE; its owner is this */
     uint64_t reserved;              /* sequence numbers below are reserved in the database */
-    bool reserving;                 /* core-private */
-    struct list reservations;       /* core-private: who waits */
 
     char identity[KEYRING_IDENTITY_MAX + 1]; /* PSK: identity; certificate: common name */
     uint8_t psk[KEYRING_PSK_MAX], psk_size;
@@ -48,24 +49,33 @@ struct credential {
     struct {
         uint64_t sent, received, replays, failures; /* since the start */
     } counters;                                     /* the southbound room's */
+
+    bool hidden;                /* core-private from here on: not durable yet, or being revoked; nobody finds it */
+    bool promoting;             /* a commit that makes it ACTIVE is under way */
+    bool reserving;             /* a commit that raises `reserved`, or renews the context, is under way */
+    uint16_t step;              /* how many numbers were reserved last */
+    int64_t reserved_at;        /* monotonic ms */
+    struct list reservations;   /* who waits */
+    struct oscore_window saved; /* what its row holds */
+    UT_hash_handle hh;          /* by PSK identity, or by certificate fingerprint */
 };
 
 /* What the core asks of the southbound room about credentials. */
 struct security_port {
     void *arg;
-    /* The credential will be freed or its context replaced when this returns: forget what refers to it, drop sessions,
-     * observations and held requests of that identity; calls under way with it fail as AGENT_UNTRUSTED from the loop.
-     */
+    /* The credential will be freed or its context replaced after this has returned: forget what refers to it, drop
+     * sessions, observations, reservations and held requests of that identity; calls under way with it fail as
+     * AGENT_UNTRUSTED from the loop. */
     void (*dropped)(void *arg, struct credential *credential);
 };
 void keyring_set_port(struct core *core, const struct security_port *port);
 /* Shared by all contexts. */
 struct oscore_crypto *keyring_crypto(struct core *core);
 
-/* The credential to send requests to a device with: OSCORE before DTLS (never a silent downgrade), active before new.
- * NULL: it has none. */
+/* The credential to send requests to a device with: OSCORE before DTLS (never a silent downgrade), active before new
+ * before stale. NULL: it has none. */
 struct credential *keyring_of_device(const struct device *device);
-/* The one of a kind and state, or NULL. */
+/* The newest one of a kind and state, or NULL. */
 struct credential *keyring_find(const struct device *device, enum credential_kind kind, enum credential_state state);
 /* Whether the device may be spoken to without protection: it has no credentials, and its own setting or that of one of
  * its groups (coap.allow_plain_groups) says so. */
@@ -100,11 +110,12 @@ void keyring_spent(struct core *core, struct credential *credential);
  * one before. `address` (canonical; NULL for responses) is where it speaks from now: when it differs from the device's,
  * the device gets it. May call security_port.dropped for other credentials of the device. */
 void keyring_verified(struct core *core, struct credential *credential, const char *address);
-/* A new context of the same credential (Appendix B.2) takes the place of the old one, which is freed; a credential that
- * was stale is active again. Its sequence goes on where the context stands (a few numbers may have been used up for the
- * handshake) and numbers are reserved for it in the same commit; done says when all that is durable, and only then may
- * it be used. On failure, and when it is revoked meanwhile, done says so and the old one stays, or is gone. The context
- * is taken over in any case. */
+/* A new context of the same credential (Appendix B.2), whose owner is the credential, takes the place of the old one,
+ * which is freed; a credential that was stale is active again. Its sequence goes on where the context stands (a few
+ * numbers may have been used up for the handshake) and numbers are reserved for it in the same commit; done says when
+ * all that is durable, and only then may it be used. Its replay window is the caller's to set. security_port.dropped is
+ * called just before the exchange. On failure, and when it is revoked meanwhile, done says so and the old one stays, or
+ * is gone. The context is taken over in any case. (Without memory done comes from within.) */
 void keyring_renew(struct core *core, struct credential *credential, struct oscore_context *context,
                    struct reservation *done);
 

@@ -165,5 +165,8 @@ int core_load(struct core *core)
                                                                   .container = load_container,
                                                                   .operation = load_operation,
                                                                   .answer = load_answer,
+                                                                  .meta = keyring_load_meta,
+                                                                  .credential = keyring_load_credential,
+                                                                  .context = keyring_load_context,
                                                                   .arg = core});
 }

@@ -68,8 +68,9 @@ struct device {
     uint64_t revision;                   /* changes with every change that a person or a probe made */
     bool removing;                       /* hidden; its removal is being committed */
 
-    char *groups;     /* names with spaces between, sorted; NULL: none */
-    bool allow_plain; /* a person said that it may be spoken to without protection while it has no credentials */
+    char *groups;          /* names with spaces between, sorted; NULL: none */
+    bool allow_plain;      /* a person said that it may be spoken to without protection while it has no credentials */
+    bool credentials_lost; /* it has some that could not be read; it may not be used plainly */
     struct credential *credentials; /* keyring.h; the one to send with first */
 
     struct container *containers; /* uthash by uid */

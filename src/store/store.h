@@ -71,6 +71,53 @@ struct store_device {
     uint32_t caps_configured;  /* bit per capability that a person set */
     int64_t created, updated, last_seen;
     uint64_t revision;
+    const char *groups; /* names with spaces between; NULL: none */
+    bool allow_plain;
+};
+
+/* Bytes of a row; NULL: none. */
+struct store_bytes {
+    const void *data;
+    size_t size;
+};
+
+struct store_credential {
+    const char *device;
+    uint64_t number;
+    const char *kind;
+    const char *state;
+    int algorithm;            /* COSE; 0: none */
+    const char *sender_id;    /* hex, the gateway's */
+    const char *recipient_id; /* hex */
+    const char *id_context;   /* hex; NULL: none, which is not the same as an empty one */
+    const char *identity;
+    const char *fingerprint; /* hex */
+    struct store_bytes sealed;
+    uint64_t reserved; /* sequence numbers below may have been used */
+    uint64_t window_highest;
+    uint32_t window_seen;
+    bool window_known; /* counts only after a clean stop */
+    int64_t created, first_used;
+};
+
+/* The mark of an OSCORE context that was in use here at some time. */
+struct store_context {
+    const char *mark; /* hex */
+};
+
+/* A text by a name. */
+struct store_meta {
+    const char *key;
+    const char *value;
+};
+
+struct store_shadow {
+    const char *device;
+    const char *kind;
+    int format;
+    uint64_t revision;
+    int64_t updated;
+    struct store_bytes body; /* loading gives the size only */
 };
 
 struct store_artifact {
@@ -122,11 +169,15 @@ struct store_answer {
 /* Each is called once per row, in a stable order (by key, which puts operations oldest first;
  * answers by time). Return 0 to go on. */
 struct store_loader {
+    int (*meta)(void *arg, const struct store_meta *row);
     int (*device)(void *arg, const struct store_device *row);
     int (*artifact)(void *arg, const struct store_artifact *row);
     int (*container)(void *arg, const struct store_container *row);
     int (*operation)(void *arg, const struct store_operation *row);
     int (*answer)(void *arg, const struct store_answer *row);
+    int (*credential)(void *arg, const struct store_credential *row);
+    int (*context)(void *arg, const struct store_context *row);
+    int (*shadow)(void *arg, const struct store_shadow *row);
     void *arg;
 };
 
@@ -146,7 +197,8 @@ struct store_batch *store_batch_new(void);
 struct store_batch *store_batch_free(struct store_batch *batch); /* for one that is not submitted; returns NULL */
 
 void store_batch_put_device(struct store_batch *batch, const struct store_device *row);
-void store_batch_delete_device(struct store_batch *batch, const char *id); /* and its containers and operations */
+/* And its containers, operations, credentials and shadows. */
+void store_batch_delete_device(struct store_batch *batch, const char *id);
 /* Paths name spool files whose content becomes the blobs; NULL for none. The files stay the caller's. */
 void store_batch_put_artifact(struct store_batch *batch, const struct store_artifact *row, const char *code_path,
                               const char *data_path);
@@ -157,6 +209,23 @@ void store_batch_put_operation(struct store_batch *batch, const struct store_ope
 void store_batch_delete_operation(struct store_batch *batch, const char *id);
 void store_batch_put_answer(struct store_batch *batch, const struct store_answer *row);
 void store_batch_delete_answers_before(struct store_batch *batch, int64_t created);
+
+void store_batch_put_meta(struct store_batch *batch, const struct store_meta *row); /* value NULL: deleted */
+void store_batch_put_credential(struct store_batch *batch, const struct store_credential *row);
+void store_batch_delete_credential(struct store_batch *batch, const char *device, uint64_t number);
+void store_batch_put_context(struct store_batch *batch, const struct store_context *row);
+void store_batch_put_shadow(struct store_batch *batch, const struct store_shadow *row);
+void store_batch_delete_shadow(struct store_batch *batch, const char *device, const char *kind);
+/* Parts of a credential's row; nothing happens when it is not there. */
+void store_batch_set_credential_state(struct store_batch *batch, const char *device, uint64_t number, const char *state,
+                                      int64_t first_used);
+void store_batch_reserve(struct store_batch *batch, const char *device, uint64_t number, uint64_t reserved);
+void store_batch_set_window(struct store_batch *batch, const char *device, uint64_t number, bool known,
+                            uint64_t highest, uint32_t seen);
+/* Another ID Context, numbers anew, no window. */
+void store_batch_renew_credential(struct store_batch *batch, const char *device, uint64_t number, const char *state,
+                                  const char *id_context, uint64_t reserved);
+void store_batch_distrust_contexts(struct store_batch *batch); /* state "stale", no window, for all of OSCORE */
 
 /* Takes the batch over. done (may be NULL) is called from store_dispatch or store_flush, never from here. */
 void store_submit(struct store *store, struct store_batch *batch, store_done_fn done, void *arg);
@@ -175,6 +244,13 @@ typedef void (*store_blobs_fn)(void *arg, int result, struct store_blobs *blobs)
 
 /* Reads an artifact's parts off the loop; the callback comes from store_dispatch. 0, or -ENOMEM when it will not. */
 int store_read_blobs(struct store *store, const char *artifact_id, store_blobs_fn done, void *arg) must_check;
+
+/* result: 0, -ENOENT, -EIO, -ENOMEM; the row lives until the callback returns. */
+typedef void (*store_shadow_fn)(void *arg, int result, const struct store_shadow *row);
+
+/* Reads a shadow document off the loop, as store_read_blobs. */
+int store_read_shadow(struct store *store, const char *device, const char *kind, store_shadow_fn done,
+                      void *arg) must_check;
 
 /* Figures ------------------------------------------------------------------------------------------------------- */
 

@@ -57,6 +57,8 @@ static int bind_value(sqlite3_stmt *statement, int index, const struct value *va
     switch (value->type) {
     case VALUE_TEXT:
         return sqlite3_bind_text(statement, index, value->text, -1, SQLITE_STATIC);
+    case VALUE_BYTES:
+        return sqlite3_bind_blob64(statement, index, value->bytes.data, value->bytes.size, SQLITE_STATIC);
     case VALUE_NUMBER:
         return sqlite3_bind_int64(statement, index, value->number);
     default:

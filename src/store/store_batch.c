@@ -35,12 +35,16 @@ static void *arena_take(struct store_batch *batch, size_t size)
     return taken;
 }
 
+static const void *copy_bytes(struct store_batch *batch, const void *data, size_t size)
+{
+    void *copy = arena_take(batch, size ? size : 1);
+
+    return copy && size ? memcpy(copy, data, size) : copy;
+}
+
 static const char *copy_text(struct store_batch *batch, const char *text)
 {
-    size_t size = strlen(text) + 1;
-    char *copy = arena_take(batch, size);
-
-    return copy ? memcpy(copy, text, size) : NULL;
+    return copy_bytes(batch, text, strlen(text) + 1);
 }
 
 static void finish_batch(struct job *job, bool call)
@@ -96,6 +100,8 @@ static void set_value(struct store_batch *batch, struct change *change, size_t i
 {
     if (value.type == VALUE_TEXT)
         value.text = copy_text(batch, value.text);
+    else if (value.type == VALUE_BYTES)
+        value.bytes.data = copy_bytes(batch, value.bytes.data, value.bytes.size);
     change->values[index] = value;
 }
 
@@ -104,9 +110,23 @@ static struct value text_value(const char *text)
     return (struct value){.type = VALUE_TEXT, .text = text};
 }
 
+/* NULL for none. */
+static struct value optional_text(const char *text)
+{
+    return (struct value){.type = text ? VALUE_TEXT : VALUE_NULL, .text = text};
+}
+
 static struct value number_value(int64_t number)
 {
     return (struct value){.type = VALUE_NUMBER, .number = number};
+}
+
+static void run_with(struct store_batch *batch, enum statement statement, const struct value *values, size_t count)
+{
+    struct change *change = add_change(batch, statement, count);
+
+    for (size_t i = 0; change && i < count; i++)
+        set_value(batch, change, i, values[i]);
 }
 
 static void put_row(struct store_batch *batch, enum record_kind kind, const void *row)
@@ -153,6 +173,8 @@ void store_batch_delete_device(struct store_batch *batch, const char *id)
 {
     delete_by_text(batch, STATEMENT_DELETE_DEVICE_OPERATIONS, id);
     delete_by_text(batch, STATEMENT_DELETE_DEVICE_CONTAINERS, id);
+    delete_by_text(batch, STATEMENT_DELETE_DEVICE_CREDENTIALS, id);
+    delete_by_text(batch, STATEMENT_DELETE_DEVICE_SHADOWS, id);
     delete_by_text(batch, STATEMENT_DELETE_DEVICE, id);
 }
 
@@ -207,4 +229,80 @@ void store_batch_delete_answers_before(struct store_batch *batch, int64_t create
 
     if (change)
         set_value(batch, change, 0, number_value(created));
+}
+
+void store_batch_put_meta(struct store_batch *batch, const struct store_meta *row)
+{
+    if (row->value)
+        put_row(batch, RECORD_META, row);
+    else
+        delete_by_text(batch, STATEMENT_DELETE_META, row->key);
+}
+
+void store_batch_put_context(struct store_batch *batch, const struct store_context *row)
+{
+    put_row(batch, RECORD_CONTEXT, row);
+}
+
+void store_batch_put_shadow(struct store_batch *batch, const struct store_shadow *row)
+{
+    put_row(batch, RECORD_SHADOW, row);
+}
+
+void store_batch_delete_shadow(struct store_batch *batch, const char *device, const char *kind)
+{
+    const struct value values[] = {text_value(device), text_value(kind)};
+
+    run_with(batch, STATEMENT_DELETE_SHADOW, values, array_size(values));
+}
+
+void store_batch_put_credential(struct store_batch *batch, const struct store_credential *row)
+{
+    put_row(batch, RECORD_CREDENTIAL, row);
+}
+
+void store_batch_delete_credential(struct store_batch *batch, const char *device, uint64_t number)
+{
+    const struct value values[] = {text_value(device), number_value((int64_t)number)};
+
+    run_with(batch, STATEMENT_DELETE_CREDENTIAL, values, array_size(values));
+}
+
+void store_batch_set_credential_state(struct store_batch *batch, const char *device, uint64_t number, const char *state,
+                                      int64_t first_used)
+{
+    const struct value values[] = {text_value(device), number_value((int64_t)number), text_value(state),
+                                   number_value(first_used)};
+
+    run_with(batch, STATEMENT_SET_STATE, values, array_size(values));
+}
+
+void store_batch_reserve(struct store_batch *batch, const char *device, uint64_t number, uint64_t reserved)
+{
+    const struct value values[] = {text_value(device), number_value((int64_t)number), number_value((int64_t)reserved)};
+
+    run_with(batch, STATEMENT_RESERVE, values, array_size(values));
+}
+
+void store_batch_set_window(struct store_batch *batch, const char *device, uint64_t number, bool known,
+                            uint64_t highest, uint32_t seen)
+{
+    const struct value values[] = {text_value(device), number_value((int64_t)number), number_value(known),
+                                   number_value((int64_t)highest), number_value(seen)};
+
+    run_with(batch, STATEMENT_SET_WINDOW, values, array_size(values));
+}
+
+void store_batch_renew_credential(struct store_batch *batch, const char *device, uint64_t number, const char *state,
+                                  const char *id_context, uint64_t reserved)
+{
+    const struct value values[] = {text_value(device), number_value((int64_t)number), text_value(state),
+                                   optional_text(id_context), number_value((int64_t)reserved)};
+
+    run_with(batch, STATEMENT_RENEW, values, array_size(values));
+}
+
+void store_batch_distrust_contexts(struct store_batch *batch)
+{
+    run_with(batch, STATEMENT_DISTRUST, NULL, 0);
 }

@@ -9,6 +9,10 @@ union any_row {
     struct store_container container;
     struct store_operation operation;
     struct store_answer answer;
+    struct store_credential credential;
+    struct store_context context;
+    struct store_shadow shadow;
+    struct store_meta meta;
 };
 
 static bool is_wanted(const struct store_loader *loader, enum record_kind kind)
@@ -16,7 +20,9 @@ static bool is_wanted(const struct store_loader *loader, enum record_kind kind)
     const bool wanted[RECORD_COUNT] = {
         [RECORD_DEVICE] = loader->device,       [RECORD_ARTIFACT] = loader->artifact,
         [RECORD_CONTAINER] = loader->container, [RECORD_OPERATION] = loader->operation,
-        [RECORD_ANSWER] = loader->answer,
+        [RECORD_ANSWER] = loader->answer,       [RECORD_CREDENTIAL] = loader->credential,
+        [RECORD_CONTEXT] = loader->context,     [RECORD_SHADOW] = loader->shadow,
+        [RECORD_META] = loader->meta,
     };
 
     return wanted[kind];
@@ -33,6 +39,14 @@ static int hand_row(const struct store_loader *loader, enum record_kind kind, co
         return loader->container(loader->arg, &row->container);
     case RECORD_OPERATION:
         return loader->operation(loader->arg, &row->operation);
+    case RECORD_CREDENTIAL:
+        return loader->credential(loader->arg, &row->credential);
+    case RECORD_CONTEXT:
+        return loader->context(loader->arg, &row->context);
+    case RECORD_SHADOW:
+        return loader->shadow(loader->arg, &row->shadow);
+    case RECORD_META:
+        return loader->meta(loader->arg, &row->meta);
     default:
         return loader->answer(loader->arg, &row->answer);
     }

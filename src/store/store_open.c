@@ -151,6 +151,18 @@ static int prepare_all(struct store *store)
         [STATEMENT_DELETE_DEVICE] = "DELETE FROM device WHERE id = ?",
         [STATEMENT_DELETE_DEVICE_CONTAINERS] = "DELETE FROM container WHERE device = ?",
         [STATEMENT_DELETE_DEVICE_OPERATIONS] = "DELETE FROM operation WHERE device = ?",
+        [STATEMENT_DELETE_DEVICE_CREDENTIALS] = "DELETE FROM credential WHERE device = ?",
+        [STATEMENT_DELETE_DEVICE_SHADOWS] = "DELETE FROM shadow WHERE device = ?",
+        [STATEMENT_DELETE_META] = "DELETE FROM meta WHERE key = ?",
+        [STATEMENT_DELETE_SHADOW] = "DELETE FROM shadow WHERE device = ? AND kind = ?",
+        [STATEMENT_DELETE_CREDENTIAL] = "DELETE FROM credential WHERE device = ? AND number = ?",
+        [STATEMENT_SET_STATE] = "UPDATE credential SET state = ?3, first_used = ?4 WHERE device = ?1 AND number = ?2",
+        [STATEMENT_RESERVE] = "UPDATE credential SET reserved = max(reserved, ?3) WHERE device = ?1 AND number = ?2",
+        [STATEMENT_SET_WINDOW] = "UPDATE credential SET window_known = ?3, window_highest = ?4, window_seen = ?5"
+                                 " WHERE device = ?1 AND number = ?2",
+        [STATEMENT_RENEW] = "UPDATE credential SET state = ?3, id_context = ?4, reserved = ?5, window_known = 0"
+                            " WHERE device = ?1 AND number = ?2",
+        [STATEMENT_DISTRUST] = "UPDATE credential SET state = 'stale', window_known = 0 WHERE kind = 'oscore'",
         [STATEMENT_DELETE_ARTIFACT] = "DELETE FROM artifact WHERE id = ?",
         [STATEMENT_DELETE_PARTS] = "DELETE FROM part WHERE artifact = ?",
         [STATEMENT_DELETE_CONTAINER] = "DELETE FROM container WHERE device = ? AND uid = ?",

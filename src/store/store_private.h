@@ -10,18 +10,39 @@
 /* What the files of the store share. */
 
 /* The kinds of rows; each is also the number of the statement that puts one. */
-enum record_kind { RECORD_DEVICE, RECORD_ARTIFACT, RECORD_CONTAINER, RECORD_OPERATION, RECORD_ANSWER, RECORD_COUNT };
+enum record_kind {
+    RECORD_META,
+    RECORD_DEVICE,
+    RECORD_ARTIFACT,
+    RECORD_CONTAINER,
+    RECORD_OPERATION,
+    RECORD_ANSWER,
+    RECORD_CREDENTIAL,
+    RECORD_CONTEXT,
+    RECORD_SHADOW,
+    RECORD_COUNT
+};
 
 enum statement {
     STATEMENT_PUT_PART = RECORD_COUNT,
     STATEMENT_DELETE_DEVICE,
     STATEMENT_DELETE_DEVICE_CONTAINERS,
     STATEMENT_DELETE_DEVICE_OPERATIONS,
+    STATEMENT_DELETE_DEVICE_CREDENTIALS,
+    STATEMENT_DELETE_DEVICE_SHADOWS,
     STATEMENT_DELETE_ARTIFACT,
     STATEMENT_DELETE_PARTS,
     STATEMENT_DELETE_CONTAINER,
     STATEMENT_DELETE_OPERATION,
     STATEMENT_DELETE_ANSWERS,
+    STATEMENT_DELETE_META,
+    STATEMENT_DELETE_CREDENTIAL,
+    STATEMENT_DELETE_SHADOW,
+    STATEMENT_SET_STATE,
+    STATEMENT_RESERVE,
+    STATEMENT_SET_WINDOW,
+    STATEMENT_RENEW,
+    STATEMENT_DISTRUST,
     STATEMENT_BEGIN,
     STATEMENT_COMMIT,
     STATEMENT_ROLLBACK,
@@ -32,7 +53,16 @@ enum statement {
 };
 
 /* How a member of a row's struct is stored in the column of the same name. */
-enum column_type { COLUMN_TEXT, COLUMN_BOOL, COLUMN_INT, COLUMN_U32, COLUMN_I64, COLUMN_U64 };
+enum column_type {
+    COLUMN_TEXT,
+    COLUMN_BOOL,
+    COLUMN_INT,
+    COLUMN_U32,
+    COLUMN_I64,
+    COLUMN_U64,
+    COLUMN_BYTES,
+    COLUMN_BODY, /* bytes of which only the size is loaded at the start */
+};
 
 struct column {
     const char *name;
@@ -55,10 +85,11 @@ char *record_put_sql(const struct record *record);
 char *record_select_sql(const struct record *record);
 
 struct value {
-    enum { VALUE_NULL, VALUE_TEXT, VALUE_NUMBER } type;
+    enum { VALUE_NULL, VALUE_TEXT, VALUE_NUMBER, VALUE_BYTES } type;
     union {
         const char *text;
         int64_t number;
+        struct store_bytes bytes;
     };
 };
 

@@ -3,46 +3,49 @@
 #include <errno.h>
 #include <string.h>
 
-/* A request for an artifact's parts. */
+/* What the reader's thread has open. */
+struct reader {
+    sqlite3 *db;
+    sqlite3_stmt *parts, *shadow;
+};
+
+/* A request of any kind. */
 struct read_job {
     struct job job;
+    int (*run)(struct read_job *read, const struct reader *reader); /* on the reader's thread */
     int result;
+};
+
+static void submit(struct store *store, struct read_job *read)
+{
+    list_init(&read->job.node);
+    pthread_mutex_lock(&store->mutex);
+    list_append(&store->reads, &read->job.node);
+    pthread_cond_signal(&store->reads_wait);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+/* Parts of an artifact --------------------------------------------------------------------------------------------- */
+
+struct blobs_job {
+    struct read_job read;
     struct store_blobs blobs;
     store_blobs_fn done;
     void *arg;
     char artifact[];
 };
 
-static void finish_read(struct job *job, bool call)
+static void finish_blobs(struct job *job, bool call)
 {
-    struct read_job *read = container_of(job, struct read_job, job);
+    struct blobs_job *blobs = container_of(job, struct blobs_job, read.job);
 
     if (call) {
-        read->done(read->arg, read->result, &read->blobs);
+        blobs->done(blobs->arg, blobs->read.result, &blobs->blobs);
     } else {
-        free(read->blobs.code);
-        free(read->blobs.data);
+        free(blobs->blobs.code);
+        free(blobs->blobs.data);
     }
-    free(read);
-}
-
-int store_read_blobs(struct store *store, const char *artifact_id, store_blobs_fn done, void *arg)
-{
-    size_t size = strlen(artifact_id) + 1;
-    struct read_job *read = calloc(1, sizeof *read + size);
-
-    if (!read)
-        return -ENOMEM;
-    read->job.finish = finish_read;
-    read->done = done;
-    read->arg = arg;
-    memcpy(read->artifact, artifact_id, size);
-    list_init(&read->job.node);
-    pthread_mutex_lock(&store->mutex);
-    list_append(&store->reads, &read->job.node);
-    pthread_cond_signal(&store->reads_wait);
-    pthread_mutex_unlock(&store->mutex);
-    return 0;
+    free(blobs);
 }
 
 static int read_part(sqlite3 *db, sqlite3_int64 row, uint8_t **out, size_t *out_size)
@@ -86,14 +89,16 @@ static int read_parts(sqlite3 *db, sqlite3_stmt *find, struct store_blobs *blobs
     return rc == SQLITE_DONE ? result : -EIO;
 }
 
-static int read_artifact(sqlite3 *db, sqlite3_stmt *find, const char *artifact, struct store_blobs *blobs)
+static int read_artifact(struct read_job *read, const struct reader *reader)
 {
+    struct blobs_job *job = container_of(read, struct blobs_job, read);
+    struct store_blobs *blobs = &job->blobs;
     int result = -EIO;
 
-    if (sqlite3_bind_text(find, 1, artifact, -1, SQLITE_STATIC) == SQLITE_OK)
-        result = read_parts(db, find, blobs);
-    (void)sqlite3_reset(find);
-    (void)sqlite3_clear_bindings(find);
+    if (sqlite3_bind_text(reader->parts, 1, job->artifact, -1, SQLITE_STATIC) == SQLITE_OK)
+        result = read_parts(reader->db, reader->parts, blobs);
+    (void)sqlite3_reset(reader->parts);
+    (void)sqlite3_clear_bindings(reader->parts);
     if (result < 0) {
         free(blobs->code);
         free(blobs->data);
@@ -101,6 +106,98 @@ static int read_artifact(sqlite3 *db, sqlite3_stmt *find, const char *artifact, 
     }
     return result;
 }
+
+int store_read_blobs(struct store *store, const char *artifact_id, store_blobs_fn done, void *arg)
+{
+    size_t size = strlen(artifact_id) + 1;
+    struct blobs_job *job = calloc(1, sizeof *job + size);
+
+    if (!job)
+        return -ENOMEM;
+    job->read.job.finish = finish_blobs;
+    job->read.run = read_artifact;
+    job->done = done;
+    job->arg = arg;
+    memcpy(job->artifact, artifact_id, size);
+    submit(store, &job->read);
+    return 0;
+}
+
+/* Shadows ---------------------------------------------------------------------------------------------------------- */
+
+struct shadow_job {
+    struct read_job read;
+    struct store_shadow row;
+    void *body;
+    store_shadow_fn done;
+    void *arg;
+    char *kind;
+    char device[]; /* and the kind */
+};
+
+static void finish_shadow(struct job *job, bool call)
+{
+    struct shadow_job *shadow = container_of(job, struct shadow_job, read.job);
+
+    if (call)
+        shadow->done(shadow->arg, shadow->read.result, &shadow->row);
+    free(shadow->body);
+    free(shadow);
+}
+
+static int take_row(struct shadow_job *job, sqlite3_stmt *from)
+{
+    const void *body = sqlite3_column_blob(from, 3);
+    size_t size = (size_t)sqlite3_column_bytes(from, 3);
+
+    job->body = malloc(size ? size : 1);
+    if (!job->body)
+        return -ENOMEM;
+    if (size)
+        memcpy(job->body, body, size);
+    job->row = (struct store_shadow){.device = job->device,
+                                     .kind = job->kind,
+                                     .format = sqlite3_column_int(from, 0),
+                                     .revision = (uint64_t)sqlite3_column_int64(from, 1),
+                                     .updated = sqlite3_column_int64(from, 2),
+                                     .body = {job->body, size}};
+    return 0;
+}
+
+static int read_shadow(struct read_job *read, const struct reader *reader)
+{
+    struct shadow_job *job = container_of(read, struct shadow_job, read);
+    int result = -EIO;
+
+    if (sqlite3_bind_text(reader->shadow, 1, job->device, -1, SQLITE_STATIC) == SQLITE_OK &&
+        sqlite3_bind_text(reader->shadow, 2, job->kind, -1, SQLITE_STATIC) == SQLITE_OK) {
+        int rc = sqlite3_step(reader->shadow);
+
+        result = rc == SQLITE_ROW ? take_row(job, reader->shadow) : rc == SQLITE_DONE ? -ENOENT : -EIO;
+    }
+    (void)sqlite3_reset(reader->shadow);
+    (void)sqlite3_clear_bindings(reader->shadow);
+    return result;
+}
+
+int store_read_shadow(struct store *store, const char *device, const char *kind, store_shadow_fn done, void *arg)
+{
+    size_t size = strlen(device) + 1, kind_size = strlen(kind) + 1;
+    struct shadow_job *job = calloc(1, sizeof *job + size + kind_size);
+
+    if (!job)
+        return -ENOMEM;
+    job->read.job.finish = finish_shadow;
+    job->read.run = read_shadow;
+    job->done = done;
+    job->arg = arg;
+    memcpy(job->device, device, size);
+    job->kind = memcpy(job->device + size, kind, kind_size);
+    submit(store, &job->read);
+    return 0;
+}
+
+/* The thread ------------------------------------------------------------------------------------------------------- */
 
 static struct read_job *take_read(struct store *store)
 {
@@ -117,23 +214,34 @@ static struct read_job *take_read(struct store *store)
     return read;
 }
 
+static int prepare(struct reader *reader)
+{
+    static const char parts[] = "SELECT part.n, part.kind = 'code' FROM artifact LEFT JOIN part ON part.artifact = "
+                                "artifact.id WHERE artifact.id = ?";
+    static const char shadow[] = "SELECT format, revision, updated, body FROM shadow WHERE device = ? AND kind = ?";
+    int rc = sqlite3_prepare_v3(reader->db, parts, -1, SQLITE_PREPARE_PERSISTENT, &reader->parts, NULL);
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_prepare_v3(reader->db, shadow, -1, SQLITE_PREPARE_PERSISTENT, &reader->shadow, NULL);
+    return rc;
+}
+
 void *store_reader_main(void *arg)
 {
-    static const char sql[] = "SELECT part.n, part.kind = 'code' FROM artifact LEFT JOIN part ON part.artifact = "
-                              "artifact.id WHERE artifact.id = ?";
     struct store *store = arg;
-    sqlite3_stmt *find = NULL;
+    struct reader reader = {.db = store->reader_db};
     struct read_job *read;
-    int rc = sqlite3_prepare_v3(store->reader_db, sql, -1, SQLITE_PREPARE_PERSISTENT, &find, NULL);
+    int rc = prepare(&reader);
 
     while ((read = take_read(store))) {
         struct list finished;
 
-        read->result = rc == SQLITE_OK ? read_artifact(store->reader_db, find, read->artifact, &read->blobs) : -EIO;
+        read->result = rc == SQLITE_OK ? read->run(read, &reader) : -EIO;
         list_init(&finished);
         list_append(&finished, &read->job.node);
         store_hand_back(store, &finished, 1, NULL);
     }
-    (void)sqlite3_finalize(find);
+    (void)sqlite3_finalize(reader.parts);
+    (void)sqlite3_finalize(reader.shadow);
     return NULL;
 }

@@ -26,6 +26,8 @@ static const struct column device_columns[] = {
     COLUMN(I64, device, updated),
     COLUMN(I64, device, last_seen),
     COLUMN(U64, device, revision),
+    COLUMN(TEXT, device, groups),
+    COLUMN(BOOL, device, allow_plain),
 };
 
 static const struct column artifact_columns[] = {
@@ -56,12 +58,38 @@ static const struct column answer_columns[] = {
     COLUMN(TEXT, answer, location), COLUMN(TEXT, answer, body),   COLUMN(I64, answer, created),
 };
 
+static const struct column credential_columns[] = {
+    COLUMN(TEXT, credential, device),        COLUMN(U64, credential, number),
+    COLUMN(TEXT, credential, kind),          COLUMN(TEXT, credential, state),
+    COLUMN(INT, credential, algorithm),      COLUMN(TEXT, credential, sender_id),
+    COLUMN(TEXT, credential, recipient_id),  COLUMN(TEXT, credential, id_context),
+    COLUMN(TEXT, credential, identity),      COLUMN(TEXT, credential, fingerprint),
+    COLUMN(BYTES, credential, sealed),       COLUMN(U64, credential, reserved),
+    COLUMN(U64, credential, window_highest), COLUMN(U32, credential, window_seen),
+    COLUMN(BOOL, credential, window_known),  COLUMN(I64, credential, created),
+    COLUMN(I64, credential, first_used),
+};
+
+static const struct column context_columns[] = {COLUMN(TEXT, context, mark)};
+
+static const struct column meta_columns[] = {COLUMN(TEXT, meta, key), COLUMN(TEXT, meta, value)};
+
+static const struct column shadow_columns[] = {
+    COLUMN(TEXT, shadow, device),  COLUMN(TEXT, shadow, kind),   COLUMN(INT, shadow, format),
+    COLUMN(U64, shadow, revision), COLUMN(I64, shadow, updated), COLUMN(BODY, shadow, body),
+};
+
 const struct record store_records[RECORD_COUNT] = {
+    [RECORD_META] = {"meta", "key", "key", meta_columns, array_size(meta_columns)},
     [RECORD_DEVICE] = {"device", "id", "id", device_columns, array_size(device_columns)},
     [RECORD_ARTIFACT] = {"artifact", "id", "id", artifact_columns, array_size(artifact_columns)},
     [RECORD_CONTAINER] = {"container", "device, uid", "device, uid", container_columns, array_size(container_columns)},
     [RECORD_OPERATION] = {"operation", "id", "id", operation_columns, array_size(operation_columns)},
     [RECORD_ANSWER] = {"answer", "key", "created", answer_columns, array_size(answer_columns)},
+    [RECORD_CREDENTIAL] = {"credential", "device, number", "device, number", credential_columns,
+                           array_size(credential_columns)},
+    [RECORD_CONTEXT] = {"context_used", "mark", "mark", context_columns, array_size(context_columns)},
+    [RECORD_SHADOW] = {"shadow", "device, kind", "device, kind", shadow_columns, array_size(shadow_columns)},
 };
 
 static void append_columns(struct buffer *sql, const struct record *record)
@@ -92,7 +120,9 @@ char *record_select_sql(const struct record *record)
     size_t size;
 
     buffer_append_text(&sql, "SELECT ");
-    append_columns(&sql, record);
+    for (size_t i = 0; i < record->column_count; i++)
+        buffer_printf(&sql, record->columns[i].type == COLUMN_BODY ? "%slength(%s)" : "%s%s", i ? ", " : "",
+                      record->columns[i].name);
     buffer_printf(&sql, " FROM %s ORDER BY %s", record->table, record->order);
     return (char *)buffer_steal(&sql, &size);
 }
@@ -122,6 +152,11 @@ struct value record_get_value(const struct column *column, const void *row)
     case COLUMN_U64:
         value.number = (int64_t) * (const uint64_t *)member;
         break;
+    case COLUMN_BYTES:
+    case COLUMN_BODY:
+        value.bytes = *(const struct store_bytes *)member;
+        value.type = value.bytes.data ? VALUE_BYTES : VALUE_NULL;
+        break;
     }
     return value;
 }
@@ -129,7 +164,8 @@ struct value record_get_value(const struct column *column, const void *row)
 void record_set_value(const struct column *column, void *row, sqlite3_stmt *from, int index)
 {
     void *member = (char *)row + column->offset;
-    int64_t number = column->type == COLUMN_TEXT ? 0 : sqlite3_column_int64(from, index);
+    bool is_number = column->type != COLUMN_TEXT && column->type != COLUMN_BYTES;
+    int64_t number = is_number ? sqlite3_column_int64(from, index) : 0;
 
     switch (column->type) {
     case COLUMN_TEXT:
@@ -149,6 +185,13 @@ void record_set_value(const struct column *column, void *row, sqlite3_stmt *from
         break;
     case COLUMN_U64:
         *(uint64_t *)member = (uint64_t)number;
+        break;
+    case COLUMN_BYTES:
+        ((struct store_bytes *)member)->data = sqlite3_column_blob(from, index);
+        ((struct store_bytes *)member)->size = (size_t)sqlite3_column_bytes(from, index);
+        break;
+    case COLUMN_BODY:
+        ((struct store_bytes *)member)->size = (size_t)number;
         break;
     }
 }

@@ -27,7 +27,24 @@ static const char version_1[] =
     " body TEXT, created INTEGER NOT NULL);"
     "CREATE INDEX answer_created ON answer(created);";
 
-const char *const schema_migrations[] = {version_1};
+/*
+ * What is known of devices' credentials: the ids are plain, for look-up; secrets are sealed by the core. A shadow's
+ * body comes last, so that its other columns are read without it.
+ */
+static const char version_2[] =
+    "ALTER TABLE device ADD COLUMN groups TEXT;"
+    "ALTER TABLE device ADD COLUMN allow_plain INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE credential(device TEXT NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL,"
+    " algorithm INTEGER NOT NULL, sender_id TEXT, recipient_id TEXT, id_context TEXT, identity TEXT, fingerprint TEXT,"
+    " sealed BLOB, reserved INTEGER NOT NULL, window_highest INTEGER NOT NULL, window_seen INTEGER NOT NULL,"
+    " window_known INTEGER NOT NULL, created INTEGER NOT NULL, first_used INTEGER NOT NULL,"
+    " PRIMARY KEY(device, number)) WITHOUT ROWID;"
+    "CREATE TABLE context_used(mark TEXT PRIMARY KEY NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE shadow(device TEXT NOT NULL, kind TEXT NOT NULL, format INTEGER NOT NULL, revision INTEGER NOT NULL,"
+    " updated INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY(device, kind));"
+    "CREATE TABLE meta(key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;";
+
+const char *const schema_migrations[] = {version_1, version_2};
 const int schema_version = (int)array_size(schema_migrations);
 
 static int migrate_step(sqlite3 *db, const char *sql, int version)

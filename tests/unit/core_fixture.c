@@ -6,6 +6,8 @@
 #include <ftw.h>
 #include <string.h>
 
+static const uint8_t sealing_key[32] = "a key that only tests have";
+
 static void note_rearm(void *arg)
 {
     ((struct core_fixture *)arg)->rearmed++;
@@ -46,6 +48,10 @@ void core_setup(struct core_fixture *f)
         .operation_ttl_ms = 60000,
         .operation_ttl_max_ms = 600000,
         .operations_kept = 100,
+        .max_pending = 5,
+        .max_shadow_bytes = 1000,
+        .allow_plain_groups = "*",
+        .sealing_key = sealing_key,
     };
     open_all(f);
 }

@@ -1,6 +1,7 @@
 #include "fake_store.h"
 
 #include "base/list.h"
+#include "tcgw/oscore.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -8,7 +9,7 @@
 #include <string.h>
 #include <uthash.h>
 
-enum kind { DEVICE, ARTIFACT, CONTAINER, OPERATION, ANSWER, KIND_COUNT };
+enum kind { DEVICE, ARTIFACT, CONTAINER, OPERATION, ANSWER, META, CREDENTIAL, CONTEXT, SHADOW, KIND_COUNT };
 
 /* A row of any kind: its struct with strings of its own. */
 struct row {
@@ -20,6 +21,10 @@ struct row {
         struct store_container container;
         struct store_operation operation;
         struct store_answer answer;
+        struct store_meta meta;
+        struct store_credential credential;
+        struct store_context context;
+        struct store_shadow shadow;
     };
     struct store_blobs blobs;
     UT_hash_handle hh;
@@ -31,6 +36,11 @@ struct change {
     bool put;
     bool before; /* delete answers made before `created` */
     int64_t created;
+    /* Edits the credential of the key, or with an empty key each of them, with what follows. */
+    void (*edit)(struct store_credential *row, const struct change *change);
+    uint64_t number;
+    struct oscore_window window;
+    char *text, *other_text;
     struct row *row;
     char key[160];
 };
@@ -46,11 +56,13 @@ struct read {
     struct list node;
     char id[160];
     store_blobs_fn done;
+    store_shadow_fn shadow_done;
     void *arg;
 };
 
 struct store {
     struct list waiting, committed, reads;
+    bool crashed; /* what is submitted from now on never happens */
 };
 
 static struct row *disk[KIND_COUNT];
@@ -86,11 +98,31 @@ static size_t strings_of(struct row *row, const char **strings[STRINGS_MAX])
     case ANSWER:
         STRING(answer.key), STRING(answer.digest), STRING(answer.location), STRING(answer.body);
         break;
+    case META:
+        STRING(meta.key), STRING(meta.value);
+        break;
+    case CREDENTIAL:
+        STRING(credential.device), STRING(credential.kind), STRING(credential.state), STRING(credential.sender_id);
+        STRING(credential.recipient_id), STRING(credential.id_context), STRING(credential.identity);
+        STRING(credential.fingerprint);
+        break;
+    case CONTEXT:
+        STRING(context.mark);
+        break;
+    case SHADOW:
+        STRING(shadow.device), STRING(shadow.kind);
+        break;
     case KIND_COUNT:
         break;
     }
 #undef STRING
     return n;
+}
+
+/* The bytes of a row, NULL when its kind has none. */
+static struct store_bytes *bytes_of(struct row *row)
+{
+    return row->kind == CREDENTIAL ? &row->credential.sealed : row->kind == SHADOW ? &row->shadow.body : NULL;
 }
 
 static void row_free(struct row *row)
@@ -103,6 +135,8 @@ static void row_free(struct row *row)
     n = strings_of(row, strings);
     for (size_t i = 0; i < n; i++)
         free((char *)(uintptr_t)*strings[i]);
+    if (bytes_of(row))
+        free((void *)(uintptr_t)bytes_of(row)->data);
     free(row->blobs.code);
     free(row->blobs.data);
     free(row);
@@ -115,6 +149,15 @@ static struct change *change_new(struct store_batch *batch, const char *key)
     (void)snprintf(change->key, sizeof change->key, "%s", key);
     list_append(&batch->changes, &change->node);
     return change;
+}
+
+static void *copy_of(const void *data, size_t size)
+{
+    void *copy = data ? malloc(size ? size : 1) : NULL;
+
+    if (copy && size)
+        memcpy(copy, data, size);
+    return copy;
 }
 
 /* Takes a row whose strings are the caller's. */
@@ -130,6 +173,8 @@ static struct row *put(struct store_batch *batch, const struct row *from, const 
     n = strings_of(row, strings);
     for (size_t i = 0; i < n; i++)
         *strings[i] = *strings[i] ? strdup(*strings[i]) : NULL;
+    if (bytes_of(row) && bytes_of(row)->data)
+        bytes_of(row)->data = copy_of(bytes_of(row)->data, bytes_of(row)->size);
     change->put = true;
     change->row = row;
     return row;
@@ -139,6 +184,8 @@ static void change_free(struct change *change)
 {
     list_unlink(&change->node);
     row_free(change->row);
+    free(change->text);
+    free(change->other_text);
     free(change);
 }
 
@@ -157,13 +204,27 @@ static void drop_key(enum kind kind, const char *key)
         drop(kind, row);
 }
 
+static const char *device_of(const struct row *row)
+{
+    switch (row->kind) {
+    case CONTAINER:
+        return row->container.device;
+    case OPERATION:
+        return row->operation.device;
+    case CREDENTIAL:
+        return row->credential.device;
+    default:
+        return row->shadow.device;
+    }
+}
+
 /* A device's rows go with it. */
 static void drop_of_device(enum kind kind, const char *device)
 {
     struct row *row, *next;
 
     HASH_ITER(hh, disk[kind], row, next)
-    if (strcmp(kind == CONTAINER ? row->container.device : row->operation.device, device) == 0)
+    if (strcmp(device_of(row), device) == 0)
         drop(kind, row);
 }
 
@@ -194,6 +255,15 @@ static void drop_answers_before(int64_t created)
         drop(ANSWER, row);
 }
 
+static void edit_credentials(struct change *change)
+{
+    struct row *row, *next;
+
+    HASH_ITER(hh, disk[CREDENTIAL], row, next)
+    if (!*change->key || strcmp(row->key, change->key) == 0)
+        change->edit(&row->credential, change);
+}
+
 static void apply(struct change *change)
 {
     const char *key = change->key + 1; /* the first character is the kind */
@@ -202,6 +272,8 @@ static void apply(struct change *change)
     if (change->put) {
         apply_put(change->row);
         change->row = NULL;
+    } else if (change->edit) {
+        edit_credentials(change);
     } else if (change->before) {
         drop_answers_before(change->created);
     } else {
@@ -209,6 +281,8 @@ static void apply(struct change *change)
         if (kind == DEVICE) {
             drop_of_device(CONTAINER, key);
             drop_of_device(OPERATION, key);
+            drop_of_device(CREDENTIAL, key);
+            drop_of_device(SHADOW, key);
         }
     }
 }
@@ -254,6 +328,7 @@ void fake_store_crash(struct store *store)
 {
     free_all(&store->waiting);
     free_all(&store->committed);
+    store->crashed = true;
 }
 
 void fake_store_fail(unsigned n, int result)
@@ -276,13 +351,14 @@ void fake_store_commit(struct store *store, unsigned n)
     }
 }
 
-static uint8_t *copy_of(const uint8_t *data, size_t size)
+static void finish_shadow(struct read *read)
 {
-    uint8_t *copy = data ? malloc(size) : NULL;
+    struct row *row = NULL;
 
-    if (copy)
-        memcpy(copy, data, size);
-    return copy;
+    HASH_FIND_STR(disk[SHADOW], read->id, row);
+    list_unlink(&read->node);
+    read->shadow_done(read->arg, row ? 0 : -ENOENT, row ? &row->shadow : NULL);
+    free(read);
 }
 
 static void finish_read(struct read *read)
@@ -312,7 +388,12 @@ void fake_store_tell(struct store *store, unsigned n)
                 batch->done(batch->arg, batch->result);
             (void)store_batch_free(batch);
         } else if (!list_empty(&store->reads)) {
-            finish_read(list_first(&store->reads, struct read, node));
+            struct read *read = list_first(&store->reads, struct read, node);
+
+            if (read->shadow_done)
+                finish_shadow(read);
+            else
+                finish_read(read);
         } else {
             return;
         }
@@ -344,7 +425,8 @@ void fake_store_wipe(void)
 
 size_t fake_store_rows(const char *kind)
 {
-    static const char *const names[] = {"device", "artifact", "container", "operation", "answer"};
+    static const char *const names[] = {"device", "artifact",   "container", "operation", "answer",
+                                        "meta",   "credential", "context",   "shadow"};
 
     for (size_t i = 0; i < KIND_COUNT; i++)
         if (strcmp(names[i], kind) == 0)
@@ -357,6 +439,8 @@ int store_load(struct store *store, const struct store_loader *loader)
     int r = 0;
 
     (void)store;
+    for (struct row *row = disk[META]; row && r == 0; row = row->hh.next)
+        r = loader->meta(loader->arg, &row->meta);
     for (struct row *row = disk[DEVICE]; row && r == 0; row = row->hh.next)
         r = loader->device(loader->arg, &row->device);
     for (struct row *row = disk[ARTIFACT]; row && r == 0; row = row->hh.next)
@@ -367,6 +451,12 @@ int store_load(struct store *store, const struct store_loader *loader)
         r = loader->operation(loader->arg, &row->operation);
     for (struct row *row = disk[ANSWER]; row && r == 0; row = row->hh.next)
         r = loader->answer(loader->arg, &row->answer);
+    for (struct row *row = disk[CREDENTIAL]; row && r == 0; row = row->hh.next)
+        r = loader->credential(loader->arg, &row->credential);
+    for (struct row *row = disk[CONTEXT]; row && r == 0; row = row->hh.next)
+        r = loader->context(loader->arg, &row->context);
+    for (struct row *row = disk[SHADOW]; row && r == 0; row = row->hh.next)
+        r = loader->shadow ? loader->shadow(loader->arg, &row->shadow) : 0;
     return r;
 }
 
@@ -469,7 +559,149 @@ void store_submit(struct store *store, struct store_batch *batch, store_done_fn 
 {
     batch->done = done;
     batch->arg = arg;
-    list_append(&store->waiting, &batch->node);
+    if (store->crashed)
+        (void)store_batch_free(batch);
+    else
+        list_append(&store->waiting, &batch->node);
+}
+
+void store_batch_put_meta(struct store_batch *batch, const struct store_meta *row)
+{
+    if (row->value)
+        (void)put(batch, &(struct row){.kind = META, .meta = *row}, key_of(META, row->key, ""));
+    else
+        (void)change_new(batch, key_of(META, row->key, ""));
+}
+
+void store_batch_put_context(struct store_batch *batch, const struct store_context *row)
+{
+    (void)put(batch, &(struct row){.kind = CONTEXT, .context = *row}, key_of(CONTEXT, row->mark, ""));
+}
+
+void store_batch_put_shadow(struct store_batch *batch, const struct store_shadow *row)
+{
+    (void)put(batch, &(struct row){.kind = SHADOW, .shadow = *row}, key_of(SHADOW, row->device, row->kind));
+}
+
+void store_batch_delete_shadow(struct store_batch *batch, const char *device, const char *kind)
+{
+    (void)change_new(batch, key_of(SHADOW, device, kind));
+}
+
+/* Credentials ------------------------------------------------------------------------------------------------------ */
+
+static const char *credential_key(const char *device, uint64_t number)
+{
+    char text[24];
+
+    (void)snprintf(text, sizeof text, "%llu", (unsigned long long)number);
+    return key_of(CREDENTIAL, device, text);
+}
+
+void store_batch_put_credential(struct store_batch *batch, const struct store_credential *row)
+{
+    (void)put(batch, &(struct row){.kind = CREDENTIAL, .credential = *row}, credential_key(row->device, row->number));
+}
+
+void store_batch_delete_credential(struct store_batch *batch, const char *device, uint64_t number)
+{
+    (void)change_new(batch, credential_key(device, number));
+}
+
+static void set_text(const char **field, const char *text)
+{
+    free((char *)(uintptr_t)*field);
+    *field = text ? strdup(text) : NULL;
+}
+
+static void edit_state(struct store_credential *row, const struct change *change)
+{
+    set_text(&row->state, change->text);
+    row->first_used = (int64_t)change->number;
+}
+
+void store_batch_set_credential_state(struct store_batch *batch, const char *device, uint64_t number, const char *state,
+                                      int64_t first_used)
+{
+    struct change *change = change_new(batch, credential_key(device, number));
+
+    change->edit = edit_state;
+    change->text = strdup(state);
+    change->number = (uint64_t)first_used;
+}
+
+static void edit_reserved(struct store_credential *row, const struct change *change)
+{
+    if (change->number > row->reserved)
+        row->reserved = change->number;
+}
+
+void store_batch_reserve(struct store_batch *batch, const char *device, uint64_t number, uint64_t reserved)
+{
+    struct change *change = change_new(batch, credential_key(device, number));
+
+    change->edit = edit_reserved;
+    change->number = reserved;
+}
+
+static void edit_window(struct store_credential *row, const struct change *change)
+{
+    row->window_known = change->window.known;
+    row->window_highest = change->window.highest;
+    row->window_seen = change->window.seen;
+}
+
+void store_batch_set_window(struct store_batch *batch, const char *device, uint64_t number, bool known,
+                            uint64_t highest, uint32_t seen)
+{
+    struct change *change = change_new(batch, credential_key(device, number));
+
+    change->edit = edit_window;
+    change->window = (struct oscore_window){known, highest, seen};
+}
+
+static void edit_renewed(struct store_credential *row, const struct change *change)
+{
+    set_text(&row->state, change->text);
+    set_text(&row->id_context, change->other_text);
+    row->reserved = change->number;
+    row->window_known = false;
+}
+
+void store_batch_renew_credential(struct store_batch *batch, const char *device, uint64_t number, const char *state,
+                                  const char *id_context, uint64_t reserved)
+{
+    struct change *change = change_new(batch, credential_key(device, number));
+
+    change->edit = edit_renewed;
+    change->text = strdup(state);
+    change->other_text = id_context ? strdup(id_context) : NULL;
+    change->number = reserved;
+}
+
+static void edit_distrusted(struct store_credential *row, const struct change *change)
+{
+    (void)change;
+    if (strcmp(row->kind, "oscore") != 0)
+        return;
+    set_text(&row->state, "stale");
+    row->window_known = false;
+}
+
+void store_batch_distrust_contexts(struct store_batch *batch)
+{
+    change_new(batch, "")->edit = edit_distrusted;
+}
+
+int store_read_shadow(struct store *store, const char *device, const char *kind, store_shadow_fn done, void *arg)
+{
+    struct read *read = calloc(1, sizeof *read);
+
+    (void)snprintf(read->id, sizeof read->id, "%s", key_of(SHADOW, device, kind));
+    read->shadow_done = done;
+    read->arg = arg;
+    list_append(&store->reads, &read->node);
+    return 0;
 }
 
 int store_read_blobs(struct store *store, const char *artifact_id, store_blobs_fn done, void *arg)

@@ -161,7 +161,7 @@ static void settle_renewal(struct commit *commit, bool durable, struct fault *fa
     if (c)
         c->reserving = false;
     if (c && durable && commit->value == commit->core->distrusted)
-        result = take_renewed(c, renewal);
+        result = take_renewed(c, renewal) || c->hidden ? -EIO : 0;
     reservations_finish(&renewal->waiting, result);
     c = commit_credential(commit); /* the callbacks may have done anything */
     if (c && result == 0)

@@ -139,7 +139,7 @@ struct oscore_binding {
     uint64_t next_piv; /* client: numbers below are not newer than the last notification */
 };
 
-#define OSCORE_R2_SIZE 8
+#define OSCORE_R2_SIZE 12 /* with R2 and the ID Context that it made before, R2 || ID1 still fits an ID Context */
 
 enum oscore_flags {
     OSCORE_WITH_KID_CONTEXT = 1,    /* the message carries the ID Context, if there is one */

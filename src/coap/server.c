@@ -1,0 +1,502 @@
+#include "coap/server_private.h"
+
+#include "tcgw/oscore.h"
+
+#include <errno.h>
+#include <openssl/rand.h>
+#include <string.h>
+
+#define TICK_MS 1000
+#define OUTER_TRANSFERS 32 /* protected messages that are put together from outer blocks at once */
+/* Answers a second to those who are not authenticated: so few and so small that the gateway is of no use to flood
+ * somebody else with. */
+#define STRANGERS_RATE 1000
+#define STRANGER_RATE 32
+#define DERIVATIONS_RATE 1000 /* about 3 % of a processor */
+#define DERIVATION_RATE 16
+#define CHALLENGE_RATE 4 /* to one credential */
+
+/* Requests that are under way ------------------------------------------------------------------------------------- */
+
+static struct inbound *begin(struct server *server, struct incoming *incoming, const struct coapmsg *request)
+{
+    struct inbound *in = server->stats.held < SERVER_HELD_MAX ? calloc(1, sizeof *in) : NULL;
+
+    if (!in)
+        return NULL;
+    in->server = server;
+    in->incoming = incoming;
+    in->accept = -1;
+    in->token_length = request->token_length;
+    memcpy(in->token, request->token, sizeof in->token);
+    list_init(&in->reservation.node);
+    list_init(&in->node);
+    list_append(&server->held, &in->node);
+    server->stats.held++;
+    return in;
+}
+
+static void end(struct inbound *in)
+{
+    if (in->number)
+        in->server->held_by[in->number % SERVER_HELD_SLOTS]--;
+    in->server->stats.held--;
+    in->incoming = NULL;
+    list_unlink(&in->node);
+    keyring_cancel_reservation(&in->reservation);
+    block_exchange_end(&in->blocks);
+    free(steal_pointer(in->message));
+    if (!in->due)
+        free(in);
+}
+
+bool inbound_set_credential(struct inbound *in, struct credential *credential)
+{
+    uint16_t *held = &in->server->held_by[credential->number % SERVER_HELD_SLOTS];
+
+    in->credential = credential;
+    in->number = credential->number;
+    in->is_authentic = true;
+    return ++*held <= SERVER_HELD_PER_SLOT;
+}
+
+void inbound_verified(struct inbound *in)
+{
+    const struct peer *peer = incoming_peer(in->incoming);
+    char address[CORE_ADDRESS_MAX + 1];
+
+    in->credential->counters.received++;
+    /* Requests to a device go where its datagrams come from; a session's peer is no place to connect to. */
+    keyring_verified(in->server->core, in->credential, peer->transport == PEER_UDP ? peer_format(peer, address) : NULL);
+}
+
+bool inbound_hold(struct inbound *in, const struct coapmsg *message)
+{
+    size_t size = coapmsg_size(message);
+    uint8_t *copy = malloc(size);
+
+    if (!copy || coapmsg_encode(message, copy, size) != size) {
+        free(copy);
+        return false;
+    }
+    free(in->message);
+    in->message = copy;
+    in->message_size = size;
+    return true;
+}
+
+bool inbound_came(struct inbound *in)
+{
+    in->due = false;
+    if (in->incoming)
+        return true;
+    free(in);
+    return false;
+}
+
+void inbound_drop(struct inbound *in, bool keep)
+{
+    incoming_drop(in->incoming, keep);
+    end(in);
+}
+
+/* Answers --------------------------------------------------------------------------------------------------------- */
+
+void inbound_deliver(struct inbound *in, struct coapmsg *response)
+{
+    if (in->in_outer_blocks)
+        coapmsg_add_block(response, COAPMSG_OPT_BLOCK1, in->outer_block);
+    incoming_answer(in->incoming, response, in->is_authentic);
+    end(in);
+}
+
+static void deliver_to_stranger(struct inbound *in, struct coapmsg *response)
+{
+    if (limiter_take(&in->server->strangers, limiter_peer_key(incoming_peer(in->incoming)))) {
+        inbound_deliver(in, response);
+        return;
+    }
+    in->server->stats.rate_limited++;
+    inbound_drop(in, false);
+}
+
+static void on_reserved(struct reservation *reservation, int result)
+{
+    struct inbound *in = container_of(reservation, struct inbound, reservation);
+    struct coapmsg response;
+
+    if (result == -EOVERFLOW)
+        renewal_offer(in, in->credential);
+    else if (result < 0 || coapmsg_decode(&response, in->message, in->message_size) != 0)
+        inbound_drop(in, true);
+    else
+        inbound_send(in, &response);
+}
+
+static int protect(struct inbound *in, const struct coapmsg *response, struct coapmsg *sealed)
+{
+    struct server *server = in->server;
+    struct oscore_context *context = in->credential->context;
+    uint64_t before = oscore_context_sequence(context);
+    int r;
+
+    if (in->credential->state == CREDENTIAL_STALE)
+        return OSCORE_E_EXHAUSTED;
+    r = oscore_protect_response(context, &in->binding, response, in->flags, sealed, server->sealed, SERVER_MESSAGE_MAX);
+    if (oscore_context_sequence(context) != before)
+        keyring_spent(server->core, in->credential);
+    return r;
+}
+
+static void send_protected(struct inbound *in, const struct coapmsg *response)
+{
+    struct coapmsg sealed;
+    int r = protect(in, response, &sealed);
+
+    if (r == 0) {
+        in->credential->counters.sent++;
+        if (in->wants_observe)
+            observers_add(in);
+        inbound_deliver(in, &sealed);
+    } else if (r == OSCORE_E_RESERVE && inbound_hold(in, response)) {
+        in->reservation.done = on_reserved;
+        keyring_reserve(in->server->core, in->credential, &in->reservation);
+    } else if (r == OSCORE_E_EXHAUSTED) {
+        renewal_offer(in, in->credential);
+    } else {
+        log_error("an answer could not be protected", "device", in->credential->device->id, "error",
+                  oscore_error_text(r), NULL);
+        inbound_drop(in, true);
+    }
+}
+
+void inbound_send(struct inbound *in, struct coapmsg *response)
+{
+    if (in->is_protected) {
+        send_protected(in, response);
+    } else if (in->is_authentic) {
+        if (in->wants_observe)
+            observers_add(in);
+        inbound_deliver(in, response);
+    } else {
+        deliver_to_stranger(in, response);
+    }
+}
+
+void inbound_reply(struct inbound *in, struct coapmsg *response)
+{
+    struct server *server = in->server;
+
+    in->wants_observe = in->wants_observe && COAPMSG_CLASS(response->code) == 2 && in->blocks.block2.num == 0 &&
+                        observers_have_room(server, in->number);
+    block_server_answer(server->blocks, &in->blocks, response);
+    if (in->wants_observe) {
+        coapmsg_add_uint(response, COAPMSG_OPT_OBSERVE, observers_next_value(&server->observers));
+        coapmsg_add_uint(response, COAPMSG_OPT_MAX_AGE, OBSERVERS_MAX_AGE);
+    }
+    inbound_send(in, response);
+}
+
+void inbound_reply_text(struct inbound *in, uint8_t code, const char *diagnostic)
+{
+    struct coapmsg response;
+
+    coapmsg_init(&response, COAPMSG_ACK, code);
+    coapmsg_set_payload(&response, diagnostic, strlen(diagnostic));
+    inbound_reply(in, &response);
+}
+
+void inbound_refuse(struct inbound *in, uint8_t code, const char *diagnostic)
+{
+    struct coapmsg response;
+
+    in->is_protected = in->is_authentic = false;
+    coapmsg_init(&response, COAPMSG_ACK, code);
+    coapmsg_add_uint(&response, COAPMSG_OPT_MAX_AGE, 0); /* RFC 8613 section 8.2 */
+    coapmsg_set_payload(&response, diagnostic, strlen(diagnostic));
+    inbound_send(in, &response);
+}
+
+/* The plain request ----------------------------------------------------------------------------------------------- */
+
+static resource_fn find_handler(const struct resource *resource, uint8_t method)
+{
+    switch (method) {
+    case COAPMSG_GET:
+        return resource->get;
+    case COAPMSG_POST:
+        return resource->post;
+    case COAPMSG_PUT:
+        return resource->put;
+    default:
+        return NULL;
+    }
+}
+
+static void note_observe(struct inbound *in, const struct coapmsg *request)
+{
+    uint32_t observe;
+
+    if (!in->resource->is_observable || request->code != COAPMSG_GET ||
+        !coapmsg_get_uint(request, COAPMSG_OPT_OBSERVE, &observe))
+        return;
+    in->wants_observe = observe == 0;
+    if (observe == 1)
+        observers_remove(in);
+}
+
+static void run(struct inbound *in, const struct coapmsg *request, resource_fn handler)
+{
+    struct coapmsg response;
+    uint32_t accept;
+
+    if (block_server_take(in->server->blocks, in->number, request, &in->blocks, &response) == BLOCK_SERVER_ANSWERED) {
+        inbound_send(in, &response);
+        return;
+    }
+    if (coapmsg_get_uint(request, COAPMSG_OPT_ACCEPT, &accept))
+        in->accept = (int)accept;
+    note_observe(in, request);
+    handler(in, request, in->blocks.body, in->blocks.size);
+}
+
+void server_dispatch(struct inbound *in, const struct coapmsg *request)
+{
+    struct server_stats *stats = &in->server->stats;
+    const char *problem = resource_check_options(request);
+    resource_fn handler;
+
+    in->resource = resource_find(request);
+    if (in->resource)
+        ++*(uint64_t *)(void *)((char *)stats + in->resource->counter);
+    else
+        stats->other_requests++;
+    if (problem && request->type == COAPMSG_NON && !in->is_protected) {
+        stats->bad_options++;
+        inbound_drop(in, false); /* RFC 7252 section 5.4.1 */
+    } else if (problem) {
+        stats->bad_options++;
+        inbound_reply_text(in, COAPMSG_BAD_OPTION, problem);
+    } else if (coapmsg_find(request, COAPMSG_OPT_PROXY_URI) || coapmsg_find(request, COAPMSG_OPT_PROXY_SCHEME)) {
+        inbound_reply_text(in, COAPMSG_PROXYING_NOT_SUPPORTED, "the gateway is no forward proxy");
+    } else if (!in->resource) {
+        inbound_reply_text(in, COAPMSG_NOT_FOUND, "");
+    } else if (!in->resource->is_open && !in->credential) {
+        stats->unprotected_refused++;
+        inbound_reply_text(in, COAPMSG_UNAUTHORIZED, "only for devices that prove who they are");
+    } else if (!(handler = find_handler(in->resource, request->code))) {
+        inbound_reply_text(in, COAPMSG_METHOD_NOT_ALLOWED, "");
+    } else {
+        run(in, request, handler);
+    }
+}
+
+/* The credential of a DTLS or TLS session. The name may be a PSK identity or a certificate's common name; where it is
+ * one of each, of different devices, it is nobody's. */
+static struct credential *find_session_credential(const struct core *core, const char *name)
+{
+    struct credential *psk = keyring_find_psk(core, name, strlen(name)), *certificate = NULL;
+    const struct device *device = core_find_device(core, name);
+
+    if (device)
+        certificate = keyring_find(device, CREDENTIAL_CERTIFICATE, CREDENTIAL_ACTIVE);
+    if (device && !certificate)
+        certificate = keyring_find(device, CREDENTIAL_CERTIFICATE, CREDENTIAL_NEW);
+    if (psk && certificate && psk->device != certificate->device)
+        return NULL;
+    return psk ? psk : certificate;
+}
+
+/* Without an OSCORE option: by the session, if that is enough for the device. One that has OSCORE credentials is heard
+ * with OSCORE only. */
+static void take_unprotected(struct inbound *in, const struct coapmsg *request)
+{
+    const char *name = incoming_identity(in->incoming);
+    struct credential *credential = name ? find_session_credential(in->server->core, name) : NULL;
+    bool is_enough = credential && keyring_of_device(credential->device)->kind != CREDENTIAL_OSCORE;
+
+    if (is_enough && !inbound_set_credential(in, credential)) {
+        in->server->stats.overloaded++;
+        inbound_reply_text(in, COAPMSG_UNAVAILABLE, "");
+        return;
+    }
+    if (is_enough)
+        inbound_verified(in);
+    server_dispatch(in, request);
+}
+
+void server_request(void *server, struct incoming *incoming, const struct coapmsg *request)
+{
+    struct server *s = server;
+    struct inbound *in = begin(s, incoming, request);
+
+    if (!in) {
+        s->stats.overloaded++;
+        incoming_drop(incoming, false);
+    } else if (coapmsg_find(request, COAPMSG_OPT_OSCORE)) {
+        unprotect_take(in, request);
+    } else {
+        take_unprotected(in, request);
+    }
+}
+
+/* The whole ------------------------------------------------------------------------------------------------------- */
+
+static void on_shadow(void *arg, struct device *device, enum shadow_kind kind)
+{
+    if (kind == SHADOW_DESIRED)
+        observers_notify(arg, device);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+
+    observers_run(server);
+    if (server->observers.count == 0)
+        (void)uv_timer_stop(timer);
+}
+
+void server_watch(struct server *server)
+{
+    if (!uv_is_active((uv_handle_t *)&server->timer))
+        (void)uv_timer_start(&server->timer, on_tick, TICK_MS, TICK_MS);
+}
+
+static struct server *free_server(struct server *server)
+{
+    (void)block_server_free(server->blocks);
+    (void)block_server_free(server->outer_blocks);
+    proof_wipe(&server->proof);
+    free(server->plain);
+    free(server->sealed);
+    free(server);
+    return NULL;
+}
+
+static void take_options(struct server *server, const struct server_options *options)
+{
+    uv_loop_t *loop = server->options.loop;
+
+    server->options = *options;
+    server->options.loop = loop;
+}
+
+static struct block_server_options inner_options(const struct server *server)
+{
+    return (struct block_server_options){server->options.clock, server->options.max_transfers, server->options.max_body,
+                                         false};
+}
+
+static struct block_server_options outer_options(const struct server *server)
+{
+    return (struct block_server_options){server->options.clock, OUTER_TRANSFERS, server->options.max_unfragmented,
+                                         true};
+}
+
+static int init(struct server *server)
+{
+    const struct clock *clock = server->options.clock;
+    struct block_server_options inner = inner_options(server), outer = outer_options(server);
+    uint64_t seed;
+    int r = proof_init(&server->proof);
+
+    if (r == 0 && RAND_bytes((uint8_t *)&seed, sizeof seed) != 1)
+        r = -EIO;
+    if (r == 0)
+        r = block_server_new(&server->blocks, &inner);
+    if (r == 0)
+        r = block_server_new(&server->outer_blocks, &outer);
+    server->plain = malloc(SERVER_MESSAGE_MAX);
+    server->sealed = malloc(SERVER_MESSAGE_MAX);
+    if (r < 0 || !server->plain || !server->sealed)
+        return r < 0 ? r : -ENOMEM;
+    limiter_init(&server->strangers, clock, seed, STRANGERS_RATE, STRANGER_RATE);
+    limiter_init(&server->derivations, clock, seed, DERIVATIONS_RATE, DERIVATION_RATE);
+    limiter_init(&server->challenges, clock, seed, 0, CHALLENGE_RATE);
+    list_init(&server->held);
+    observers_init(&server->observers);
+    return uv_timer_init(server->options.loop, &server->timer);
+}
+
+int server_new(struct server **out, const struct server_options *options)
+{
+    struct server *server = calloc(1, sizeof *server);
+    int r;
+
+    if (!server)
+        return -ENOMEM;
+    server->options = *options;
+    server->core = options->core;
+    server->endpoint = options->endpoint;
+    r = init(server);
+    if (r < 0) {
+        (void)free_server(server);
+        return r;
+    }
+    server->timer.data = server;
+    core_on_shadow(server->core, on_shadow, server);
+    *out = server;
+    return 0;
+}
+
+void server_configure(struct server *server, const struct server_options *options)
+{
+    struct block_server_options inner, outer;
+
+    take_options(server, options);
+    inner = inner_options(server);
+    outer = outer_options(server);
+    block_server_configure(server->blocks, &inner);
+    block_server_configure(server->outer_blocks, &outer);
+}
+
+void server_dropped(struct server *server, struct credential *credential)
+{
+    list_each(node, &server->held)
+    {
+        struct inbound *in = container_of(node, struct inbound, node);
+
+        /* keyring_renew tells the one whose renewal replaces the context */
+        if (in->credential == credential && !in->is_renewing)
+            inbound_refuse(in, COAPMSG_UNAUTHORIZED, "Security context not found");
+    }
+    block_server_forget(server->blocks, credential->number);
+    observers_forget(server, credential->number);
+}
+
+void server_get_stats(const struct server *server, struct server_stats *out)
+{
+    struct block_server_stats inner, outer;
+
+    block_server_get_stats(server->blocks, &inner);
+    block_server_get_stats(server->outer_blocks, &outer);
+    *out = server->stats;
+    out->observers = server->observers.count;
+    out->blocks_refused = inner.refused + outer.refused;
+    out->blocks_abandoned = inner.abandoned + outer.abandoned;
+    out->transfers_refused = inner.too_large + outer.too_large;
+    out->transfers = inner.transfers + outer.transfers;
+    out->transfer_bytes = inner.bytes + outer.bytes;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct server *server = handle->data;
+    void (*closed)(void *arg) = server->closed;
+    void *arg = server->closed_arg;
+
+    (void)free_server(server);
+    if (closed)
+        closed(arg);
+}
+
+void server_close(struct server *server, void (*closed)(void *arg), void *arg)
+{
+    server->closed = closed;
+    server->closed_arg = arg;
+    core_on_shadow(server->core, NULL, NULL);
+    list_each(node, &server->held) inbound_drop(container_of(node, struct inbound, node), false);
+    observers_clear(server);
+    uv_close((uv_handle_t *)&server->timer, on_closed);
+}

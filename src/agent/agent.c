@@ -4,14 +4,72 @@
 
 #define SEED_STEP 0x9e3779b97f4a7c15u
 
-static enum server_verdict handle(void *arg, const struct peer *peer, const struct coapmsg *request,
-                                  struct coapmsg *response)
+static enum server_verdict serve(struct agent *a, const struct peer *peer, const struct coapmsg *request,
+                                 struct coapmsg *response)
 {
-    struct agent *a = arg;
-
     if (a->device.options->kind == DEVICE_V1)
         return v1_handle(&a->device, request, response);
     return v2_handle(&a->v2, peer, request, response);
+}
+
+/* What is in a protected request, whose options nobody has looked at yet. */
+static enum server_verdict serve_opened(struct agent *a, const struct peer *peer, const struct coapmsg *request,
+                                        struct coapmsg *response)
+{
+    uint8_t refusal = COAPMSG_CLASS(request->code) == 0 && request->code != COAPMSG_EMPTY
+                          ? server_check_options(&a->server, request)
+                          : COAPMSG_BAD_REQUEST;
+
+    coapmsg_init(response, COAPMSG_ACK, refusal);
+    return refusal ? SERVER_ANSWER : serve(a, peer, request, response);
+}
+
+static enum server_verdict handle_protected(struct agent *a, const struct peer *peer, const struct coapmsg *request,
+                                            struct coapmsg *response, uint8_t *room)
+{
+    struct security_request opened;
+    struct observer *observer;
+    enum server_verdict verdict;
+    struct coapmsg plain;
+
+    if (!security_open_request(&a->security, request, &opened, response, room))
+        return SERVER_ANSWER;
+    verdict = serve_opened(a, peer, &opened.message, &plain);
+    if (verdict == SERVER_SILENCE || !security_seal_response(&a->security, &opened.binding, &plain, response, room))
+        return SERVER_SILENCE;
+    observer = observers_of(&a->v2.observers, peer, request);
+    if (observer && coapmsg_find(&plain, COAPMSG_OPT_OBSERVE)) {
+        observer->protected = true;
+        observer->generation = a->security.generation;
+        observer->binding = opened.binding;
+    }
+    tricks_answer(&a->tricks, peer, request, &plain, response, room);
+    return verdict;
+}
+
+static enum server_verdict handle(void *arg, const struct peer *peer, const struct coapmsg *request,
+                                  struct coapmsg *response, uint8_t *room)
+{
+    struct agent *a = arg;
+
+    if (!a->security.credentials)
+        return serve(a, peer, request, response);
+    if (coapmsg_find(request, COAPMSG_OPT_OSCORE))
+        return handle_protected(a, peer, request, response, room);
+    if (a->options->security.allow_plain)
+        return serve(a, peer, request, response);
+    response->code = COAPMSG_UNAUTHORIZED;
+    device_note(&a->device, NULL,
+                (struct journal_entry){
+                    .event = "unprotected", .outcome = "refused", .code = request->code, .message_id = request->id});
+    return SERVER_ANSWER;
+}
+
+static bool take_response(void *arg, const struct peer *peer, const struct coapmsg *response)
+{
+    struct agent *a = arg;
+
+    return client_response(&a->client, peer, response);
 }
 
 static void note_duplicate(void *arg, const struct coapmsg *request)
@@ -26,6 +84,8 @@ static void settled(void *arg, unsigned owner, bool acknowledged)
     struct agent *a = arg;
     struct observer *observer = observers_find(&a->v2.observers, owner);
 
+    if (owner == CLIENT_OWNER)
+        client_settled(&a->client, acknowledged);
     if (observer)
         observer->under_way = false;
     if (observer && !acknowledged)
@@ -39,31 +99,93 @@ static void forward(void *arg, const struct peer *peer, const uint8_t *data, siz
     a->send(a->arg, peer, data, size);
 }
 
-static const struct server_ops ops = {handle, note_duplicate, settled, forward};
+static const struct server_ops ops = {handle, take_response, note_duplicate, settled, forward};
 
-int agent_init(struct agent *a, const struct device_options *options, unsigned index, size_t pdu_size,
-               const struct clock *clock, const struct journal *journal, agent_send_fn send, void *arg)
+static void finished(void *arg, enum client_outcome outcome, uint8_t code)
 {
-    *a = (struct agent){.send = send, .arg = arg};
-    a->v2.device = &a->device;
-    a->v2.traffic = &a->server.counters;
-    a->v2.pdu_size = pdu_size;
+    struct agent *a = arg;
+
+    traffic_finished(&a->traffic, outcome, code);
+}
+
+static void notified(void *arg, uint8_t code)
+{
+    struct agent *a = arg;
+
+    traffic_notified(&a->traffic, code);
+}
+
+static const struct client_ops client_ops = {finished, notified};
+
+static void init_server(struct agent *a, unsigned index, const struct clock *clock)
+{
     a->server.ops = &ops;
     a->server.arg = a;
     a->server.clock = clock;
     a->server.bugs = &a->device.bugs;
-    a->server.pdu_size = pdu_size;
-    a->server.ignores_unknown_options = options->kind == DEVICE_V1;
-    a->server.random = ((uint64_t)options->seed + index + 1) * SEED_STEP;
+    a->server.pdu_size = a->options->pdu_size;
+    a->server.ignores_unknown_options = a->options->device.kind == DEVICE_V1;
+    a->server.knows_oscore = a->options->security.credentials != NULL;
+    a->server.random = ((uint64_t)a->options->device.seed + index + 1) * SEED_STEP;
     server_init(&a->server);
-    return device_init(&a->device, options, index, clock, journal);
+}
+
+static void init_client(struct agent *a, unsigned index)
+{
+    a->client.server = &a->server;
+    a->client.security = &a->security;
+    a->client.gateway = a->options->traffic.gateway;
+    a->client.ops = &client_ops;
+    a->client.arg = a;
+    client_init(&a->client);
+    a->traffic.options = &a->options->traffic;
+    a->traffic.device = &a->device;
+    a->traffic.client = &a->client;
+    traffic_init(&a->traffic, index);
+}
+
+int agent_init(struct agent *a, const struct agent_options *options, unsigned index, const struct clock *clock,
+               const struct journal *journal, agent_send_fn send, void *arg)
+{
+    int r;
+
+    *a = (struct agent){.options = options, .send = send, .arg = arg};
+    a->v2.device = &a->device;
+    a->v2.traffic = &a->server.counters;
+    a->v2.pdu_size = options->pdu_size - (options->security.credentials ? OSCORE_OVERHEAD : 0);
+    a->tricks.bugs = &a->device.bugs;
+    a->tricks.server = &a->server;
+    init_server(a, index, clock);
+    r = device_init(&a->device, &options->device, index, clock, journal);
+    if (!r)
+        r = security_init(&a->security, &options->security, index, &a->device);
+    if (!r)
+        init_client(a, index);
+    return r;
 }
 
 void agent_clear(struct agent *a)
 {
     server_clear(&a->server);
+    client_clear(&a->client);
+    traffic_clear(&a->traffic);
+    tricks_clear(&a->tricks);
+    security_clear(&a->security);
     v2_clear(&a->v2);
     device_clear(&a->device);
+}
+
+/* False when the observer will not be told any more. */
+static bool send_notification(struct agent *a, struct observer *observer, struct coapmsg *response)
+{
+    uint8_t room[SERVER_DATAGRAM_MAX];
+    struct coapmsg outer;
+
+    if (!observer->protected)
+        return server_notify(&a->server, &observer->peer, response, observer->id);
+    return observer->generation == a->security.generation &&
+           security_seal_response(&a->security, &observer->binding, response, &outer, room) &&
+           tricks_notify(&a->tricks, &observer->peer, &outer, observer->id);
 }
 
 static void notify(struct agent *a, struct observer *observer)
@@ -81,7 +203,7 @@ static void notify(struct agent *a, struct observer *observer)
     observer->under_way = true;
     if (observer->resource.kind == OBSERVED_LOG)
         observer->not_before_ms = now + OBSERVERS_LOG_INTERVAL_MS;
-    if (!server_notify(&a->server, &observer->peer, &response, observer->id) || !there)
+    if (!send_notification(a, observer, &response) || !there)
         observers_free(&a->v2.observers, observer);
 }
 
@@ -92,6 +214,14 @@ static void notify_all(struct agent *a)
             notify(a, &a->v2.observers.entries[i]);
 }
 
+static void tick_client(struct agent *a)
+{
+    if (!a->options->traffic.gateway.size)
+        return;
+    client_tick(&a->client);
+    traffic_tick(&a->traffic);
+}
+
 void agent_input(struct agent *a, const struct peer *peer, const uint8_t *data, size_t size)
 {
     uint32_t restart_after = a->device.bugs.restart_after;
@@ -100,8 +230,9 @@ void agent_input(struct agent *a, const struct peer *peer, const uint8_t *data, 
         return;
     server_input(&a->server, peer, data, size);
     if (restart_after && a->server.counters.requests - a->restarted_at >= restart_after)
-        agent_restart(a);
+        agent_restart(a, false);
     notify_all(a);
+    tick_client(a);
 }
 
 bool agent_busy(const struct agent *a)
@@ -109,10 +240,14 @@ bool agent_busy(const struct agent *a)
     return server_busy(&a->server);
 }
 
-void agent_restart(struct agent *a)
+void agent_restart(struct agent *a, bool forget)
 {
     a->restarted_at = a->server.counters.requests;
     server_clear(&a->server);
+    client_clear(&a->client);
+    traffic_clear(&a->traffic);
+    tricks_clear(&a->tricks);
+    security_restart(&a->security, forget);
     v2_clear(&a->v2);
     device_restart(&a->device);
 }
@@ -122,6 +257,7 @@ void agent_tick(struct agent *a)
     device_tick(&a->device);
     server_tick(&a->server);
     notify_all(a);
+    tick_client(a);
 }
 
 /* When an observer of a log that waits may be told. */
@@ -142,9 +278,12 @@ static int64_t notify_deadline(const struct agent *a)
 
 int64_t agent_deadline(const struct agent *a)
 {
-    int64_t deadline = device_deadline(&a->device), server = server_deadline(&a->server), log = notify_deadline(a);
+    const int64_t all[] = {device_deadline(&a->device), server_deadline(&a->server), notify_deadline(a),
+                           client_deadline(&a->client), traffic_deadline(&a->traffic)};
+    int64_t deadline = AGENT_NO_DEADLINE;
 
-    if (server < deadline)
-        deadline = server;
-    return log < deadline ? log : deadline;
+    for (size_t i = 0; i < array_size(all); i++)
+        if (all[i] < deadline)
+            deadline = all[i];
+    return deadline;
 }

@@ -2,7 +2,10 @@
 #define TC_AGENT_AGENT_H
 
 #include "agent/device.h"
+#include "agent/security.h"
 #include "agent/server.h"
+#include "agent/traffic.h"
+#include "agent/tricks.h"
 #include "agent/v2.h"
 
 /*
@@ -11,9 +14,21 @@
  */
 typedef void (*agent_send_fn)(void *arg, const struct peer *peer, const uint8_t *data, size_t size);
 
+struct agent_options {
+    struct device_options device;
+    struct security_options security;
+    struct traffic_options traffic;
+    size_t pdu_size; /* at most SERVER_DATAGRAM_MAX */
+};
+
 struct agent {
+    const struct agent_options *options;
     struct device device;
     struct server server;
+    struct security security;
+    struct tricks tricks;
+    struct client client;
+    struct traffic traffic;
     struct v2 v2;
     agent_send_fn send;
     void *arg;
@@ -22,10 +37,10 @@ struct agent {
 
 #define AGENT_NO_DEADLINE INT64_MAX
 
-/* index tells the agents of one process apart (ids, seeds). options, clock and journal must outlive it. Returns 0 or
- * -ENOMEM; agent_clear ends it in both cases. */
-int agent_init(struct agent *a, const struct device_options *options, unsigned index, size_t pdu_size,
-               const struct clock *clock, const struct journal *journal, agent_send_fn send, void *arg) must_check;
+/* index tells the agents of one process apart (ids, seeds, credentials). options, clock and journal must outlive it.
+ * Returns 0 or a negative errno; agent_clear ends it in both cases. */
+int agent_init(struct agent *a, const struct agent_options *options, unsigned index, const struct clock *clock,
+               const struct journal *journal, agent_send_fn send, void *arg) must_check;
 void agent_clear(struct agent *a);
 
 void agent_input(struct agent *a, const struct peer *peer, const uint8_t *data, size_t size);
@@ -33,8 +48,8 @@ void agent_input(struct agent *a, const struct peer *peer, const uint8_t *data, 
 /* While it is busy (bug slow-load) datagrams stay where they are. */
 bool agent_busy(const struct agent *a);
 
-/* A simulated restart of the device. */
-void agent_restart(struct agent *a);
+/* A simulated restart of the device; with forget the state of its security context is lost too. */
+void agent_restart(struct agent *a, bool forget);
 
 void agent_tick(struct agent *a);
 int64_t agent_deadline(const struct agent *a);

@@ -23,6 +23,16 @@ static const struct bug_info table[] = {
     {"old-hash", NULL, 1, AT(old_hash), "expect the metadata hash of old tools, over the zeroed token"},
     {"silent", NULL, 1, AT(silent), "answer nothing and do nothing"},
     {"restart-after", "N", 0, AT(restart_after), "restart after every N requests"},
+    {"other-answer", "N", BUGS_ALWAYS, AT(other_answer), "OSCORE: the next N answers are those of the request before"},
+    {"other-token", "N", BUGS_ALWAYS, AT(other_token), "the next N answers have a token that nobody gave"},
+    {"flip-answer", "N", BUGS_ALWAYS, AT(flip_answer),
+     "OSCORE: a bit of the next N answers and notifications is wrong"},
+    {"unprotected-answer", "N", BUGS_ALWAYS, AT(unprotected_answer), "OSCORE: the next N answers are not protected"},
+    {"false-hint", "N", BUGS_ALWAYS, AT(false_hint), "OSCORE: an unprotected 4.01 before each of the next N answers"},
+    {"replay-notification", "N", BUGS_ALWAYS, AT(replay_notification),
+     "each notification is followed by the one before"},
+    {"reorder-notification", "N", BUGS_ALWAYS, AT(reorder_notification),
+     "two notifications at a time, the newer first"},
 };
 
 const struct bug_info *bugs_table(size_t *count)

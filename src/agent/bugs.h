@@ -28,6 +28,9 @@ struct bugs {
     uint32_t old_hash;
     uint32_t silent;
     uint32_t restart_after; /* requests until a restart, 0: none */
+    /* with OSCORE; counters of answers, or of notifications */
+    uint32_t other_answer, other_token, flip_answer, unprotected_answer, false_hint;
+    uint32_t replay_notification, reorder_notification;
 };
 
 struct bug_info {

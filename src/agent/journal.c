@@ -35,6 +35,27 @@ static void put_text(struct buffer *line, const char *name, const char *text)
     put_string(line, name, text, strlen(text));
 }
 
+static void put_hex(struct buffer *line, const char *name, const uint8_t *data, size_t size)
+{
+    char hex[2 * OSCORE_ID_CONTEXT_MAX + 1];
+
+    put_text(line, name, text_hex(data, size < OSCORE_ID_CONTEXT_MAX ? size : OSCORE_ID_CONTEXT_MAX, hex));
+}
+
+static void put_protected(struct buffer *line, const struct journal_protected *p)
+{
+    if (p->role)
+        put_text(line, "role", p->role);
+    if (p->kid)
+        put_hex(line, "kid", p->kid, p->kid_size);
+    if (p->context && p->context->has_id_context)
+        put_hex(line, "id_context", p->context->id_context, p->context->id_context_size);
+    if (p->has_piv)
+        buffer_printf(line, ",\"piv\":%llu", (unsigned long long)p->piv);
+    if (p->hash)
+        buffer_printf(line, ",\"hash\":\"%016llx\"", (unsigned long long)p->hash);
+}
+
 static void put_members(struct buffer *line, const struct journal_entry *entry)
 {
     char hex[2 * METADATA_DIGEST_SIZE + 1], code[5];
@@ -51,6 +72,10 @@ static void put_members(struct buffer *line, const struct journal_entry *entry)
         put_text(line, "sha256", text_hex(entry->digest, METADATA_DIGEST_SIZE, hex));
     if (entry->message_id >= 0)
         buffer_printf(line, ",\"message_id\":%d", entry->message_id);
+    if (entry->counter)
+        buffer_printf(line, ",\"counter\":%llu", (unsigned long long)entry->counter);
+    if (entry->protected)
+        put_protected(line, entry->protected);
     if (entry->detail && *entry->detail)
         put_text(line, "detail", entry->detail);
 }

@@ -3,19 +3,32 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "tcgw/oscore.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
 /*
  * What really happened on the simulated devices, for tests: one JSON object a line, written at once. Members: "time",
- * "device" (its port), "event" ("load", "start", "stop", "remove", "duplicate", "state", "damaged", "restart"), and
- * where they apply "uid", "outcome" ("ok", "same", "refused"), "code" (the answer's CoAP code), "sha256" (of the
- * container's code), "message_id", "detail".
+ * "device" (its port), "event" ("load", "start", "stop", "remove", "duplicate", "state", "damaged", "restart", and
+ * those of OSCORE and of what the device sends by itself; tcagent(1) has them all), and where they apply "uid",
+ * "outcome", "code" (of an answer, or of a message), "sha256" (of the container's code), "message_id", "counter",
+ * "role", "kid", "id_context", "piv", "hash", "detail".
  */
 struct journal {
     int fd; /* negative: write nothing */
     const struct clock *clock;
+};
+
+/* A protected message. */
+struct journal_protected {
+    const char *role;   /* of the device: "server" or "client" */
+    const uint8_t *kid; /* NULL: none */
+    size_t kid_size;
+    const struct oscore_credentials *context; /* NULL: none was found; its ID Context is written, nothing else */
+    bool has_piv;
+    uint64_t piv;
+    uint64_t hash; /* of the ciphertext */
 };
 
 struct journal_entry {
@@ -23,11 +36,13 @@ struct journal_entry {
     const char *event;
     const void *uid; /* bytes; what is not ASCII is written as \u00XX */
     size_t uid_size;
-    const char *outcome;   /* NULL: none */
-    uint8_t code;          /* 0: none */
-    const uint8_t *digest; /* 32 bytes, NULL: none */
-    int32_t message_id;    /* negative: none */
-    const char *detail;    /* NULL: none */
+    const char *outcome;                       /* NULL: none */
+    uint8_t code;                              /* 0: none */
+    const uint8_t *digest;                     /* 32 bytes, NULL: none */
+    int32_t message_id;                        /* negative: none */
+    const char *detail;                        /* NULL: none */
+    uint64_t counter;                          /* 0: none */
+    const struct journal_protected *protected; /* NULL: none */
 };
 
 /* Opens a file to append to, which is created when it is not there. Returns 0 or a negative errno. */

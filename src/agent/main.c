@@ -9,10 +9,11 @@
 
 #define EXIT_USAGE 2
 #define SPARE_DESCRIPTORS 64
+#define KEYED_CIPHERS 256
 
 struct program {
     uv_loop_t loop;
-    uv_signal_t terminate, interrupt, restart;
+    uv_signal_t terminate, interrupt, restart, forget;
     struct transport *transport;
 };
 
@@ -26,14 +27,14 @@ static void on_end(uv_signal_t *handle, int number)
     uv_close((uv_handle_t *)&p->terminate, NULL);
     uv_close((uv_handle_t *)&p->interrupt, NULL);
     uv_close((uv_handle_t *)&p->restart, NULL);
+    uv_close((uv_handle_t *)&p->forget, NULL);
 }
 
 static void on_restart(uv_signal_t *handle, int number)
 {
     struct program *p = handle->data;
 
-    (void)number;
-    transport_restart(p->transport);
+    transport_restart(p->transport, number == SIGUSR2);
 }
 
 static void watch(struct program *p, uv_signal_t *handle, int number, uv_signal_cb callback)
@@ -67,8 +68,7 @@ static void print_ready(const struct settings *s, uint16_t port)
 
 static int run(struct program *p, const struct settings *s, const struct journal *journal)
 {
-    const struct transport_options options = {s->address, s->port,        s->count, s->pdu_size,
-                                              &s->device, clock_system(), journal};
+    const struct transport_options options = {s->address, s->port, s->count, &s->agent, clock_system(), journal};
     char reason[256];
 
     raise_descriptor_limit(s->count);
@@ -82,38 +82,58 @@ static int run(struct program *p, const struct settings *s, const struct journal
     watch(p, &p->terminate, SIGTERM, on_end);
     watch(p, &p->interrupt, SIGINT, on_end);
     watch(p, &p->restart, SIGUSR1, on_restart);
+    watch(p, &p->forget, SIGUSR2, on_restart);
     print_ready(s, transport_first_port(p->transport));
     (void)uv_run(&p->loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&p->loop);
     return EXIT_SUCCESS;
 }
 
-int main(int argc, char **argv)
+/* With credentials their cryptography must be there first, and go last. */
+static int run_protected(struct program *p, struct settings *s, const struct journal *journal)
+{
+    int r;
+
+    if (s->agent.security.credentials && oscore_crypto_new(&s->agent.security.crypto, KEYED_CIPHERS)) {
+        (void)fprintf(stderr, "tcagent: the cryptographic library has no OSCORE algorithms\n");
+        return EXIT_FAILURE;
+    }
+    r = run(p, s, journal);
+    s->agent.security.crypto = oscore_crypto_free(s->agent.security.crypto);
+    return r;
+}
+
+static int begin(struct program *p, struct settings *s)
 {
     struct journal journal = {.fd = -1};
+    int r = s->journal ? journal_open(&journal, s->journal, clock_system()) : 0;
+
+    if (r) {
+        (void)fprintf(stderr, "tcagent: cannot open the journal %s: %s\n", s->journal, strerror(-r));
+        return EXIT_FAILURE;
+    }
+    r = run_protected(p, s, &journal);
+    journal_close(&journal);
+    return r;
+}
+
+int main(int argc, char **argv)
+{
     struct program program = {0};
     struct settings settings;
     char reason[256];
-    int r;
+    int r = EXIT_SUCCESS;
 
     if (settings_parse(&settings, argc, argv, reason, sizeof reason)) {
         (void)fprintf(stderr, "tcagent: %s\n", reason);
-        return EXIT_USAGE;
-    }
-    if (settings.help) {
+        r = EXIT_USAGE;
+    } else if (settings.help) {
         settings_print_help(stdout);
-        return EXIT_SUCCESS;
-    }
-    if (settings.version) {
+    } else if (settings.version) {
         (void)puts("tcagent " PACKAGE_VERSION);
-        return EXIT_SUCCESS;
+    } else {
+        r = begin(&program, &settings);
     }
-    r = settings.journal ? journal_open(&journal, settings.journal, clock_system()) : 0;
-    if (r) {
-        (void)fprintf(stderr, "tcagent: cannot open the journal %s: %s\n", settings.journal, strerror(-r));
-        return EXIT_FAILURE;
-    }
-    r = run(&program, &settings, &journal);
-    journal_close(&journal);
+    settings_clear(&settings);
     return r;
 }

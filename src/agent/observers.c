@@ -1,6 +1,6 @@
 #include "agent/observers.h"
 
-static struct observer *find(struct observers *o, const struct peer *peer, const struct coapmsg *request)
+struct observer *observers_of(struct observers *o, const struct peer *peer, const struct coapmsg *request)
 {
     for (size_t i = 0; o->used && i < OBSERVERS_MAX; i++) {
         struct observer *e = &o->entries[i];
@@ -15,7 +15,7 @@ static struct observer *find(struct observers *o, const struct peer *peer, const
 struct observer *observers_add(struct observers *o, const struct peer *peer, const struct coapmsg *request,
                                const struct observed_resource *resource)
 {
-    struct observer *e = find(o, peer, request);
+    struct observer *e = observers_of(o, peer, request);
 
     if (!e && o->used == OBSERVERS_MAX)
         return NULL;
@@ -46,7 +46,7 @@ void observers_free(struct observers *o, struct observer *observer)
 
 void observers_remove(struct observers *o, const struct peer *peer, const struct coapmsg *request)
 {
-    struct observer *e = find(o, peer, request);
+    struct observer *e = observers_of(o, peer, request);
 
     if (e)
         observers_free(o, e);

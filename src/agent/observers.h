@@ -4,6 +4,7 @@
 #include "agent/peer.h"
 #include "tcgw/coapmsg.h"
 #include "tcgw/metadata.h"
+#include "tcgw/oscore.h"
 
 #include <stdint.h>
 
@@ -31,6 +32,9 @@ struct observer {
     uint32_t sequence; /* value of the Observe option, 24 bits */
     bool under_way;
     int64_t not_before_ms;
+    bool protected; /* and then of this security context and this request */
+    unsigned generation;
+    struct oscore_binding binding;
 };
 
 struct observers {
@@ -42,6 +46,8 @@ struct observers {
 /* Adds or renews a registration; NULL when there is no room. */
 struct observer *observers_add(struct observers *o, const struct peer *peer, const struct coapmsg *request,
                                const struct observed_resource *resource);
+/* The registration of a request's peer and token, NULL when there is none. */
+struct observer *observers_of(struct observers *o, const struct peer *peer, const struct coapmsg *request);
 /* Removes the registration of a request's peer and token. */
 void observers_remove(struct observers *o, const struct peer *peer, const struct coapmsg *request);
 /* NULL when it has gone meanwhile. */

@@ -46,6 +46,13 @@ void outgoing_settle(struct outgoing *o, const struct peer *peer, uint16_t id, b
     }
 }
 
+void outgoing_cancel(struct outgoing *o, unsigned owner)
+{
+    for (size_t i = 0; o->used && i < OUTGOING_MAX; i++)
+        if (o->entries[i].data && o->entries[i].owner == owner)
+            release(o, &o->entries[i]);
+}
+
 static void step(struct outgoing *o, struct outgoing_entry *e, int64_t now_ms)
 {
     if (e->sent > OUTGOING_MAX_RETRANSMIT) {

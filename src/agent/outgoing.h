@@ -47,6 +47,9 @@ bool outgoing_add(struct outgoing *o, const struct peer *peer, const struct outg
 /* An ACK or RST arrived. */
 void outgoing_settle(struct outgoing *o, const struct peer *peer, uint16_t id, bool acknowledged);
 
+/* Forgets what an owner sent; nobody is told. */
+void outgoing_cancel(struct outgoing *o, unsigned owner);
+
 void outgoing_tick(struct outgoing *o, int64_t now_ms);
 int64_t outgoing_deadline(const struct outgoing *o);
 void outgoing_clear(struct outgoing *o);

@@ -16,6 +16,9 @@ struct peer {
     } address;
 };
 
+/* Reads a literal IPv4 or IPv6 address; false when it is none. */
+bool peer_parse(const char *text, uint16_t port, struct peer *out);
+
 static inline bool peer_equal(const struct peer *a, const struct peer *b)
 {
     return a->size == b->size && memcmp(&a->address, &b->address, a->size) == 0;

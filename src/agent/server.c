@@ -37,8 +37,7 @@ static bool option_is_known(uint16_t number)
     }
 }
 
-/* The code that refuses a request for its options, 0 when they are fine (RFC 7252 sections 5.4.1 and 5.7.2). */
-static uint8_t check_options(const struct server *s, const struct coapmsg *request)
+uint8_t server_check_options(const struct server *s, const struct coapmsg *request)
 {
     if (s->ignores_unknown_options)
         return 0;
@@ -135,15 +134,21 @@ static size_t encode(struct server *s, struct coapmsg *response, uint8_t *out)
     return coapmsg_encode(response, out, s->pdu_size);
 }
 
-static bool is_safe(uint8_t method)
+static bool is_protected(const struct coapmsg *request)
 {
-    return method == COAPMSG_GET || method == COAPMSG_FETCH;
+    return coapmsg_find(request, COAPMSG_OPT_OSCORE) != NULL;
+}
+
+/* What is protected is never accepted twice, whatever its outer code says. */
+static bool is_safe(const struct coapmsg *request)
+{
+    return (request->code == COAPMSG_GET || request->code == COAPMSG_FETCH) && !is_protected(request);
 }
 
 /* A request is remembered if executing it again would not be the same, or if its answer is still to come. */
 static bool remembers(const struct server *s, const struct coapmsg *request)
 {
-    return !s->bugs->no_dedup && (!is_safe(request->code) || s->bugs->separate);
+    return !s->bugs->no_dedup && (!is_safe(request) || s->bugs->separate);
 }
 
 static void remember(struct server *s, const struct peer *peer, const struct coapmsg *request, const uint8_t *answer,
@@ -197,6 +202,8 @@ static void answer(struct server *s, const struct peer *peer, const struct coapm
     if (COAPMSG_CLASS(response->code) >= 4)
         s->counters.errors++;
     coapmsg_set_token(response, request->token, request->token_length);
+    if (bugs_happens(&s->bugs->other_token))
+        response->token[0] ^= 0xff;
     lost = loses_answer(s, verdict);
     if (s->bugs->separate && confirmable && !lost) {
         answer_separately(s, peer, request, response);
@@ -233,6 +240,7 @@ static bool answered_before(struct server *s, const struct peer *peer, const str
 static void take_request(struct server *s, const struct peer *peer, const struct coapmsg *request, uint8_t refusal)
 {
     enum server_verdict verdict = SERVER_ANSWER;
+    uint8_t room[SERVER_DATAGRAM_MAX];
     struct coapmsg response;
 
     s->counters.requests++;
@@ -240,7 +248,7 @@ static void take_request(struct server *s, const struct peer *peer, const struct
         return;
     coapmsg_init(&response, COAPMSG_ACK, refusal);
     if (!refusal)
-        verdict = s->ops->handle(s->arg, peer, request, &response);
+        verdict = s->ops->handle(s->arg, peer, request, &response, room);
     if (verdict == SERVER_SILENCE)
         remember(s, peer, request, NULL, 0);
     else
@@ -254,19 +262,35 @@ static void reject(struct server *s, const struct peer *peer, const struct coapm
         send_empty(s, peer, COAPMSG_RST, msg->id);
 }
 
+/* A response, alone or on an acknowledgement; what nobody asked for is rejected. */
+static void take_response(struct server *s, const struct peer *peer, const struct coapmsg *msg)
+{
+    if (!s->ops->response(s->arg, peer, msg))
+        reject(s, peer, msg);
+    else if (msg->type == COAPMSG_CON)
+        send_empty(s, peer, COAPMSG_ACK, msg->id);
+}
+
 static void take_message(struct server *s, const struct peer *peer, const struct coapmsg *msg, bool too_many_options)
 {
-    uint8_t refusal;
+    uint8_t refusal = 0;
 
-    if (msg->type == COAPMSG_ACK || msg->type == COAPMSG_RST) {
+    if (msg->type == COAPMSG_ACK || msg->type == COAPMSG_RST)
         outgoing_settle(&s->outgoing, peer, msg->id, msg->type == COAPMSG_ACK);
+    if (COAPMSG_CLASS(msg->code) != 0) {
+        take_response(s, peer, msg);
         return;
     }
-    if (msg->code == COAPMSG_EMPTY || COAPMSG_CLASS(msg->code) != 0) { /* a ping, or a response nobody asked for */
+    if (msg->type == COAPMSG_ACK || msg->type == COAPMSG_RST)
+        return;
+    if (msg->code == COAPMSG_EMPTY) { /* a ping */
         reject(s, peer, msg);
         return;
     }
-    refusal = too_many_options ? COAPMSG_BAD_OPTION : check_options(s, msg);
+    if (too_many_options)
+        refusal = COAPMSG_BAD_OPTION;
+    else if (!s->knows_oscore || !is_protected(msg))
+        refusal = server_check_options(s, msg);
     if (refusal == COAPMSG_BAD_OPTION && msg->type == COAPMSG_NON)
         return;
     take_request(s, peer, msg, refusal);
@@ -304,6 +328,26 @@ bool server_notify(struct server *s, const struct peer *peer, struct coapmsg *re
     s->counters.notifications++;
     server_tick(s);
     return true;
+}
+
+bool server_request(struct server *s, const struct peer *peer, struct coapmsg *request, unsigned owner)
+{
+    uint8_t out[SERVER_DATAGRAM_MAX];
+    struct outgoing_entry entry = {.data = out, .confirmable = request->type == COAPMSG_CON, .owner = owner};
+
+    request->id = entry.id = s->next_id++;
+    entry.size = coapmsg_encode(request, out, sizeof out);
+    entry.timeout_ms = ack_timeout(s);
+    entry.due_ms = now(s);
+    if (!entry.size || !outgoing_add(&s->outgoing, peer, &entry))
+        return false;
+    server_tick(s);
+    return true;
+}
+
+void server_cancel(struct server *s, unsigned owner)
+{
+    outgoing_cancel(&s->outgoing, owner);
 }
 
 bool server_busy(const struct server *s)

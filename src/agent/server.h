@@ -26,12 +26,14 @@ enum server_verdict {
 
 struct server_ops {
     /* Answers a request: sets the response's code, options and payload. What those point to must stay valid until the
-     * next call. */
+     * next call; it may be in room, which has SERVER_DATAGRAM_MAX bytes. */
     enum server_verdict (*handle)(void *arg, const struct peer *peer, const struct coapmsg *request,
-                                  struct coapmsg *response);
+                                  struct coapmsg *response, uint8_t *room);
+    /* A response arrived. True when somebody waits for it; otherwise it is rejected. */
+    bool (*response)(void *arg, const struct peer *peer, const struct coapmsg *response);
     /* A request came again and got its stored answer. */
     void (*duplicate)(void *arg, const struct coapmsg *request);
-    /* A notification was acknowledged or refused (owner of server_notify). */
+    /* A notification or request was acknowledged or refused (owner of server_notify, server_request). */
     void (*settled)(void *arg, unsigned owner, bool acknowledged);
     void (*send)(void *arg, const struct peer *peer, const uint8_t *data, size_t size);
 };
@@ -47,6 +49,7 @@ struct server {
     struct bugs *bugs;
     size_t pdu_size;              /* at most SERVER_DATAGRAM_MAX; a larger datagram gets no answer */
     bool ignores_unknown_options; /* as v1 agents do, even for critical ones */
+    bool knows_oscore;            /* protected requests are for the handler, which looks at the options in them */
     uint64_t random;              /* not 0 */
 
     uint16_t next_id;
@@ -60,6 +63,15 @@ void server_init(struct server *s);
 
 /* Takes one datagram. While server_busy() it is dropped; a transport rather leaves it where it is. */
 void server_input(struct server *s, const struct peer *peer, const uint8_t *data, size_t size);
+
+/* The code that refuses a request for its options, 0 when they are fine (RFC 7252 sections 5.4.1 and 5.7.2). */
+uint8_t server_check_options(const struct server *s, const struct coapmsg *request);
+
+/* Sends a request (with its token and type) at once; its message ID is set. A confirmable one is sent again until it is
+ * acknowledged, and settled is called with owner, unless it is 0. False when it could not be queued. */
+bool server_request(struct server *s, const struct peer *peer, struct coapmsg *request, unsigned owner);
+/* A request need not be sent again, whatever becomes of it; settled is not called. */
+void server_cancel(struct server *s, unsigned owner);
 
 /* Sends a response (with its token) as a confirmable message of its own; settled is called with owner, unless it is
  * 0. False when it could not be queued. */

@@ -15,6 +15,7 @@
 #define PDU_MIN 128
 #define PACKAGE_MAX (16 * 1024 * 1024)
 #define HELP_COLUMN 28
+#define REPORT_MAX 86400000 /* ms */
 
 struct parse {
     struct settings *s;
@@ -52,7 +53,7 @@ static int apply_agent(const struct parse *p, const char *value)
 {
     if (strcmp(value, "v1") != 0 && strcmp(value, "v2") != 0)
         return refuse(p, "--agent takes v1 or v2, not \"%s\"", value);
-    p->s->device.kind = value[1] == '1' ? DEVICE_V1 : DEVICE_V2;
+    p->s->agent.device.kind = value[1] == '1' ? DEVICE_V1 : DEVICE_V2;
     return 0;
 }
 
@@ -92,7 +93,7 @@ static int apply_slots(const struct parse *p, const char *value)
 
     if (parse_number(p, value, 1, DEVICE_SLOTS_MAX, &n))
         return 1;
-    p->s->device.slots = (unsigned)n;
+    p->s->agent.device.slots = (unsigned)n;
     return 0;
 }
 
@@ -102,7 +103,7 @@ static int apply_pdu_size(const struct parse *p, const char *value)
 
     if (parse_number(p, value, PDU_MIN, SERVER_DATAGRAM_MAX, &n))
         return 1;
-    p->s->pdu_size = (size_t)n;
+    p->s->agent.pdu_size = (size_t)n;
     return 0;
 }
 
@@ -112,7 +113,7 @@ static int apply_package_max(const struct parse *p, const char *value)
 
     if (parse_number(p, value, 1, PACKAGE_MAX, &n))
         return 1;
-    p->s->device.package_max = (size_t)n;
+    p->s->agent.device.package_max = (size_t)n;
     return 0;
 }
 
@@ -120,26 +121,26 @@ static int apply_device_id(const struct parse *p, const char *value)
 {
     if (strlen(value) < 1 || strlen(value) > DEVICE_ID_MAX)
         return refuse(p, "--device-id takes 1 to %d bytes", DEVICE_ID_MAX);
-    p->s->device.id = value;
+    p->s->agent.device.id = value;
     return 0;
 }
 
 static int apply_trust_key(const struct parse *p, const char *value)
 {
-    p->s->device.verify.has_key = true;
-    return verify_read_key(value, p->s->device.verify.key, p->reason, p->reason_size);
+    p->s->agent.device.verify.has_key = true;
+    return verify_read_key(value, p->s->agent.device.verify.key, p->reason, p->reason_size);
 }
 
 static int apply_no_verify(const struct parse *p, const char *value)
 {
     (void)value;
-    p->s->device.verify.skip = true;
+    p->s->agent.device.verify.skip = true;
     return 0;
 }
 
 static int apply_bug(const struct parse *p, const char *value)
 {
-    return bugs_parse(&p->s->device.bugs, value, p->reason, p->reason_size);
+    return bugs_parse(&p->s->agent.device.bugs, value, p->reason, p->reason_size);
 }
 
 static int apply_journal(const struct parse *p, const char *value)
@@ -154,7 +155,96 @@ static int apply_seed(const struct parse *p, const char *value)
 
     if (parse_number(p, value, 0, UINT32_MAX, &n))
         return 1;
-    p->s->device.seed = (uint32_t)n;
+    p->s->agent.device.seed = (uint32_t)n;
+    return 0;
+}
+
+static int apply_oscore(const struct parse *p, const char *value)
+{
+    enrolment_clear(&p->s->enrolment);
+    return enrolment_read(&p->s->enrolment, value, p->reason, p->reason_size);
+}
+
+static int apply_allow_plain(const struct parse *p, const char *value)
+{
+    (void)value;
+    p->s->agent.security.allow_plain = true;
+    return 0;
+}
+
+static int apply_state(const struct parse *p, const char *value)
+{
+    p->s->agent.security.state = value;
+    return 0;
+}
+
+static int apply_forget_state(const struct parse *p, const char *value)
+{
+    (void)value;
+    p->s->agent.security.forget = true;
+    return 0;
+}
+
+static int apply_gateway(const struct parse *p, const char *value)
+{
+    const char *first = strchr(value, ':'), *last = strrchr(value, ':'), *end = value + strlen(value);
+    bool bracketed = *value == '[', port = last && (bracketed ? last[-1] == ']' : first == last);
+    int64_t number = DEFAULT_PORT;
+    char address[64];
+
+    if (port)
+        end = last;
+    if (bracketed && end > value + 1 && end[-1] == ']') {
+        value++;
+        end--;
+    }
+    (void)snprintf(address, sizeof address, "%.*s", (int)(end - value), value);
+    if ((port && !text_parse_int(last + 1, 1, UINT16_MAX, &number)) ||
+        !peer_parse(address, (uint16_t)number, &p->s->agent.traffic.gateway))
+        return refuse(p, "--gateway takes an address and a port, as 192.0.2.1:5683 or [2001:db8::1]:5683");
+    return 0;
+}
+
+static int apply_report(const struct parse *p, const char *value)
+{
+    static const struct {
+        const char *suffix;
+        int64_t ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}};
+    size_t digits = strspn(value, "0123456789");
+    char number[16];
+    int64_t n;
+
+    (void)snprintf(number, sizeof number, "%.*s", digits < sizeof number ? (int)digits : 0, value);
+    for (size_t i = 0; i < array_size(units); i++)
+        if (strcmp(value + digits, units[i].suffix) == 0 && text_parse_int(number, 1, REPORT_MAX / units[i].ms, &n)) {
+            p->s->agent.traffic.report_ms = n * units[i].ms;
+            return 0;
+        }
+    return refuse(p, "--report takes an interval up to a day, as 500ms, 10s or 5m, not \"%s\"", value);
+}
+
+static int apply_report_size(const struct parse *p, const char *value)
+{
+    int64_t n;
+
+    if (parse_number(p, value, TRAFFIC_REPORT_MIN, CLIENT_BODY_MAX, &n))
+        return 1;
+    p->s->agent.traffic.report_size = (size_t)n;
+    return 0;
+}
+
+static int apply_join(const struct parse *p, const char *value)
+{
+    (void)value;
+    p->s->agent.traffic.join = true;
+    return 0;
+}
+
+static int apply_observe_desired(const struct parse *p, const char *value)
+{
+    (void)value;
+    p->s->agent.traffic.observe = true;
     return 0;
 }
 
@@ -185,7 +275,16 @@ static const struct option options[] = {
     {"no-verify", NULL, "check neither signatures nor digests", apply_no_verify},
     {"bug", "NAME[=VALUE],...", "misbehave; may be given several times", apply_bug},
     {"journal", "FILE", "append what really happened, one JSON object a line", apply_journal},
-    {"seed", "N", "of everything random (0)", apply_seed},
+    {"seed", "N", "of everything random but keys and nonces (0)", apply_seed},
+    {"oscore", "FILE", "protect with these credentials, as the gateway gave them at enrolment", apply_oscore},
+    {"allow-plain", NULL, "with --oscore: serve unprotected requests too", apply_allow_plain},
+    {"state", "DIRECTORY", "keep there what must survive a restart of the security context", apply_state},
+    {"forget-state", NULL, "begin as if it had been lost", apply_forget_state},
+    {"gateway", "ADDRESS[:PORT]", "the gateway that the devices speak to by themselves", apply_gateway},
+    {"report", "INTERVAL", "PUT a report to /shadow/reported as often (500ms, 10s, 5m)", apply_report},
+    {"report-size", "BYTES", "size of a report (96 or more)", apply_report_size},
+    {"join", NULL, "ask the gateway to be listed as a device", apply_join},
+    {"observe-desired", NULL, "observe /shadow/desired of the gateway", apply_observe_desired},
     {"help", NULL, "show this text", apply_help},
     {"version", NULL, "show the version", apply_version},
 };
@@ -221,16 +320,47 @@ static int take(struct parse *p, char **argv, int *index)
     return option->apply(p, value);
 }
 
+static int check_traffic(const struct parse *p)
+{
+    struct settings *s = p->s;
+    struct traffic_options *t = &s->agent.traffic;
+
+    t->count = s->count;
+    if (!t->gateway.size && (t->report_ms || t->join || t->observe))
+        return refuse(p, "--report, --join and --observe-desired need --gateway");
+    if (!s->enrolment.count && (t->report_ms || t->observe))
+        return refuse(p, "--report and --observe-desired need --oscore");
+    if (t->join && !s->agent.device.id)
+        return refuse(p, "--join needs --device-id");
+    return 0;
+}
+
+static int check_security(const struct parse *p)
+{
+    struct settings *s = p->s;
+    struct security_options *security = &s->agent.security;
+
+    if (s->enrolment.count)
+        security->credentials = s->enrolment.entries;
+    if (s->enrolment.count && s->enrolment.count < s->count)
+        return refuse(p, "--oscore has credentials for %zu devices, not for %u", s->enrolment.count, s->count);
+    if (!s->enrolment.count && (security->state || security->forget || security->allow_plain))
+        return refuse(p, "--state, --forget-state and --allow-plain need --oscore");
+    if (security->credentials && s->agent.pdu_size < PDU_MIN + OSCORE_OVERHEAD)
+        return refuse(p, "--pdu-size must be at least %d with --oscore", PDU_MIN + OSCORE_OVERHEAD);
+    return 0;
+}
+
 static int check(const struct parse *p)
 {
     struct settings *s = p->s;
 
     if (s->port && s->port + s->count - 1 > UINT16_MAX)
         return refuse(p, "%u devices from port %u on go beyond port %d", s->count, s->port, UINT16_MAX);
-    if (s->device.verify.has_key && s->device.verify.skip)
+    if (s->agent.device.verify.has_key && s->agent.device.verify.skip)
         return refuse(p, "--trust-key and --no-verify exclude each other");
-    s->device.verify.old_hash = s->device.bugs.old_hash;
-    return 0;
+    s->agent.device.verify.old_hash = s->agent.device.bugs.old_hash;
+    return check_security(p) || check_traffic(p);
 }
 
 int settings_parse(struct settings *s, int argc, char **argv, char *reason, size_t reason_size)
@@ -238,12 +368,19 @@ int settings_parse(struct settings *s, int argc, char **argv, char *reason, size
     struct parse p = {.s = s, .reason = reason, .reason_size = reason_size};
     int i = 1;
 
-    *s = (struct settings){.address = "127.0.0.1", .port = DEFAULT_PORT, .count = 1, .pdu_size = DEFAULT_PDU_SIZE};
-    s->device = (struct device_options){.kind = DEVICE_V2, .slots = DEFAULT_SLOTS, .package_max = DEFAULT_PACKAGE_MAX};
+    *s = (struct settings){.address = "127.0.0.1", .port = DEFAULT_PORT, .count = 1};
+    s->agent.pdu_size = DEFAULT_PDU_SIZE;
+    s->agent.device =
+        (struct device_options){.kind = DEVICE_V2, .slots = DEFAULT_SLOTS, .package_max = DEFAULT_PACKAGE_MAX};
     while (i < argc)
         if (take(&p, argv, &i))
             return 1;
     return check(&p);
+}
+
+void settings_clear(struct settings *s)
+{
+    enrolment_clear(&s->enrolment);
 }
 
 static void print_line(FILE *out, const char *prefix, const char *name, const char *argument, const char *help)
@@ -265,5 +402,7 @@ void settings_print_help(FILE *out)
     (void)fputs("\nBugs for --bug:\n", out);
     for (size_t i = 0; i < count; i++)
         print_line(out, "", bugs[i].name, bugs[i].argument, bugs[i].help);
-    (void)fputs("\nSIGUSR1 restarts all devices, SIGTERM and SIGINT end the program. See tcagent(1).\n", out);
+    (void)fputs("\nSIGUSR1 restarts all devices, SIGUSR2 restarts them without their state, SIGTERM and SIGINT end the "
+                "program. See tcagent(1).\n",
+                out);
 }

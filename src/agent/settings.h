@@ -1,7 +1,8 @@
 #ifndef TC_AGENT_SETTINGS_H
 #define TC_AGENT_SETTINGS_H
 
-#include "agent/device.h"
+#include "agent/agent.h"
+#include "agent/enrolment.h"
 
 #include <stdio.h>
 
@@ -11,15 +12,18 @@ struct settings {
     const char *address;
     uint16_t port;
     unsigned count;
-    size_t pdu_size;
-    const char *journal; /* NULL: none */
-    struct device_options device;
+    const char *journal;        /* NULL: none */
+    struct enrolment enrolment; /* what agent.security.credentials points to */
+    struct agent_options agent;
     bool help;
     bool version;
 };
 
-/* Fills in the defaults and then what the arguments say. Returns 0, or 1 with a sentence in reason. */
+/* Fills in the defaults and then what the arguments say. Returns 0, or 1 with a sentence in reason; settings_clear ends
+ * it in both cases. */
 int settings_parse(struct settings *s, int argc, char **argv, char *reason, size_t reason_size) must_check;
+
+void settings_clear(struct settings *s);
 
 void settings_print_help(FILE *out);
 

@@ -4,7 +4,6 @@
 
 #include "base/log.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -159,23 +158,6 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 
 /* Opening ---------------------------------------------------------------------------------------------------------- */
 
-static bool parse_address(const char *text, uint16_t port, struct peer *out)
-{
-    *out = (struct peer){0};
-    if (inet_pton(AF_INET, text, &out->address.v4.sin_addr) == 1) {
-        out->address.v4.sin_family = AF_INET;
-        out->address.v4.sin_port = htons(port);
-        out->size = sizeof out->address.v4;
-        return true;
-    }
-    if (inet_pton(AF_INET6, text, &out->address.v6.sin6_addr) != 1)
-        return false;
-    out->address.v6.sin6_family = AF_INET6;
-    out->address.v6.sin6_port = htons(port);
-    out->size = sizeof out->address.v6;
-    return true;
-}
-
 /* A bound socket, or a negative errno. */
 static int open_socket(const char *address, uint16_t port)
 {
@@ -183,7 +165,7 @@ static int open_socket(const char *address, uint16_t port)
     struct peer local;
     int fd;
 
-    if (!parse_address(address, port, &local))
+    if (!peer_parse(address, port, &local))
         return -EINVAL;
     fd = socket(local.address.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -282,10 +264,12 @@ int transport_open(struct transport **out, uv_loop_t *loop, const struct transpo
     batch_init(&t->out);
     for (unsigned i = 0; i < options->count; i++) {
         t->ports[i].transport = t;
-        if (agent_init(&t->ports[i].agent, options->device, i, options->pdu_size, options->clock, options->journal,
-                       queue, &t->ports[i]))
-            r = -ENOMEM;
+        if (!r)
+            r = agent_init(&t->ports[i].agent, options->agent, i, options->clock, options->journal, queue,
+                           &t->ports[i]);
     }
+    if (r && r != -ENOMEM)
+        (void)snprintf(reason, reason_size, "cannot begin: %s", strerror(-r));
     if (!r)
         r = open_all(t, reason, reason_size);
     if (r) {
@@ -303,10 +287,10 @@ uint16_t transport_first_port(const struct transport *t)
     return t->first_port;
 }
 
-void transport_restart(struct transport *t)
+void transport_restart(struct transport *t, bool forget)
 {
     for (unsigned i = 0; i < t->options.count; i++) {
-        agent_restart(&t->ports[i].agent);
+        agent_restart(&t->ports[i].agent, forget);
         settle(&t->ports[i]);
     }
 }

@@ -15,8 +15,7 @@ struct transport_options {
     const char *address; /* literal IPv4 or IPv6 */
     uint16_t port;       /* of the first; 0: free ones are picked */
     unsigned count;      /* 1 to TRANSPORT_COUNT_MAX */
-    size_t pdu_size;     /* at most SERVER_DATAGRAM_MAX */
-    const struct device_options *device;
+    const struct agent_options *agent;
     const struct clock *clock;
     const struct journal *journal;
 };
@@ -29,8 +28,8 @@ int transport_open(struct transport **out, uv_loop_t *loop, const struct transpo
 
 uint16_t transport_first_port(const struct transport *t);
 
-/* Restarts all devices. */
-void transport_restart(struct transport *t);
+/* Restarts all devices; with forget they lose the state of their security contexts too. */
+void transport_restart(struct transport *t, bool forget);
 
 /* Closes all; freed in the loop's close callbacks. Takes NULL. */
 void transport_close(struct transport *t);

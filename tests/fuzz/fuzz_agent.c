@@ -25,14 +25,15 @@ static void pass(struct agent *a, struct clock_manual *clock)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct device_options options = {.kind = FUZZ_KIND, .slots = 2, .package_max = 16384};
+    static const struct agent_options options = {.device = {.kind = FUZZ_KIND, .slots = 2, .package_max = 16384},
+                                                 .pdu_size = 1204};
     struct journal journal = {.fd = -1};
     struct cursor c = cursor_init(data, size);
     struct clock_manual clock;
     struct agent agent;
 
     clock_manual_init(&clock, 1000, 1000);
-    if (agent_init(&agent, &options, 0, 1204, &clock.clock, &journal, ignore, NULL))
+    if (agent_init(&agent, &options, 0, &clock.clock, &journal, ignore, NULL))
         abort();
     while (cursor_left(&c) > 0) {
         struct peer peer = {.size = sizeof peer.address.v4};

@@ -47,6 +47,11 @@ struct peer fixture_peer(uint16_t port)
 
 struct fixture *fixture_new_with(const struct device_options *options, size_t pdu_size)
 {
+    return fixture_new_agent(&(struct agent_options){.device = *options, .pdu_size = pdu_size});
+}
+
+struct fixture *fixture_new_agent(const struct agent_options *options)
+{
     struct fixture *f = calloc(1, sizeof *f);
     int fd;
 
@@ -58,7 +63,7 @@ struct fixture *fixture_new_with(const struct device_options *options, size_t pd
     (void)close(fd);
     ck_assert_int_eq(journal_open(&f->journal, f->journal_path, &f->clock.clock), 0);
     f->options = *options;
-    ck_assert_int_eq(agent_init(&f->agent, &f->options, 0, pdu_size, &f->clock.clock, &f->journal, capture, f), 0);
+    ck_assert_int_eq(agent_init(&f->agent, &f->options, 0, &f->clock.clock, &f->journal, capture, f), 0);
     f->key = key_generate();
     ck_assert_ptr_nonnull(f->key);
     f->peer = fixture_peer(40000);
@@ -172,7 +177,7 @@ uint8_t fixture_load(struct fixture *f, const char *uid, struct code code)
     char path[128];
 
     (void)snprintf(path, sizeof path, "/tc/c/%s", uid);
-    if (f->options.kind == DEVICE_V1) {
+    if (f->options.device.kind == DEVICE_V1) {
         fixture_metadata(f, uid, code, "data", 4, &bytes);
         fixture_request(f, &request, COAPMSG_POST, "/container/");
         coapmsg_add_uint(&request, V1_OPT_ACTION, 1);

@@ -20,7 +20,7 @@ struct fixture {
     struct clock_manual clock;
     struct journal journal;
     char journal_path[64];
-    struct device_options options;
+    struct agent_options options;
     struct agent agent;
     struct key *key;
     struct peer peer;
@@ -33,6 +33,7 @@ struct fixture {
 /* A v1 or v2 agent with bugs ("" for none). End it with fixture_end. */
 struct fixture *fixture_new(enum device_kind kind, const char *bugs);
 struct fixture *fixture_new_with(const struct device_options *options, size_t pdu_size);
+struct fixture *fixture_new_agent(const struct agent_options *options);
 void fixture_end(struct fixture *f);
 
 /* The clock goes on by ms, one millisecond after the other, and the agent does what is due. */

@@ -112,7 +112,7 @@ START_TEST(test_info_tells_of_an_unfinished_upload)
     }
     ck_assert(found && cborio_ended(&r));
     ck_assert_str_eq(uid, "job");
-    agent_restart(&f->agent);
+    agent_restart(&f->agent, false);
     ck_assert_uint_eq(send_block(f, "job", &package, 1024, BLOCK_SZX), COAPMSG_INCOMPLETE);
     fixture_end(f);
 }

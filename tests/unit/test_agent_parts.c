@@ -36,11 +36,11 @@ START_TEST(test_defaults)
     ck_assert_str_eq(s.address, "127.0.0.1");
     ck_assert_uint_eq(s.port, 5683);
     ck_assert_uint_eq(s.count, 1);
-    ck_assert_uint_eq(s.pdu_size, 1204);
-    ck_assert_int_eq(s.device.kind, DEVICE_V2);
-    ck_assert_uint_eq(s.device.slots, 3);
+    ck_assert_uint_eq(s.agent.pdu_size, 1204);
+    ck_assert_int_eq(s.agent.device.kind, DEVICE_V2);
+    ck_assert_uint_eq(s.agent.device.slots, 3);
     ck_assert_ptr_null(s.journal);
-    ck_assert(!s.help && !s.version && !s.device.verify.has_key && !s.device.verify.skip);
+    ck_assert(!s.help && !s.version && !s.agent.device.verify.has_key && !s.agent.device.verify.skip);
 }
 END_TEST
 
@@ -50,21 +50,21 @@ START_TEST(test_all_options)
 
     ck_assert_int_eq(
         parse(&s, "--agent=v1 --listen ::1 --port=0 --count 20 --slots=1 --pdu-size 2048 --package-max=9 "), 0);
-    ck_assert_int_eq(s.device.kind, DEVICE_V1);
+    ck_assert_int_eq(s.agent.device.kind, DEVICE_V1);
     ck_assert_str_eq(s.address, "::1");
     ck_assert_uint_eq(s.port, 0);
     ck_assert_uint_eq(s.count, 20);
-    ck_assert_uint_eq(s.device.slots, 1);
-    ck_assert_uint_eq(s.pdu_size, 2048);
-    ck_assert_uint_eq(s.device.package_max, 9);
+    ck_assert_uint_eq(s.agent.device.slots, 1);
+    ck_assert_uint_eq(s.agent.pdu_size, 2048);
+    ck_assert_uint_eq(s.agent.device.package_max, 9);
     ck_assert_int_eq(
         parse(&s, "--device-id box --no-verify --bug silent,lose-answer=3 --bug old-hash --journal j --seed 7"), 0);
-    ck_assert_str_eq(s.device.id, "box");
-    ck_assert(s.device.verify.skip && s.device.verify.old_hash);
-    ck_assert_uint_eq(s.device.bugs.silent, 1);
-    ck_assert_uint_eq(s.device.bugs.lose_answer, 3);
+    ck_assert_str_eq(s.agent.device.id, "box");
+    ck_assert(s.agent.device.verify.skip && s.agent.device.verify.old_hash);
+    ck_assert_uint_eq(s.agent.device.bugs.silent, 1);
+    ck_assert_uint_eq(s.agent.device.bugs.lose_answer, 3);
     ck_assert_str_eq(s.journal, "j");
-    ck_assert_uint_eq(s.device.seed, 7);
+    ck_assert_uint_eq(s.agent.device.seed, 7);
     ck_assert_int_eq(parse(&s, "--help --version"), 0);
     ck_assert(s.help && s.version);
 }

@@ -130,7 +130,7 @@ START_TEST(test_slots_run_out_and_uids_are_unique)
     ck_assert_uint_eq(fixture_load(f, "c", code_runs), COAPMSG_CREATED);
     ck_assert_uint_eq(fixture_load(f, "d", code_runs), COAPMSG_INTERNAL_ERROR);
     ck_assert_uint_eq(fixture_journal_count(f, "\"uid\":\"d\"", "no slot is free"), 1);
-    agent_restart(&f->agent);
+    agent_restart(&f->agent, false);
     ck_assert_uint_eq(fixture_load(f, "d", code_runs), COAPMSG_CREATED);
     fixture_end(f);
 }
@@ -142,7 +142,7 @@ START_TEST(test_verification)
     struct fixture *f = fixture_new_with(&options, 1204);
 
     ck_assert_uint_eq(fixture_load(f, "a", code_runs), COAPMSG_INTERNAL_ERROR); /* another key signed it */
-    key_public(f->key, f->options.verify.key);
+    key_public(f->key, f->options.device.verify.key);
     ck_assert_uint_eq(fixture_load(f, "a", code_runs), COAPMSG_CREATED);
     fixture_end(f);
 }
@@ -371,7 +371,7 @@ START_TEST(test_missing_parts_crash_until_restart)
         ck_assert_uint_eq(f->agent.device.counters.damaged, 1);
         ck_assert_uint_eq(fixture_v1(f, COAPMSG_GET, IS_RUNNING, "a"), 0);
         ck_assert_int_eq(agent_deadline(&f->agent), AGENT_NO_DEADLINE);
-        agent_restart(&f->agent);
+        agent_restart(&f->agent, false);
         ck_assert_int_eq(fixture_v1_status(f, "a"), 0);
         fixture_end(f);
     }
@@ -406,7 +406,7 @@ START_TEST(test_device_id)
     ck_assert(coapmsg_get_uint(&f->answer, COAPMSG_OPT_CONTENT_FORMAT, &value));
     ck_assert_uint_eq(value, COAPMSG_FORMAT_OCTETS);
     ck_assert_uint_eq(fixture_ask(f, COAPMSG_DELETE, "/device-id/", NULL), COAPMSG_METHOD_NOT_ALLOWED);
-    agent_restart(&f->agent);
+    agent_restart(&f->agent, false);
     ck_assert_uint_eq(fixture_ask(f, COAPMSG_GET, "/device-id/", NULL), COAPMSG_NOT_FOUND);
     fixture_end(f);
 }

@@ -161,7 +161,7 @@ START_TEST(test_verification_with_a_trusted_key)
     struct coapmsg request;
 
     ck_assert_uint_eq(fixture_load(f, "job", code_runs), COAPMSG_UNPROCESSABLE);
-    key_public(f->key, f->options.verify.key);
+    key_public(f->key, f->options.device.verify.key);
     ck_assert_uint_eq(fixture_load(f, "job", code_runs), COAPMSG_CREATED);
     fixture_request(f, &request, COAPMSG_PUT, "/tc/c/job/data"); /* unsigned data over plain CoAP */
     coapmsg_add_uint(&request, COAPMSG_OPT_CONTENT_FORMAT, COAPMSG_FORMAT_OCTETS);
@@ -333,7 +333,7 @@ START_TEST(test_device_id)
     ck_assert_uint_eq(put_id(f, text), COAPMSG_TOO_LARGE);
     text[64] = 0;
     ck_assert_uint_eq(put_id(f, text), COAPMSG_CHANGED);
-    agent_restart(&f->agent); /* a v2 device keeps it */
+    agent_restart(&f->agent, false); /* a v2 device keeps it */
     ck_assert_uint_eq(fixture_ask(f, COAPMSG_GET, "/tc/id", NULL), COAPMSG_CONTENT);
     ck_assert_uint_eq(f->answer.payload_size, 64);
     ck_assert_uint_eq(fixture_ask(f, COAPMSG_GET, "/tc", NULL), COAPMSG_CONTENT);

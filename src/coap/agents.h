@@ -6,7 +6,7 @@
 #include <uv.h>
 
 /*
- * The southbound room's face: an agent_port that speaks CoAP. It owns the libcoap context on the given libuv loop.
+ * The southbound room's face: an agent_port that speaks CoAP on the given libuv loop.
  */
 struct agents;
 

@@ -12,7 +12,6 @@ enum { ACTION_LOAD = 1, ACTION_START, ACTION_IS_RUNNING, ACTION_STOP, ACTION_DEL
 
 #define PATH "/container/" /* registered with the slash: without it the answer is 4.04 */
 #define DEFAULT_PDU_SIZE 1204
-#define TOKEN_SIZE 4
 
 static void prepare(struct coapmsg *request, uint8_t code, uint32_t action)
 {
@@ -33,7 +32,7 @@ static void prepare_load(struct coapmsg *request, const uint8_t *metadata, size_
 /* An option's length in the model is limited; beyond it the bytes count one by one, as its head grows no more. */
 static uint64_t load_size(size_t metadata_bytes, uint64_t data_size, uint64_t code_size)
 {
-    static const uint8_t token[TOKEN_SIZE];
+    static const uint8_t token[CHANNEL_TOKEN_SIZE];
     struct agent_call call = {.data_size = data_size < UINT16_MAX ? (size_t)data_size : UINT16_MAX,
                               .code_size = code_size < UINT16_MAX ? (size_t)code_size : UINT16_MAX};
     struct coapmsg request;

@@ -49,7 +49,7 @@ int endpoint_new(struct endpoint **out, const struct endpoint_options *options)
     if (!e)
         return -ENOMEM;
     e->options = *options;
-    r = libcoap_new(e, &e->udp);
+    r = udp_new(e, &e->udp);
     if (r < 0) {
         free(e);
         return r;

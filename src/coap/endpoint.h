@@ -18,6 +18,8 @@ struct channel;
 struct incoming;
 struct notice;
 
+#define CHANNEL_TOKEN_SIZE 8 /* of requests: random bytes, against those who guess (RFC 7252 section 5.3.1) */
+
 /* Why a message will not be answered. */
 enum channel_event {
     CHANNEL_GIVEN_UP, /* never acknowledged, after all retransmissions */
@@ -38,7 +40,7 @@ struct endpoint_handlers {
      * options. It must be answered or dropped, now or later; see incoming. NULL: all are refused with RST. */
     void (*request)(void *server, struct incoming *incoming, const struct coapmsg *request);
     /* What became of a confirmable notification: -1 acknowledged, else the event. The notice is gone afterwards. Of one
-     * that is not confirmable only a reset is told. */
+     * that is not confirmable only a reset is told; its notice lasts until then or until it is cancelled. */
     void (*notified)(void *owner, int event);
 };
 
@@ -112,7 +114,9 @@ int endpoint_open_channel(struct endpoint *endpoint, const char *address, const 
  * Sends a confirmable request with a new token (request->token is set) and retransmits it with the given times (RFC
  * 7252 section 4.8) until it is acknowledged. With max_retransmit 0 exactly one datagram leaves; a reset or an ICMP
  * error to it is told as an event. Returns 0, or negative errno when nothing was sent: -EMSGSIZE when it does not fit a
- * datagram, otherwise what the system said. The times are not used by reliable transports (RFC 8323).
+ * datagram; -EAGAIN when so many messages went to that peer in the last EXCHANGE_LIFETIME (at least 49,152 in 247 s)
+ * that no message ID is free (section 4.4); otherwise what the system said. The times are not used by reliable
+ * transports (RFC 8323).
  */
 int channel_send(struct channel *channel, struct coapmsg *request, uint32_t ack_timeout_ms,
                  uint32_t max_retransmit) must_check;
@@ -148,7 +152,7 @@ void incoming_answer(struct incoming *incoming, struct coapmsg *response, bool k
 void incoming_drop(struct incoming *incoming, bool keep);
 
 /* Sends a notification (or any response that is not asked for anew) with its own token to a peer. NULL owner: nobody
- * asks what became of it. *out (may be NULL) is the notice, to be cancelled. Negative errno. */
+ * asks what became of it, and there is no notice. *out (may be NULL) is the notice, to be cancelled. Negative errno. */
 int endpoint_notify(struct endpoint *endpoint, const struct peer *peer, struct coapmsg *notification, bool confirmable,
                     void *owner, struct notice **out) must_check;
 /* `notified` is not called any more, nothing is retransmitted. */

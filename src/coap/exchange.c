@@ -36,23 +36,26 @@ static void on_response(void *owner, const struct coapmsg *response, bool separa
     }
 }
 
+/* What must leave once has left: an RST or an ICMP error, which anybody can make up, does not prove that nothing came
+ * of it, but there is nothing to wait for any more. */
 static void on_event(void *owner, enum channel_event event)
 {
     struct exchange *x = owner;
+    bool once = x->times.max_retransmit == 0;
 
     switch (event) {
     case CHANNEL_GIVEN_UP:
         finish(x, EXCHANGE_NO_ANSWER, NULL, false);
         break;
     case CHANNEL_RESET:
-        finish(x, EXCHANGE_RESET, NULL, false);
+        finish(x, once ? EXCHANGE_NO_ANSWER : EXCHANGE_RESET, NULL, false);
         break;
     case CHANNEL_DENIED:
     case CHANNEL_REFUSED:
         /* Later on, the first copy may have been processed and only a further one refused: wait for an answer. */
         if (is_young(x)) {
             x->error = -ECONNREFUSED;
-            finish(x, EXCHANGE_UNREACHABLE, NULL, false);
+            finish(x, once ? EXCHANGE_NO_ANSWER : EXCHANGE_UNREACHABLE, NULL, false);
         }
         break;
     }
@@ -85,8 +88,8 @@ static void defer(struct exchange *x, enum exchange_result result, int error)
     (void)uv_timer_start(&x->timer, on_deferred, 0, 0);
 }
 
-/* MAX_TRANSMIT_WAIT (RFC 7252 section 4.8.2) with the default ACK_RANDOM_FACTOR of 1.5. libcoap gives up by then,
- * unless the wall clock that it goes by was set back. */
+/* MAX_TRANSMIT_WAIT (RFC 7252 section 4.8.2) with the default ACK_RANDOM_FACTOR of 1.5. The endpoint gives up by then,
+ * unless libcoap carries the message and the wall clock that it goes by was set back. */
 static uint64_t transmit_wait(const struct exchange_times *times)
 {
     return (uint64_t)times->ack_timeout_ms * 3 / 2 * ((2ull << times->max_retransmit) - 1);
@@ -106,7 +109,7 @@ static int send_request(struct exchange *x, const char *address, struct coapmsg 
 static bool is_local(int error)
 {
     return error == -ENOMEM || error == -EMSGSIZE || error == -EMFILE || error == -ENFILE || error == -ENOBUFS ||
-           error == -EINVAL || error == -EIO;
+           error == -EINVAL || error == -EIO || error == -EAGAIN;
 }
 
 void exchange_init(struct exchange *exchange, uv_loop_t *loop, struct endpoint *endpoint)

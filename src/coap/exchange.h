@@ -18,7 +18,7 @@ enum exchange_result {
 
 struct exchange_times {
     uint32_t ack_timeout_ms;    /* RFC 7252 section 4.8, from 1000 */
-    uint32_t max_retransmit;    /* from 1; 0: exactly one datagram leaves, on a channel of its own */
+    uint32_t max_retransmit;    /* from 1; 0: exactly one datagram leaves: an RST or ICMP error is then NO_ANSWER */
     uint32_t answer_timeout_ms; /* after an acknowledgement, or with max_retransmit 0 after sending */
 };
 

@@ -17,114 +17,114 @@ int64_t world_now(void)
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
-    struct peer *peer = container_of((uv_udp_t *)handle, struct peer, udp);
+    struct box *box = container_of((uv_udp_t *)handle, struct box, udp);
 
     (void)suggested;
-    *buf = uv_buf_init((char *)peer->data, sizeof peer->data);
+    *buf = uv_buf_init((char *)box->data, sizeof box->data);
 }
 
 static void on_datagram(uv_udp_t *udp, ssize_t size, const uv_buf_t *buf, const struct sockaddr *from, unsigned flags)
 {
-    struct peer *peer = container_of(udp, struct peer, udp);
+    struct box *box = container_of(udp, struct box, udp);
 
     (void)buf;
     (void)flags;
     if (size <= 0 || !from)
         return;
-    peer->size = (size_t)size;
-    peer->datagrams++;
-    memcpy(&peer->from, from, sizeof peer->from);
-    if (coapmsg_decode(&peer->request, peer->data, peer->size) != 0)
+    box->size = (size_t)size;
+    box->datagrams++;
+    memcpy(&box->from, from, sizeof box->from);
+    if (coapmsg_decode(&box->request, box->data, box->size) != 0)
         return;
-    if (peer->request.type == COAPMSG_ACK)
-        peer->acks++;
-    else if (peer->request.type == COAPMSG_RST)
-        peer->resets++;
-    else if (++peer->requests && peer->script)
-        peer->script(peer);
+    if (box->request.type == COAPMSG_ACK)
+        box->acks++;
+    else if (box->request.type == COAPMSG_RST)
+        box->resets++;
+    else if (++box->requests && box->script)
+        box->script(box);
 }
 
-void peer_open(struct peer *peer, uint16_t port)
+void box_open(struct box *box, uint16_t port)
 {
     struct sockaddr_in sin = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int size = (int)sizeof sin;
 
-    peer->world = &world;
-    ck_assert_int_eq(uv_udp_init(&world.loop, &peer->udp), 0);
-    ck_assert_int_eq(uv_udp_bind(&peer->udp, (struct sockaddr *)&sin, 0), 0);
-    ck_assert_int_eq(uv_udp_getsockname(&peer->udp, (struct sockaddr *)&sin, &size), 0);
-    ck_assert_int_eq(uv_udp_recv_start(&peer->udp, on_alloc, on_datagram), 0);
-    ck_assert_int_eq(uv_timer_init(&world.loop, &peer->timer), 0);
-    peer->port = ntohs(sin.sin_port);
-    peer->open = true;
+    box->world = &world;
+    ck_assert_int_eq(uv_udp_init(&world.loop, &box->udp), 0);
+    ck_assert_int_eq(uv_udp_bind(&box->udp, (struct sockaddr *)&sin, 0), 0);
+    ck_assert_int_eq(uv_udp_getsockname(&box->udp, (struct sockaddr *)&sin, &size), 0);
+    ck_assert_int_eq(uv_udp_recv_start(&box->udp, on_alloc, on_datagram), 0);
+    ck_assert_int_eq(uv_timer_init(&world.loop, &box->timer), 0);
+    box->port = ntohs(sin.sin_port);
+    box->open = true;
 }
 
-void peer_close(struct peer *peer)
+void box_close(struct box *box)
 {
-    if (!peer->open)
+    if (!box->open)
         return;
-    peer->open = false;
-    uv_close((uv_handle_t *)&peer->udp, NULL);
-    uv_close((uv_handle_t *)&peer->timer, NULL);
+    box->open = false;
+    uv_close((uv_handle_t *)&box->udp, NULL);
+    uv_close((uv_handle_t *)&box->timer, NULL);
 }
 
-void peer_send_raw(struct peer *peer, const void *data, size_t size)
+void box_send_raw(struct box *box, const void *data, size_t size)
 {
     uv_buf_t buf = uv_buf_init((char *)(uintptr_t)data, (unsigned)size);
 
-    ck_assert_int_eq(uv_udp_try_send(&peer->udp, &buf, 1, (struct sockaddr *)&peer->from), (int)size);
+    ck_assert_int_eq(uv_udp_try_send(&box->udp, &buf, 1, (struct sockaddr *)&box->from), (int)size);
 }
 
-void peer_send(struct peer *peer, struct coapmsg *response)
+void box_send(struct box *box, struct coapmsg *response)
 {
     uint8_t out[2048];
     size_t size = coapmsg_encode(response, out, sizeof out);
 
     ck_assert_uint_gt(size, 0);
-    peer_send_raw(peer, out, size);
+    box_send_raw(box, out, size);
 }
 
-void peer_prepare(struct peer *peer, struct coapmsg *response, enum coapmsg_type type, uint8_t code)
+void box_prepare(struct box *box, struct coapmsg *response, enum coapmsg_type type, uint8_t code)
 {
     coapmsg_init(response, type, code);
-    response->id = peer->request.id;
-    coapmsg_set_token(response, peer->request.token, peer->request.token_length);
+    response->id = box->request.id;
+    coapmsg_set_token(response, box->request.token, box->request.token_length);
 }
 
-void peer_answer(struct peer *peer, uint8_t code, const char *text)
+void box_answer(struct box *box, uint8_t code, const char *text)
 {
     struct coapmsg response;
 
-    peer_prepare(peer, &response, COAPMSG_ACK, code);
+    box_prepare(box, &response, COAPMSG_ACK, code);
     coapmsg_set_payload(&response, text, strlen(text));
-    peer_send(peer, &response);
+    box_send(box, &response);
 }
 
-void peer_acknowledge(struct peer *peer)
+void box_acknowledge(struct box *box)
 {
     struct coapmsg ack;
 
     coapmsg_init(&ack, COAPMSG_ACK, COAPMSG_EMPTY);
-    ack.id = peer->request.id;
-    peer_send(peer, &ack);
+    ack.id = box->request.id;
+    box_send(box, &ack);
 }
 
-void peer_prepare_running(struct peer *peer, struct coapmsg *response, enum coapmsg_type type)
+void box_prepare_running(struct box *box, struct coapmsg *response, enum coapmsg_type type)
 {
-    peer_prepare(peer, response, type, COAPMSG_CONTENT);
+    box_prepare(box, response, type, COAPMSG_CONTENT);
     coapmsg_add_uint(response, 65006, 1);
 }
 
-void peer_answer_running(struct peer *peer)
+void box_answer_running(struct box *box)
 {
     struct coapmsg response;
 
-    peer_prepare_running(peer, &response, COAPMSG_ACK);
-    peer_send(peer, &response);
+    box_prepare_running(box, &response, COAPMSG_ACK);
+    box_send(box, &response);
 }
 
-void peer_answer_info(struct peer *peer, const uint8_t digest[8], uint64_t held)
+void box_answer_info(struct box *box, const uint8_t digest[8], uint64_t held)
 {
     struct coapmsg response;
     uint8_t out[256];
@@ -156,10 +156,10 @@ void peer_answer_info(struct peer *peer, const uint8_t digest[8], uint64_t held)
         cborio_put_bytes(&w, digest, 8);
         cborio_put_uint(&w, held);
     }
-    peer_prepare(peer, &response, COAPMSG_ACK, COAPMSG_CONTENT);
+    box_prepare(box, &response, COAPMSG_ACK, COAPMSG_CONTENT);
     coapmsg_add_uint(&response, COAPMSG_OPT_CONTENT_FORMAT, COAPMSG_FORMAT_CBOR);
     coapmsg_set_payload(&response, out, cborio_written(&w));
-    peer_send(peer, &response);
+    box_send(box, &response);
 }
 
 /* The gateway's side ---------------------------------------------------------------------------------------------- */
@@ -193,9 +193,9 @@ void world_set_up(void)
                                             .log_max = 3000};
     ck_assert_int_eq(agents_new(&world.agents, &world.options), 0);
     world.port = agents_port(world.agents);
-    peer_open(&world.peer, 0);
+    box_open(&world.box, 0);
     (void)snprintf(world.device.id, sizeof world.device.id, "box-1");
-    (void)snprintf(world.device.address, sizeof world.device.address, "coap://127.0.0.1:%u", world.peer.port);
+    (void)snprintf(world.device.address, sizeof world.device.address, "coap://127.0.0.1:%u", world.box.port);
     world.device.agent = AGENT_V1;
     for (size_t i = 0; i < sizeof world.code; i++)
         world.code[i] = (uint8_t)(i * 7 + i / 256);
@@ -216,7 +216,7 @@ void world_set_up_v2(void)
 
 void world_tear_down(void)
 {
-    peer_close(&world.peer);
+    box_close(&world.box);
     if (world.agents)
         agents_close(world.agents, on_closed, &world.closed);
     (void)uv_run(&world.loop, UV_RUN_DEFAULT);

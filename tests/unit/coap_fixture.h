@@ -13,11 +13,11 @@
  * uses libcoap.
  */
 
-#define PEER_KEPT 64
+#define BOX_KEPT 64
 
 struct world;
 
-struct peer {
+struct box {
     struct world *world;
     uv_udp_t udp;
     uv_timer_t timer;
@@ -26,13 +26,13 @@ struct peer {
     struct sockaddr_in from; /* of the last datagram */
     uint8_t data[65536];     /* the last datagram */
     size_t size;
-    struct coapmsg request;            /* the same, decoded */
-    unsigned datagrams;                /* received, of any kind */
-    unsigned requests;                 /* of them requests */
-    unsigned acks, resets;             /* empty ones for what the peer sent */
-    void (*script)(struct peer *peer); /* called for each request; NULL: silence */
-    int step;                          /* for the script */
-    const uint8_t *payload;            /* for the script */
+    struct coapmsg request;          /* the same, decoded */
+    unsigned datagrams;              /* received, of any kind */
+    unsigned requests;               /* of them requests */
+    unsigned acks, resets;           /* empty ones for what the box sent */
+    void (*script)(struct box *box); /* called for each request; NULL: silence */
+    int step;                        /* for the script */
+    const uint8_t *payload;          /* for the script */
     size_t payload_size;
 };
 
@@ -42,7 +42,7 @@ struct world {
     struct agents *agents;
     struct agent_port port;
     struct key *key;
-    struct peer peer;
+    struct box box;
     struct device device;
     struct artifact artifact;
     struct agent_call call;
@@ -70,22 +70,22 @@ enum agent_outcome world_call(enum agent_verb verb);
 void world_check_running(void);
 int64_t world_now(void);
 
-void peer_open(struct peer *peer, uint16_t port);
-void peer_close(struct peer *peer);
-/* Sends a response to the peer's last request. */
-void peer_send(struct peer *peer, struct coapmsg *response);
-void peer_send_raw(struct peer *peer, const void *data, size_t size);
+void box_open(struct box *box, uint16_t port);
+void box_close(struct box *box);
+/* Sends a response to the box's last request. */
+void box_send(struct box *box, struct coapmsg *response);
+void box_send_raw(struct box *box, const void *data, size_t size);
 /* The response to the last request in its ACK, with token and message id. */
-void peer_prepare(struct peer *peer, struct coapmsg *response, enum coapmsg_type type, uint8_t code);
+void box_prepare(struct box *box, struct coapmsg *response, enum coapmsg_type type, uint8_t code);
 /* That response without options, with a payload of text. */
-void peer_answer(struct peer *peer, uint8_t code, const char *text);
+void box_answer(struct box *box, uint8_t code, const char *text);
 /* An empty ACK of the last request: the response is to follow. */
-void peer_acknowledge(struct peer *peer);
+void box_acknowledge(struct box *box);
 /* A v1 agent's response that the container runs. */
-void peer_prepare_running(struct peer *peer, struct coapmsg *response, enum coapmsg_type type);
-void peer_answer_running(struct peer *peer);
+void box_prepare_running(struct box *box, struct coapmsg *response, enum coapmsg_type type);
+void box_answer_running(struct box *box);
 /* A v2 agent's /tc: a tcagent for 4 WebAssembly and rBPF containers of 64 KiB, which holds the first bytes of a package
  * for door (held = 0: of none). */
-void peer_answer_info(struct peer *peer, const uint8_t digest[8], uint64_t held);
+void box_answer_info(struct box *box, const uint8_t digest[8], uint64_t held);
 
 #endif

@@ -12,12 +12,12 @@ static struct agent_call calls[CALLS];
 static unsigned done;
 
 /* The first two questions are not answered, whatever libcoap sends again when one of them is given up. */
-static void answer_the_others(struct peer *peer)
+static void answer_the_others(struct box *box)
 {
-    const struct coapmsg_option *uid = coapmsg_find(&peer->request, 65005);
+    const struct coapmsg_option *uid = coapmsg_find(&box->request, 65005);
 
     if (uid->length == sizeof "door" - 1)
-        peer_answer_running(peer);
+        box_answer_running(box);
 }
 
 static void on_done(struct agent_call *call)
@@ -41,7 +41,7 @@ static void begin_calls(void)
         ck_assert_ptr_nonnull(calls[i].driver);
     }
     world_run_for(200);
-    ck_assert_uint_eq(world.peer.requests, 2);
+    ck_assert_uint_eq(world.box.requests, 2);
 }
 
 static uint32_t count_sessions(void)
@@ -59,8 +59,8 @@ START_TEST(further_calls_wait_for_their_turn)
     world.port.cancel(world.port.arg, &calls[4]); /* one that waits */
     ck_assert_ptr_null(calls[4].driver);
     world_run_for(100);
-    ck_assert_uint_eq(world.peer.requests, 2);
-    world.peer.script = answer_the_others;
+    ck_assert_uint_eq(world.box.requests, 2);
+    world.box.script = answer_the_others;
     world.port.cancel(world.port.arg, &calls[0]); /* one that is under way */
     world_run_for(200);
     ck_assert_uint_eq(done, 2); /* it made room for these, one after the other */
@@ -76,7 +76,7 @@ START_TEST(higher_limit_holds_at_once)
     world.options.max_calls = 4;
     agents_configure(world.agents, &world.options);
     world_run_for(200);
-    ck_assert_uint_eq(world.peer.requests, 4);
+    ck_assert_uint_eq(world.box.requests, 4);
 }
 END_TEST
 
@@ -88,7 +88,7 @@ START_TEST(closing_begins_nothing)
     world.agents = NULL;
     world.closed = true;
     world_run_for(100);
-    ck_assert_uint_eq(world.peer.requests, 2);
+    ck_assert_uint_eq(world.box.requests, 2);
     ck_assert_uint_eq(done, 0);
 }
 END_TEST

@@ -5,7 +5,7 @@
 
 /* The probe, against scripted agents of both kinds and others. */
 
-static struct peer *const peer = &world.peer;
+static struct box *const box = &world.box;
 
 struct probe_row {
     const char *links; /* NULL: 4.04 */
@@ -31,19 +31,19 @@ static const struct probe_row probes[] = {
     {NULL, false, NULL, AGENT_GARBAGE, AGENT_UNKNOWN, ""},
 };
 
-static void answer_probe(struct peer *p)
+static void answer_probe(struct box *p)
 {
     const struct probe_row *row = &probes[p->step];
 
     ck_assert_int_eq(p->request.code, COAPMSG_GET);
     if (coapmsg_path_is(&p->request, "/.well-known/core"))
-        peer_answer(p, row->links ? COAPMSG_CONTENT : COAPMSG_NOT_FOUND, row->links ? row->links : "");
+        box_answer(p, row->links ? COAPMSG_CONTENT : COAPMSG_NOT_FOUND, row->links ? row->links : "");
     else if (coapmsg_path_is(&p->request, "/tc") && row->tc)
-        peer_answer_info(p, NULL, 0);
+        box_answer_info(p, NULL, 0);
     else if (coapmsg_path_is(&p->request, "/device-id/") && row->id)
-        peer_answer(p, COAPMSG_CONTENT, row->id);
+        box_answer(p, COAPMSG_CONTENT, row->id);
     else
-        peer_answer(p, COAPMSG_NOT_FOUND, "");
+        box_answer(p, COAPMSG_NOT_FOUND, "");
 }
 
 START_TEST(a_probe_tells_the_kinds_apart)
@@ -52,8 +52,8 @@ START_TEST(a_probe_tells_the_kinds_apart)
     const struct agent_probe *probe = &world.call.probe;
 
     world.device.agent = AGENT_UNKNOWN;
-    peer->script = answer_probe;
-    peer->step = _i;
+    box->script = answer_probe;
+    box->step = _i;
     ck_assert_int_eq(world_call(AGENT_CALL_PROBE), row->outcome);
     ck_assert_int_eq(probe->kind, row->kind);
     ck_assert_str_eq(probe->reported_id, row->reported_id);
@@ -66,18 +66,18 @@ START_TEST(a_probe_tells_the_kinds_apart)
 }
 END_TEST
 
-static void answer_long_id(struct peer *p)
+static void answer_long_id(struct box *p)
 {
     static const char id[65] = "\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01"
                                "\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01"
                                "\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01";
 
-    peer_answer(p, COAPMSG_CONTENT, coapmsg_path_is(&p->request, "/device-id/") ? id : "</container/>");
+    box_answer(p, COAPMSG_CONTENT, coapmsg_path_is(&p->request, "/device-id/") ? id : "</container/>");
 }
 
 START_TEST(a_long_device_id_is_cut_between_bytes)
 {
-    peer->script = answer_long_id;
+    box->script = answer_long_id;
     ck_assert_int_eq(world_call(AGENT_CALL_PROBE), AGENT_OK);
     ck_assert_uint_eq(strlen(world.call.probe.reported_id), 128); /* 32 of 48 bytes, \x01 each */
 }

@@ -8,23 +8,23 @@
 
 enum { OPT_ACTION = 65001, OPT_METADATA, OPT_DATA, OPT_CODE, OPT_UID, OPT_STATUS };
 
-static struct peer *const peer = &world.peer;
+static struct box *const box = &world.box;
 
-static void answer_created(struct peer *p)
+static void answer_created(struct box *p)
 {
-    peer_answer(p, COAPMSG_CREATED, "");
+    box_answer(p, COAPMSG_CREATED, "");
 }
 
-static void answer_status(struct peer *p, const void *status, size_t length)
+static void answer_status(struct box *p, const void *status, size_t length)
 {
     struct coapmsg response;
 
-    peer_prepare(p, &response, COAPMSG_ACK, COAPMSG_CONTENT);
+    box_prepare(p, &response, COAPMSG_ACK, COAPMSG_CONTENT);
     coapmsg_add(&response, OPT_STATUS, status, length);
-    peer_send(p, &response);
+    box_send(p, &response);
 }
 
-static void answer_running(struct peer *p)
+static void answer_running(struct box *p)
 {
     answer_status(p, "\x01", 1);
 }
@@ -33,13 +33,13 @@ static uint32_t get_action(void)
 {
     uint32_t action = 0;
 
-    ck_assert(coapmsg_get_uint(&peer->request, OPT_ACTION, &action));
+    ck_assert(coapmsg_get_uint(&box->request, OPT_ACTION, &action));
     return action;
 }
 
 static void check_option(uint16_t number, const void *value, size_t length)
 {
-    const struct coapmsg_option *option = coapmsg_find(&peer->request, number);
+    const struct coapmsg_option *option = coapmsg_find(&box->request, number);
 
     ck_assert_ptr_nonnull(option);
     ck_assert_uint_eq(option->length, length);
@@ -50,7 +50,7 @@ static void check_option(uint16_t number, const void *value, size_t length)
 
 static void check_metadata(void)
 {
-    const struct coapmsg_option *option = coapmsg_find(&peer->request, OPT_METADATA);
+    const struct coapmsg_option *option = coapmsg_find(&box->request, OPT_METADATA);
     struct metadata_tokens tokens;
     uint8_t public_key[KEY_PUBLIC_SIZE];
     char reason[128] = "";
@@ -75,15 +75,15 @@ START_TEST(load_carries_a_whole_signed_container)
 
     world.artifact.endpoints = &endpoint;
     world.artifact.endpoint_count = 1;
-    peer->script = answer_created;
+    box->script = answer_created;
     ck_assert_int_eq(world_call(AGENT_CALL_LOAD), AGENT_OK);
     ck_assert_uint_eq(world.call.code_received, COAPMSG_CREATED);
-    ck_assert_int_eq(peer->request.type, COAPMSG_CON);
-    ck_assert_int_eq(peer->request.code, COAPMSG_POST);
-    ck_assert_uint_gt(peer->request.token_length, 0);
-    ck_assert(coapmsg_path_is(&peer->request, "/container/"));
+    ck_assert_int_eq(box->request.type, COAPMSG_CON);
+    ck_assert_int_eq(box->request.code, COAPMSG_POST);
+    ck_assert_uint_gt(box->request.token_length, 0);
+    ck_assert(coapmsg_path_is(&box->request, "/container/"));
     ck_assert_uint_eq(get_action(), 1);
-    ck_assert_ptr_null(coapmsg_find(&peer->request, OPT_UID));
+    ck_assert_ptr_null(coapmsg_find(&box->request, OPT_UID));
     check_option(OPT_DATA, world.data, 10);
     check_option(OPT_CODE, world.code, 300);
     check_metadata();
@@ -93,10 +93,10 @@ END_TEST
 START_TEST(load_sends_empty_data_as_an_empty_option)
 {
     world.artifact.data_size = 0;
-    peer->script = answer_created;
+    box->script = answer_created;
     ck_assert_int_eq(world_call(AGENT_CALL_LOAD), AGENT_OK);
-    ck_assert_ptr_nonnull(coapmsg_find(&peer->request, OPT_DATA));
-    ck_assert_uint_eq(coapmsg_find(&peer->request, OPT_DATA)->length, 0);
+    ck_assert_ptr_nonnull(coapmsg_find(&box->request, OPT_DATA));
+    ck_assert_uint_eq(coapmsg_find(&box->request, OPT_DATA)->length, 0);
 }
 END_TEST
 
@@ -106,12 +106,12 @@ START_TEST(check_knows_the_exact_size)
     static const size_t sizes[] = {1, 12, 13, 14, 268, 269, 270, 1000, 1300, 9000, 60000};
     struct fault fault;
 
-    peer->script = answer_created;
+    box->script = answer_created;
     world.artifact.code_size = sizes[_i];
     world.artifact.data_size = sizes[_i] < 64 ? sizes[_i] - 1 : 0;
     world.device.caps.pdu_size = 65000;
     ck_assert_int_eq(world_call(AGENT_CALL_LOAD), AGENT_OK);
-    world.device.caps.pdu_size = (uint32_t)peer->size;
+    world.device.caps.pdu_size = (uint32_t)box->size;
     ck_assert_int_eq(world.port.check(world.port.arg, &world.device, "door", &world.artifact, &fault), 0);
     ck_assert_int_eq(world_call(AGENT_CALL_LOAD), AGENT_OK);
     world.device.caps.pdu_size--;
@@ -126,23 +126,23 @@ START_TEST(what_does_not_fit_is_refused_with_the_sizes_and_not_sent)
     struct fault fault;
     unsigned needed;
 
-    peer->script = answer_created;
+    box->script = answer_created;
     ck_assert_int_eq(world_call(AGENT_CALL_LOAD), AGENT_OK);
-    needed = (unsigned)peer->size - 300;
+    needed = (unsigned)box->size - 300;
     world.artifact.code_size = 1204 - needed; /* the default of 1204 bytes */
     ck_assert_int_eq(world.port.check(world.port.arg, &world.device, "door", &world.artifact, &fault), 0);
     ck_assert_int_eq(world_call(AGENT_CALL_LOAD), AGENT_OK);
-    ck_assert_uint_eq(peer->size, 1204);
+    ck_assert_uint_eq(box->size, 1204);
     world.artifact.code_size += 5;
     ck_assert_int_eq(world.port.check(world.port.arg, &world.device, "door", &world.artifact, &fault), 1);
     ck_assert_int_eq(fault.code, FAULT_PACKAGE_TOO_LARGE);
     ck_assert_str_eq(fault.detail, "container 'door' needs a request of 1209 bytes, but device 'box-1' takes at most "
                                    "1204: it is 5 bytes too large");
-    peer->datagrams = 0;
+    box->datagrams = 0;
     ck_assert_int_eq(world_call(AGENT_CALL_LOAD), AGENT_LOCAL);
     ck_assert_ptr_nonnull(strstr(world.call.detail, "1209"));
     world_run_for(50);
-    ck_assert_uint_eq(peer->datagrams, 0);
+    ck_assert_uint_eq(box->datagrams, 0);
     world.artifact.code_size = 5000000000; /* beyond any option */
     ck_assert_int_eq(world.port.check(world.port.arg, &world.device, "door", &world.artifact, &fault), 1);
     ck_assert_ptr_nonnull(strstr(fault.detail, "50000"));
@@ -191,7 +191,7 @@ START_TEST(requests_without_a_uid_are_not_sent)
         ck_assert(world_run(1000));
         ck_assert_int_eq(world.call.outcome, AGENT_LOCAL);
         world_run_for(20);
-        ck_assert_uint_eq(peer->datagrams, 0);
+        ck_assert_uint_eq(box->datagrams, 0);
     }
 }
 END_TEST
@@ -211,7 +211,7 @@ START_TEST(without_a_signature_nothing_is_sent)
     agents_configure(world.agents, &world.options);
     ck_assert_int_eq(world_call(AGENT_CALL_LOAD), AGENT_LOCAL);
     ck_assert_ptr_nonnull(strstr(world.call.detail, "signed"));
-    ck_assert_uint_eq(peer->datagrams, 0);
+    ck_assert_uint_eq(box->datagrams, 0);
 }
 END_TEST
 
@@ -222,12 +222,12 @@ START_TEST(load_leaves_once_and_a_late_answer_is_ignored)
     agents_configure(world.agents, &world.options);
     ck_assert_int_eq(world_call(AGENT_CALL_LOAD), AGENT_NO_ANSWER);
     ck_assert_uint_eq(world.call.code_received, 0);
-    ck_assert_uint_eq(peer->datagrams, 1);
-    answer_created(peer);
+    ck_assert_uint_eq(box->datagrams, 1);
+    answer_created(box);
     world_run_for(1500);
     ck_assert_uint_eq(world.done, 1);
-    ck_assert_uint_eq(peer->datagrams, 1);
-    peer->script = answer_running;
+    ck_assert_uint_eq(box->datagrams, 1);
+    box->script = answer_running;
     ck_assert_int_eq(world_call(AGENT_CALL_STATUS), AGENT_OK);
     ck_assert_int_eq(world.call.state, CONTAINER_RUNNING);
 }
@@ -258,15 +258,15 @@ static const struct {
     {AGENT_CALL_STATUS, COAPMSG_BAD_OPTION, AGENT_GARBAGE, "4.02"},
 };
 
-static void answer_row(struct peer *p)
+static void answer_row(struct box *p)
 {
-    peer_answer(p, answers[p->step].code, "");
+    box_answer(p, answers[p->step].code, "");
 }
 
 START_TEST(answers_become_outcomes)
 {
-    peer->script = answer_row;
-    peer->step = _i;
+    box->script = answer_row;
+    box->step = _i;
     ck_assert_int_eq(world_call(answers[_i].verb), answers[_i].outcome);
     ck_assert_uint_eq(world.call.code_received, answers[_i].code);
     ck_assert_ptr_nonnull(strstr(world.call.detail, answers[_i].detail));
@@ -284,13 +284,13 @@ START_TEST(requests_are_as_the_protocol_says)
                     {AGENT_CALL_STOP, COAPMSG_PUT, 4},
                     {AGENT_CALL_REMOVE, COAPMSG_DELETE, 5}};
 
-    peer->script = answer_created;
+    box->script = answer_created;
     (void)world_call(requests[_i].verb);
-    ck_assert_int_eq(peer->request.code, requests[_i].code);
+    ck_assert_int_eq(box->request.code, requests[_i].code);
     ck_assert_uint_eq(get_action(), requests[_i].action);
-    ck_assert(coapmsg_path_is(&peer->request, "/container/"));
+    ck_assert(coapmsg_path_is(&box->request, "/container/"));
     check_option(OPT_UID, "door", 4);
-    ck_assert_uint_eq(peer->request.option_count, 4);
+    ck_assert_uint_eq(box->request.option_count, 4);
 }
 END_TEST
 
@@ -311,15 +311,15 @@ static const struct {
     {"\x00\x00\x00\x00\x01", 5, AGENT_GARBAGE, CONTAINER_UNKNOWN},
 };
 
-static void answer_status_row(struct peer *p)
+static void answer_status_row(struct box *p)
 {
     answer_status(p, statuses[p->step].value, statuses[p->step].length);
 }
 
 START_TEST(status_is_read_strictly)
 {
-    peer->script = answer_status_row;
-    peer->step = _i;
+    box->script = answer_status_row;
+    box->step = _i;
     ck_assert_int_eq(world_call(AGENT_CALL_STATUS), statuses[_i].outcome);
     ck_assert_int_eq(world.call.state, statuses[_i].state);
     ck_assert_str_eq(world.call.artifact_seen, "");
@@ -340,7 +340,7 @@ END_TEST
 START_TEST(no_request_reads_a_log)
 {
     ck_assert_int_eq(world_call(AGENT_CALL_LOG), AGENT_UNSUPPORTED);
-    ck_assert_uint_eq(peer->datagrams, 0);
+    ck_assert_uint_eq(box->datagrams, 0);
 }
 END_TEST
 
@@ -348,7 +348,7 @@ START_TEST(an_unknown_kind_is_not_spoken_to)
 {
     world.device.agent = AGENT_UNKNOWN;
     ck_assert_int_eq(world_call(AGENT_CALL_STATUS), AGENT_LOCAL);
-    ck_assert_uint_eq(peer->datagrams, 0);
+    ck_assert_uint_eq(box->datagrams, 0);
 }
 END_TEST
 

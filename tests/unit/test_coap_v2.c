@@ -7,7 +7,7 @@
 
 /* The driver for agents of kind v2 without its load, against scripted agents. */
 
-static struct peer *const peer = &world.peer;
+static struct box *const box = &world.box;
 
 static uint8_t container[256];
 static size_t container_size;
@@ -33,14 +33,14 @@ static void make_container(const char *uid, uint64_t state, const char *reason, 
     ck_assert_uint_gt(container_size, 0);
 }
 
-static void answer_container(struct peer *p)
+static void answer_container(struct box *p)
 {
     struct coapmsg response;
 
     ck_assert(coapmsg_path_is(&p->request, "/tc/c/door"));
-    peer_prepare(p, &response, COAPMSG_ACK, p->request.code == COAPMSG_GET ? COAPMSG_CONTENT : COAPMSG_CHANGED);
+    box_prepare(p, &response, COAPMSG_ACK, p->request.code == COAPMSG_GET ? COAPMSG_CONTENT : COAPMSG_CHANGED);
     coapmsg_set_payload(&response, container, container_size);
-    peer_send(p, &response);
+    box_send(p, &response);
 }
 
 static const enum container_state states[] = {CONTAINER_INSTALLED, CONTAINER_STARTING, CONTAINER_RUNNING,
@@ -62,14 +62,14 @@ START_TEST(states_are_told)
     memset(digest, 0, sizeof digest);
     for (size_t i = 0; i < 64; i++)
         digest[i] = i % 2 ? 'b' : 'a';
-    peer->script = answer_container;
+    box->script = answer_container;
     make_container("door", state, "fuel\nused up", 32);
     ck_assert_int_eq(world_call(verbs[verb].verb), AGENT_OK);
     ck_assert_int_eq(world.call.state, states[state]);
     ck_assert_str_eq(world.call.artifact_seen, digest);
     ck_assert_str_eq(world.call.detail, "fuel\\x0aused up");
-    ck_assert_int_eq(peer->request.code, verbs[verb].code);
-    query = coapmsg_find(&peer->request, COAPMSG_OPT_URI_QUERY);
+    ck_assert_int_eq(box->request.code, verbs[verb].code);
+    query = coapmsg_find(&box->request, COAPMSG_OPT_URI_QUERY);
     ck_assert_int_eq(query != NULL, verbs[verb].query != NULL);
     if (query) {
         ck_assert_uint_eq(query->length, strlen(verbs[verb].query));
@@ -99,7 +99,7 @@ static void make_bad_container(int i)
 
 START_TEST(what_is_no_state_is_garbage)
 {
-    peer->script = answer_container;
+    box->script = answer_container;
     make_bad_container(_i);
     ck_assert_int_eq(world_call(AGENT_CALL_STATUS), AGENT_GARBAGE);
     ck_assert_int_eq(world.call.state, CONTAINER_UNKNOWN);
@@ -128,15 +128,15 @@ static const struct {
     {AGENT_CALL_LOG, COAPMSG_METHOD_NOT_ALLOWED, AGENT_UNSUPPORTED, CONTAINER_UNKNOWN},
 };
 
-static void answer_row(struct peer *p)
+static void answer_row(struct box *p)
 {
-    peer_answer(p, answers[p->step].code, COAPMSG_CLASS(answers[p->step].code) == 2 ? "" : "because");
+    box_answer(p, answers[p->step].code, COAPMSG_CLASS(answers[p->step].code) == 2 ? "" : "because");
 }
 
 START_TEST(answers_become_outcomes)
 {
-    peer->script = answer_row;
-    peer->step = _i;
+    box->script = answer_row;
+    box->step = _i;
     ck_assert_int_eq(world_call(answers[_i].verb), answers[_i].outcome);
     ck_assert_int_eq(world.call.state, answers[_i].state);
     ck_assert_uint_eq(world.call.code_received, answers[_i].code);
@@ -146,21 +146,21 @@ START_TEST(answers_become_outcomes)
 END_TEST
 
 /* A start may take longer than other answers; the agent says so with an empty ACK. */
-static void on_peer_time(uv_timer_t *timer)
+static void on_box_time(uv_timer_t *timer)
 {
-    struct peer *p = container_of(timer, struct peer, timer);
+    struct box *p = container_of(timer, struct box, timer);
     struct coapmsg response;
 
-    peer_prepare(p, &response, COAPMSG_CON, COAPMSG_CHANGED);
+    box_prepare(p, &response, COAPMSG_CON, COAPMSG_CHANGED);
     response.id = 5;
     coapmsg_set_payload(&response, container, container_size);
-    peer_send(p, &response);
+    box_send(p, &response);
 }
 
-static void answer_slowly(struct peer *p)
+static void answer_slowly(struct box *p)
 {
-    peer_acknowledge(p);
-    (void)uv_timer_start(&p->timer, on_peer_time, 1800, 0);
+    box_acknowledge(p);
+    (void)uv_timer_start(&p->timer, on_box_time, 1800, 0);
 }
 
 START_TEST(a_slow_start_is_waited_for)
@@ -168,13 +168,13 @@ START_TEST(a_slow_start_is_waited_for)
     world.options.load_timeout_ms = 2500;
     agents_configure(world.agents, &world.options);
     make_container("door", 2, "", 32);
-    peer->script = answer_slowly;
+    box->script = answer_slowly;
     ck_assert_int_eq(world_call(AGENT_CALL_START), AGENT_OK);
     ck_assert_int_eq(world.call.state, CONTAINER_RUNNING);
 }
 END_TEST
 
-static void answer_log(struct peer *p)
+static void answer_log(struct box *p)
 {
     static const char line[] = "door opened 12345\n";
     struct coapmsg_block block = {0, false, 6};
@@ -190,19 +190,19 @@ static void answer_log(struct peer *p)
     for (size_t i = 0; i < size; i++)
         text[i] = (uint8_t)line[(offset + i) % (sizeof line - 1)];
     block.more = size < left;
-    peer_prepare(p, &response, COAPMSG_ACK, COAPMSG_CONTENT);
+    box_prepare(p, &response, COAPMSG_ACK, COAPMSG_CONTENT);
     coapmsg_add(&response, COAPMSG_OPT_ETAG, "e", 1);
     coapmsg_add_block(&response, COAPMSG_OPT_BLOCK2, block);
     coapmsg_set_payload(&response, text, size);
-    peer_send(p, &response);
+    box_send(p, &response);
 }
 
 START_TEST(a_log_is_read_up_to_the_limit)
 {
     static const int sizes[] = {1, 1024, 2050, 3000, 3001, 5000};
 
-    peer->script = answer_log;
-    peer->step = sizes[_i];
+    box->script = answer_log;
+    box->step = sizes[_i];
     ck_assert_int_eq(world_call(AGENT_CALL_LOG), AGENT_OK);
     ck_assert_uint_eq(world.call.log_size, (size_t)(sizes[_i] < 3000 ? sizes[_i] : 3000));
     ck_assert_ptr_nonnull(world.call.log);
@@ -210,14 +210,14 @@ START_TEST(a_log_is_read_up_to_the_limit)
 }
 END_TEST
 
-static void answer_empty(struct peer *p)
+static void answer_empty(struct box *p)
 {
-    peer_answer(p, COAPMSG_CONTENT, "");
+    box_answer(p, COAPMSG_CONTENT, "");
 }
 
 START_TEST(an_empty_log_is_no_error)
 {
-    peer->script = answer_empty;
+    box->script = answer_empty;
     ck_assert_int_eq(world_call(AGENT_CALL_LOG), AGENT_OK);
     ck_assert_uint_eq(world.call.log_size, 0);
     ck_assert_ptr_nonnull(world.call.log);

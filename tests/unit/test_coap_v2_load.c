@@ -8,7 +8,7 @@
 
 /* Load by the driver for agents of kind v2, against a scripted agent. */
 
-static struct peer *const peer = &world.peer;
+static struct box *const box = &world.box;
 
 /* An agent that takes uploads as docs/device-protocol.md section 3.2 says. */
 static struct {
@@ -38,16 +38,16 @@ static void digest_package(uint8_t digest[METADATA_DIGEST_SIZE])
     token_digest(agent.body, agent.size, NULL, 0, digest);
 }
 
-static void answer_info(struct peer *p)
+static void answer_info(struct box *p)
 {
     uint8_t digest[METADATA_DIGEST_SIZE];
 
     agent.infos++;
     digest_package(digest);
-    peer_answer_info(p, digest, agent.told_held);
+    box_answer_info(p, digest, agent.told_held);
 }
 
-static void answer_incomplete(struct peer *p)
+static void answer_incomplete(struct box *p)
 {
     struct coapmsg response;
     uint8_t out[16];
@@ -56,29 +56,29 @@ static void answer_incomplete(struct peer *p)
     cborio_put_map(&w, 1);
     cborio_put_uint(&w, 1);
     cborio_put_uint(&w, agent.size);
-    peer_prepare(p, &response, COAPMSG_ACK, COAPMSG_INCOMPLETE);
+    box_prepare(p, &response, COAPMSG_ACK, COAPMSG_INCOMPLETE);
     coapmsg_set_payload(&response, out, cborio_written(&w));
-    peer_send(p, &response);
+    box_send(p, &response);
 }
 
-static void answer_upload(struct peer *p, uint8_t code, const struct coapmsg_block *block)
+static void answer_upload(struct box *p, uint8_t code, const struct coapmsg_block *block)
 {
     uint8_t digest[METADATA_DIGEST_SIZE];
     struct coapmsg response;
 
     digest_package(digest);
     digest[0] ^= agent.wrong_etag;
-    peer_prepare(p, &response, COAPMSG_ACK, code);
+    box_prepare(p, &response, COAPMSG_ACK, code);
     if (block)
         coapmsg_add_block(&response, COAPMSG_OPT_BLOCK1, *block);
     if (COAPMSG_CLASS(code) == 2 && code != COAPMSG_CONTINUE)
         coapmsg_add(&response, COAPMSG_OPT_ETAG, digest, 8);
     else
         coapmsg_set_payload(&response, agent.text, strlen(agent.text));
-    peer_send(p, &response);
+    box_send(p, &response);
 }
 
-static void take_block(struct peer *p)
+static void take_block(struct box *p)
 {
     const struct coapmsg *request = &p->request;
     struct coapmsg_block block = {0, false, 6};
@@ -104,7 +104,7 @@ static void take_block(struct peer *p)
     answer_upload(p, blockwise && block.more ? COAPMSG_CONTINUE : agent.code, blockwise ? &block : NULL);
 }
 
-static void run_agent(struct peer *p)
+static void run_agent(struct box *p)
 {
     uint32_t format = 0;
 
@@ -149,7 +149,7 @@ START_TEST(load_uploads_the_package)
         uint8_t szx;
     } rows[] = {{10, 6}, {300, 6}, {600, 6}, {2000, 6}, {70000, 6}, {300, 4}, {300, 0}, {3000, 3}};
 
-    peer->script = run_agent;
+    box->script = run_agent;
     world.artifact.code_size = rows[_i].code_size;
     agent.szx = rows[_i].szx;
     ck_assert_int_eq(world_call(AGENT_CALL_LOAD), AGENT_OK);
@@ -160,19 +160,19 @@ END_TEST
 
 START_TEST(load_in_blocks_that_fit_the_device)
 {
-    peer->script = run_agent;
+    box->script = run_agent;
     world.device.caps.pdu_size = 256;
     world.artifact.code_size = 2000;
     ck_assert_int_eq(world_call(AGENT_CALL_LOAD), AGENT_OK);
     check_package();
     ck_assert_uint_gt(agent.blocks, 2000 / 128);
-    ck_assert_uint_le(peer->size, 256);
+    ck_assert_uint_le(box->size, 256);
 }
 END_TEST
 
 START_TEST(load_goes_on_when_the_agent_forgets)
 {
-    peer->script = run_agent;
+    box->script = run_agent;
     agent.forget_at = 5;
     world.artifact.code_size = 10000;
     ck_assert_int_eq(world_call(AGENT_CALL_LOAD), AGENT_OK);
@@ -185,7 +185,7 @@ START_TEST(load_goes_on_where_an_earlier_one_broke_off)
 {
     size_t whole, held;
 
-    peer->script = run_agent;
+    box->script = run_agent;
     world.artifact.code_size = 10000;
     ck_assert_int_eq(world_call(AGENT_CALL_LOAD), AGENT_OK);
     whole = agent.size;
@@ -205,7 +205,7 @@ END_TEST
 
 START_TEST(load_that_loses_the_device_is_not_answered)
 {
-    peer->script = run_agent;
+    box->script = run_agent;
     agent.silent_from = 3;
     world.artifact.code_size = 10000;
     ck_assert_int_eq(world_call(AGENT_CALL_LOAD), AGENT_NO_ANSWER);
@@ -238,7 +238,7 @@ static const struct {
 
 START_TEST(load_answers_become_outcomes)
 {
-    peer->script = run_agent;
+    box->script = run_agent;
     agent.code = load_answers[_i].code;
     agent.text = load_answers[_i].text;
     agent.wrong_etag = load_answers[_i].wrong_etag;
@@ -253,7 +253,7 @@ START_TEST(check_knows_the_package_size)
     static const size_t sizes[] = {1, 23, 24, 255, 256, 65535, 65536};
     struct fault fault;
 
-    peer->script = run_agent;
+    box->script = run_agent;
     world.artifact.code_size = sizes[_i];
     ck_assert_int_eq(world_call(AGENT_CALL_LOAD), AGENT_OK);
     world.device.caps.package_max = (uint32_t)agent.size;
@@ -262,9 +262,9 @@ START_TEST(check_knows_the_package_size)
     ck_assert_int_eq(world.port.check(world.port.arg, &world.device, "door", &world.artifact, &fault), 1);
     ck_assert_int_eq(fault.code, FAULT_PACKAGE_TOO_LARGE);
     ck_assert_ptr_nonnull(strstr(fault.detail, "1 bytes too large"));
-    peer->datagrams = 0;
+    box->datagrams = 0;
     ck_assert_int_eq(world_call(AGENT_CALL_LOAD), AGENT_LOCAL);
-    ck_assert_uint_eq(peer->datagrams, 0);
+    ck_assert_uint_eq(box->datagrams, 0);
 }
 END_TEST
 

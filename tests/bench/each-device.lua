@@ -1,0 +1,14 @@
+-- wrk script part: each request asks for the path of another device; BENCH_FRESH: past the gateway's cache.
+local devices = tonumber(os.getenv("BENCH_DEVICES"))
+local path = os.getenv("BENCH_PATH")
+local headers = {}
+local number = 0
+
+if os.getenv("BENCH_FRESH") ~= "" then
+    headers["Cache-Control"] = "no-cache"
+end
+
+function request()
+    number = (number + 1) % devices
+    return wrk.format("GET", string.format(path, number), headers)
+end

@@ -111,6 +111,8 @@ void batch_put_device(struct store_batch *batch, const struct device *device)
                                       .updated = device->updated,
                                       .last_seen = device->last_seen,
                                       .revision = device->revision,
+                                      .groups = device->groups,
+                                      .allow_plain = device->allow_plain,
                                   });
 }
 

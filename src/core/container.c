@@ -335,7 +335,7 @@ int core_put_container(struct core *core, struct device *device, const char *uid
     int r;
 
     if (core_check_accepting(core, fault) || check_uid(device, uid, fault) ||
-        body_check(body, "", put_rules, array_size(put_rules), fault))
+        body_check(body, "", put_rules, array_size(put_rules), fault) || device_check_protected(device, fault))
         return 1;
     if (body_text(body, "state"))
         desired = container_state_from_name(body_text(body, "state"));
@@ -385,8 +385,8 @@ int core_act_on_container(struct core *core, struct container *c, enum operation
                                    : kind == OPERATION_STOP ? CONTAINER_STOPPED
                                                             : CONTAINER_ABSENT;
 
-    if (core_check_accepting(core, fault) || container_check_act(c, kind, fault) ||
-        device_check_queue(c->device, fault))
+    if (core_check_accepting(core, fault) || device_check_protected(c->device, fault) ||
+        container_check_act(c, kind, fault) || device_check_queue(c->device, fault))
         return 1;
     return submit_wish(c, true, &(struct desire){kind, desired, c->desired_artifact, ttl_ms}, done, arg, fault, op);
 }

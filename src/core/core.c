@@ -91,6 +91,7 @@ int core_new(struct core **out, const struct core_options *options)
 void core_start(struct core *core)
 {
     core->started = true;
+    core_note_security(core);
     core_arm(core, &core->sweep, core_now(core) + SWEEP_MS);
     for (struct device *device = core->devices; device; device = device->hh.next)
         device_pump(device);
@@ -150,6 +151,21 @@ struct core *core_free(struct core *core)
     return NULL;
 }
 
+static void configure_plain_groups(struct core *core, const char *groups)
+{
+    char *copy;
+
+    groups = groups ? groups : "";
+    if (strcmp(groups, core->plain_groups) == 0)
+        return;
+    copy = strdup(groups);
+    if (!copy)
+        return;
+    free(core->plain_groups);
+    core->plain_groups = copy;
+    core_note_security(core);
+}
+
 void core_configure(struct core *core, const struct core_options *options)
 {
     struct core_options *now = &core->options;
@@ -164,6 +180,9 @@ void core_configure(struct core *core, const struct core_options *options)
     now->operation_ttl_ms = options->operation_ttl_ms;
     now->operation_ttl_max_ms = options->operation_ttl_max_ms;
     now->operations_kept = options->operations_kept;
+    now->max_pending = options->max_pending;
+    now->max_shadow_bytes = options->max_shadow_bytes;
+    configure_plain_groups(core, options->allow_plain_groups);
 }
 
 int64_t core_next_deadline(const struct core *core)

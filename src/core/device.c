@@ -104,6 +104,8 @@ struct settings {
     bool agent_configured;
     struct device_caps caps;
     uint32_t caps_configured;
+    char groups[GROUPS_SIZE];
+    bool allow_plain;
     int64_t updated;
     uint64_t revision;
 };
@@ -116,6 +118,8 @@ static void settings_take(struct settings *s, const struct device *device)
     s->agent_configured = device->agent_configured;
     s->caps = device->caps;
     s->caps_configured = device->caps_configured;
+    (void)text_copy(s->groups, sizeof s->groups, device->groups ? device->groups : "");
+    s->allow_plain = device->allow_plain;
     s->updated = device->updated;
     s->revision = device->revision;
 }
@@ -128,6 +132,8 @@ static void settings_give(const struct settings *s, struct device *device)
     device->agent_configured = s->agent_configured;
     device->caps = s->caps;
     device->caps_configured = s->caps_configured;
+    device_set_groups(device, s->groups);
+    device->allow_plain = s->allow_plain;
     device->updated = s->updated;
     device->revision = s->revision;
     device_changed(device);
@@ -206,6 +212,8 @@ static void read_agent(struct settings *s, const json_t *agent)
     {"name", BODY_TEXT, false, true, 0, CORE_NAME_MAX, NULL},                                                          \
         {"address", BODY_TEXT, with_address, false, 1, CORE_ADDRESS_MAX, NULL},                                        \
         {"agent", BODY_CHOICE, false, true, 0, 0, "v1 v2 unknown"},                                                    \
+        {"groups", BODY_ARRAY, false, true, 0, CORE_GROUPS_MAX, NULL},                                                 \
+        {"allow_plain", BODY_BOOL, false, true, 0, 0, NULL},                                                           \
     {                                                                                                                  \
         "capabilities", BODY_OBJECT, false, true, 0, 0, NULL                                                           \
     }
@@ -219,6 +227,7 @@ static int read_settings(struct core *core, struct settings *s, const json_t *bo
     const struct agent_port *port = &core->options.agents;
     const char *name = body_text(body, "name"), *address = body_text(body, "address");
     const json_t *agent = json_object_get(body, "agent"), *caps = json_object_get(body, "capabilities");
+    const json_t *groups = json_object_get(body, "groups"), *allow_plain = json_object_get(body, "allow_plain");
 
     if (json_object_get(body, "name"))
         (void)text_copy(s->name, sizeof s->name, name ? name : "");
@@ -227,6 +236,10 @@ static int read_settings(struct core *core, struct settings *s, const json_t *bo
             (void)text_copy(fault->pointer, sizeof fault->pointer, "/address");
         return 1;
     }
+    if (groups && groups_read(s->groups, groups, fault))
+        return 1;
+    if (allow_plain)
+        s->allow_plain = json_is_true(allow_plain);
     if (agent)
         read_agent(s, agent);
     return caps ? read_caps(s, caps, fault) : 0;
@@ -242,6 +255,8 @@ static void settle_add(struct commit *commit, bool durable, struct fault *fault)
     (void)fault;
     if (durable) {
         log_info("device added", "device", commit->device, NULL);
+        if (device)
+            device_note_security(device);
         return;
     }
     if (device)
@@ -323,8 +338,10 @@ static void settle_patch(struct commit *commit, bool durable, struct fault *faul
     struct commit *later = commit_find_later(commit);
 
     if (durable) {
-        if (device)
+        if (device) {
             log_info("device changed", "device", commit->device, NULL);
+            device_note_security(device);
+        }
         return;
     }
     (void)fault;
@@ -378,6 +395,7 @@ static void settle_remove(struct commit *commit, bool durable, struct fault *fau
         device_drop(device);
     } else {
         device->removing = false;
+        credentials_show(device, commit->old);
         device_write(device); /* what was held back meanwhile */
         core_retry_later(commit->core);
         device_pump(device);
@@ -392,6 +410,11 @@ int core_remove_device(struct core *core, struct device *device, core_done_fn do
         return 1;
     if (commit_new(&commit, core, done, arg))
         return -ENOMEM;
+    commit->old = credentials_hide(device, 0, NULL);
+    if (!commit->old) {
+        commit_free(commit);
+        return -ENOMEM;
+    }
     device->removing = true; /* nothing new is sent; what waits goes on should the removal fail */
     device_cancel_call(device);
     (void)text_copy(commit->device, sizeof commit->device, device->id);

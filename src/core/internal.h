@@ -183,6 +183,17 @@ bool credentials_holds(const void *hidden, uint64_t number); /* whether it was h
 void reservations_finish(struct list *waiting, int result);
 const char *algorithm_name(enum oscore_algorithm algorithm);
 
+/* Protected, plain or not at all (security.c). */
+#define GROUPS_SIZE (CORE_GROUPS_MAX * (CORE_GROUP_MAX + 1))
+const char *device_security(const struct device *device); /* "oscore", "dtls", "plain", "none" */
+/* FAULT_CREDENTIALS_REQUIRED when it has no credentials and may not be used without. */
+int device_check_protected(const struct device *device, struct fault *fault) must_check;
+void device_note_security(struct device *device); /* logs when plain use became possible, or ended */
+void core_note_security(struct core *core);       /* the same for all, as one line */
+/* Names from an array into a sorted text with spaces between. FAULT_INVALID_FIELD */
+int groups_read(char out[GROUPS_SIZE], const json_t *array, struct fault *fault) must_check;
+void device_set_groups(struct device *device, const char *groups);
+
 /* Rows; batch_put_credential seals. Negative errno. */
 int batch_put_credential(struct store_batch *batch, const struct credential *credential, uint64_t reserved) must_check;
 int keyring_load_meta(void *core, const struct store_meta *row);

@@ -237,42 +237,6 @@ struct credential *keyring_find(const struct device *device, enum credential_kin
     return c;
 }
 
-static bool has_word(const char *words, const char *word, size_t size)
-{
-    while (*words) {
-        size_t n = strcspn(words, " ");
-
-        if (n == size && memcmp(words, word, n) == 0)
-            return true;
-        words += n + strspn(words + n, " ");
-    }
-    return false;
-}
-
-static bool group_allows_plain(const struct device *device)
-{
-    const char *allowed = device->core->plain_groups, *group = device->groups;
-
-    if (!allowed || !*allowed)
-        return false;
-    if (strcmp(allowed, "*") == 0)
-        return true;
-    while (group && *group) {
-        size_t n = strcspn(group, " ");
-
-        if (has_word(allowed, group, n))
-            return true;
-        group += n + strspn(group + n, " ");
-    }
-    return false;
-}
-
-bool keyring_allows_plain(const struct device *device)
-{
-    return !device->removing && !device->credentials_lost && !keyring_of_device(device) &&
-           (device->allow_plain || group_allows_plain(device));
-}
-
 static struct credential *found(struct credential *c)
 {
     return c && !c->hidden && !c->device->removing ? c : NULL;
@@ -454,6 +418,7 @@ static void settle_revocation(struct commit *commit, bool durable, struct fault 
         return;
     if (!durable) {
         credentials_show(device, hidden);
+        device_note_security(device);
         return;
     }
     for (size_t i = 0; i < hidden->count; i++) {
@@ -463,6 +428,7 @@ static void settle_revocation(struct commit *commit, bool durable, struct fault 
             credential_drop(c);
     }
     log_info("credentials revoked", "device", device->id, NULL);
+    device_note_security(device);
 }
 
 int core_revoke_credentials(struct core *core, struct device *device, uint64_t number, core_done_fn done, void *arg,

@@ -416,6 +416,7 @@ static void settle_enrolment(struct commit *commit, bool durable, struct fault *
     c->device->credentials_lost = false;
     log_info("device enrolled", "device", commit->device, "kind", credential_kind_name(c->kind), "state",
              credential_state_name(c->state), NULL);
+    device_note_security(c->device);
     *e->out = steal_pointer(e->secrets);
 }
 

@@ -70,6 +70,7 @@ struct device {
 
     char *groups;          /* names with spaces between, sorted; NULL: none */
     bool allow_plain;      /* a person said that it may be spoken to without protection while it has no credentials */
+    bool known_plain;      /* core-private: it was logged that it may be used without protection */
     bool credentials_lost; /* it has some that could not be read; it may not be used plainly */
     struct credential *credentials; /* keyring.h; the one to send with first */
 

@@ -299,6 +299,7 @@ void deploy_loaded(struct operation *op, struct container *c, const struct agent
         operation_enter(op, STEP_SETTLING, op->device->core->options.settle_delay_ms);
         return;
     case AGENT_GARBAGE: /* it did something, nobody knows what */
+    case AGENT_UNTRUSTED:
         operation_fail_call(op, call);
         return;
     case AGENT_REFUSED:

@@ -136,6 +136,11 @@ void operation_run(struct operation *op)
                        op->device_id);
         return;
     }
+    if (op->kind != OPERATION_PROBE && device_check_protected(op->device, &op->fault)) {
+        operation_give_up_step(op); /* its last credentials may have been revoked since */
+        operation_end(op, OPERATION_FAILED);
+        return;
+    }
     if (op->state == OPERATION_QUEUED) {
         op->state = OPERATION_RUNNING;
         op->started = core_wall(op->device->core);

@@ -43,7 +43,14 @@ bool device_calls_for(const struct device *device, const struct operation *op)
 static bool is_failure(enum agent_outcome outcome)
 {
     return outcome == AGENT_NO_ANSWER || outcome == AGENT_UNREACHABLE || outcome == AGENT_GARBAGE ||
-           outcome == AGENT_LOCAL;
+           outcome == AGENT_LOCAL || outcome == AGENT_UNTRUSTED;
+}
+
+/* Whether it was the device that answered, as far as one can tell. */
+static bool is_sign_of_life(enum agent_outcome outcome)
+{
+    return outcome != AGENT_NO_ANSWER && outcome != AGENT_UNREACHABLE && outcome != AGENT_LOCAL &&
+           outcome != AGENT_INSECURE && outcome != AGENT_UNTRUSTED;
 }
 
 static void call_done(struct agent_call *call)
@@ -55,7 +62,7 @@ static void call_done(struct agent_call *call)
     device->call = NULL;
     if (is_failure(call->outcome))
         core->calls_failed++;
-    if (call->outcome != AGENT_NO_ANSWER && call->outcome != AGENT_UNREACHABLE && call->outcome != AGENT_LOCAL)
+    if (is_sign_of_life(call->outcome))
         device_seen(device);
     if (exchange->op)
         operation_answer(exchange->op, call);

@@ -119,6 +119,21 @@ static void append_caps(struct buffer *b, const struct device_caps *caps)
     json_decref(object);
 }
 
+static void append_groups(struct buffer *b, const char *groups)
+{
+    const char *before = "";
+
+    buffer_append_text(b, ",\"groups\":[");
+    for (const char *name = groups ? groups : ""; *name; name += strspn(name, " ")) {
+        size_t n = strcspn(name, " ");
+
+        buffer_printf(b, "%s\"%.*s\"", before, (int)n, name);
+        before = ",";
+        name += n;
+    }
+    buffer_append_u8(b, ']');
+}
+
 static void append_fault(struct buffer *b, const struct fault *fault)
 {
     if (!fault->code) {
@@ -143,6 +158,9 @@ static void render_device(struct buffer *b, struct device *device)
     append_text(b, "agent_version", device->agent_version);
     append_text(b, "reported_id", device->reported_id);
     append_caps(b, &device->caps);
+    append_groups(b, device->groups);
+    buffer_printf(b, ",\"allow_plain\":%s,\"security\":\"%s\"", device->allow_plain ? "true" : "false",
+                  device_security(device));
     buffer_printf(b, ",\"containers\":%u,\"operations_unfinished\":%u", HASH_COUNT(device->containers),
                   device->operation_count);
     (void)append_time(b, "created_at", device->created);

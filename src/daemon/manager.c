@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "coap/agents.h"
 #include "codec/key.h"
+#include "codec/seal.h"
 #include "config.h"
 #include "core/core.h"
 #include "daemon/listen.h"
@@ -38,6 +39,8 @@ struct manager {
     struct key *key;
     char key_pem[KEY_PEM_MAX];
     uint8_t key_public[KEY_PUBLIC_SIZE];
+    uint8_t sealing_key[SEAL_KEY_SIZE];
+    char sealing_source[SEAL_PATH_MAX]; /* where it came from */
     struct store *store;
     struct agents *agents;
     struct core *core;
@@ -150,6 +153,10 @@ static struct core_options core_options(struct manager *m)
         .operation_ttl_ms = (uint32_t)m->conf->operation_ttl_ms,
         .operation_ttl_max_ms = (uint32_t)m->conf->operation_ttl_max_ms,
         .operations_kept = (uint32_t)m->conf->operations_kept,
+        .max_pending = (uint32_t)m->conf->max_pending,
+        .max_shadow_bytes = (uint32_t)m->conf->max_shadow_bytes,
+        .allow_plain_groups = m->conf->coap_allow_plain_groups,
+        .sealing_key = m->sealing_key,
     };
 }
 
@@ -368,6 +375,9 @@ static int open_storage(struct manager *m, char *reason)
         return DAEMON_EXIT_STATE;
     key_public(m->key, m->key_public);
     (void)key_public_pem(m->key, m->key_pem);
+    if (seal_load_or_create_key(m->sealing_key, m->conf->security_sealing_key, m->conf->state_directory,
+                                m->sealing_source, reason, REASON_SIZE))
+        return DAEMON_EXIT_STATE;
     return DAEMON_EXIT_OK;
 }
 
@@ -388,6 +398,13 @@ static int start_modules(struct manager *m, char *reason)
     }
     if (r == 0)
         return DAEMON_EXIT_OK;
+    if (r == -EKEYREJECTED) {
+        (void)snprintf(reason, REASON_SIZE,
+                       "%.200s is not the key that the secrets in %.120s/tcgw.db were sealed with: put the right one "
+                       "back (it belongs to the backup of the database)",
+                       m->sealing_source, m->conf->state_directory);
+        return DAEMON_EXIT_STATE;
+    }
     (void)snprintf(reason, REASON_SIZE, "cannot start: %s", strerror(r < 0 ? -r : EIO));
     return DAEMON_EXIT_FAILURE;
 }
@@ -467,6 +484,7 @@ static void finish(struct manager *m)
     if (m->conf->http_socket[0] && m->stopping)
         (void)unlink(m->conf->http_socket);
     m->key = key_free(m->key);
+    explicit_bzero(m->sealing_key, sizeof m->sealing_key);
     m->conf = conf_free(m->conf);
 }
 

@@ -21,6 +21,8 @@ const size_t fixture_wasm_size = sizeof fixture_wasm;
 
 /* The device ------------------------------------------------------------------------------------------------------ */
 
+static const uint8_t sealing_key[32] = "a key that only tests have";
+
 static const struct agent_features v2_features = {
     .load_is_idempotent = true,
     .can_replace = true,
@@ -166,6 +168,10 @@ static void start_core(struct fixture *f)
         .operation_ttl_ms = 60000,
         .operation_ttl_max_ms = 600000,
         .operations_kept = 100,
+        .max_pending = 10,
+        .max_shadow_bytes = 4096,
+        .allow_plain_groups = "*",
+        .sealing_key = sealing_key,
     };
     char reason[256];
 

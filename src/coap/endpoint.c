@@ -136,7 +136,7 @@ void endpoint_get_stats(const struct endpoint *endpoint, struct endpoint_stats *
 int endpoint_open_channel(struct endpoint *endpoint, const char *address, const struct channel_security *security,
                           bool fresh, void *owner, struct channel **out)
 {
-    struct transport *t;
+    struct transport *t = NULL;
     struct peer peer;
     int r = peer_parse(address, &peer);
 

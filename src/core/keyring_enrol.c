@@ -492,7 +492,7 @@ static int check_enrolment(struct core *core, const struct device *device, const
 int core_enrol_device(struct core *core, struct device *device, const json_t *body, core_done_fn done, void *arg,
                       struct fault *fault, json_t **secrets)
 {
-    enum credential_kind kind;
+    enum credential_kind kind = CREDENTIAL_OSCORE;
     struct enrolment *e;
     struct commit *commit;
     int r;

@@ -7,7 +7,8 @@
 #include <string.h>
 
 #define DEFAULT_SESSIONS 64
-#define DEFAULT_CALLS 1024
+#define DEFAULT_CALLS 4096
+#define DEFAULT_KEPT (16ull << 20)
 
 static const struct driver *const drivers[AGENT_KIND_COUNT] = {[AGENT_V1] = &driver_v1, [AGENT_V2] = &driver_v2};
 
@@ -148,6 +149,8 @@ static struct endpoint_options endpoint_options(const struct agents *agents)
         .loop = options->loop,
         .handlers = &exchange_handlers,
         .max_idle = options->max_sessions,
+        .max_sessions = options->max_peer_sessions,
+        .kept_bytes = options->kept_bytes,
         .ack_timeout_ms = options->ack_timeout_ms,
         .max_retransmit = options->max_retransmit,
     };
@@ -160,6 +163,10 @@ static void take_options(struct agents *agents, const struct agents_options *opt
         agents->options.max_sessions = DEFAULT_SESSIONS;
     if (!options->max_calls)
         agents->options.max_calls = DEFAULT_CALLS;
+    if (!options->max_peer_sessions)
+        agents->options.max_peer_sessions = DEFAULT_SESSIONS;
+    if (!options->kept_bytes)
+        agents->options.kept_bytes = DEFAULT_KEPT;
 }
 
 int agents_new(struct agents **out, const struct agents_options *options)
@@ -182,6 +189,12 @@ int agents_new(struct agents **out, const struct agents_options *options)
     agents->open_handles = 1;
     *out = agents;
     return 0;
+}
+
+int agents_listen(struct agents *agents, enum peer_transport transport, const char *address, char *reason,
+                  size_t reason_size)
+{
+    return endpoint_listen(agents->endpoint, transport, address, reason, reason_size);
 }
 
 void agents_configure(struct agents *agents, const struct agents_options *options)
@@ -232,9 +245,6 @@ void agents_close(struct agents *agents, void (*closed)(void *arg), void *arg)
 
 void agents_get_stats(const struct agents *agents, struct agents_stats *out)
 {
-    struct endpoint_stats messages;
-
-    endpoint_get_stats(agents->endpoint, &messages);
     *out = agents->stats;
-    out->sessions = messages.channels;
+    endpoint_get_stats(agents->endpoint, &out->messages);
 }

@@ -1,6 +1,7 @@
 #ifndef TC_COAP_AGENTS_H
 #define TC_COAP_AGENTS_H
 
+#include "coap/endpoint.h"
 #include "core/ports.h"
 
 #include <uv.h>
@@ -14,8 +15,10 @@ struct agents_options {
     uv_loop_t *loop;
     metadata_sign_fn sign; /* signs container metadata with the gateway's key */
     void *sign_arg;
-    uint32_t max_sessions;      /* idle sessions kept, least recently used dropped; 0: 64 */
-    uint32_t max_calls;         /* under way at once, each with a socket; further ones wait for their turn; 0: 1024 */
+    uint32_t max_sessions;      /* idle sessions with devices (DTLS, TCP, TLS) kept; 0: 64 */
+    uint32_t max_peer_sessions; /* sessions that devices opened (DTLS, TCP, TLS); 0: 64 */
+    uint64_t kept_bytes;        /* of answers that are kept for retransmitted requests; 0: 16 MiB */
+    uint32_t max_calls;         /* under way at once; further ones wait for their turn; 0: 4096 */
     uint32_t answer_timeout_ms; /* after an empty ACK, or for a load that is not retransmitted */
     uint32_t ack_timeout_ms;    /* RFC 7252 ACK_TIMEOUT, at least 1000 */
     uint32_t max_retransmit;    /* RFC 7252 MAX_RETRANSMIT, at least 1 */
@@ -25,6 +28,10 @@ struct agents_options {
 
 int agents_new(struct agents **out, const struct agents_options *options) must_check; /* negative errno */
 struct agent_port agents_port(struct agents *agents);
+/* Serves a literal address ("[::]:5683") for devices; requests to UDP devices leave from there too. 0, or negative
+ * errno with a sentence in reason. */
+int agents_listen(struct agents *agents, enum peer_transport transport, const char *address, char *reason,
+                  size_t reason_size) must_check;
 void agents_configure(struct agents *agents, const struct agents_options *options);
 /* Drops every call (their done is not called) and closes. The owner is freed in the loop's close callbacks; closed
  * (may be NULL) is called then. */
@@ -32,7 +39,7 @@ void agents_close(struct agents *agents, void (*closed)(void *arg), void *arg);
 
 struct agents_stats {
     uint64_t requests, responses, timeouts;
-    uint32_t sessions;
+    struct endpoint_stats messages;
     struct { /* of the exchanges that the gateway begins */
         uint64_t protected_requests, verified_responses;
         uint64_t echoes;        /* requests that were sent again since the device asked for Echo */

@@ -97,7 +97,7 @@ const struct conf_key conf_table[] = {
     {"coap", "load_timeout", CONF_DURATION, true, MEMBER(coap_load_timeout_ms), SECONDS, HOURS, NULL, "30s",
      "How long a device may take to load a container before the answer counts as lost."},
     {"coap", "max_sessions", CONF_INT, true, MEMBER(coap_max_sessions), 1, 10000, NULL, "64",
-     "Idle sessions with devices that are kept; the least recently used go first."},
+     "Idle sessions with devices (DTLS, TCP, TLS) that are kept; the least recently used go first."},
     {"coap", "log_max", CONF_SIZE, true, MEMBER(coap_log_max), KIB, MIB, NULL, "64K",
      "How much of a container's log is read at most."},
     {"coap", "listen", CONF_LISTEN, false, MEMBER(coap_listen), 0, 0, NULL, "[::]:5683",

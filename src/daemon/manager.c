@@ -23,9 +23,6 @@
 /* What has not ended by then is left behind: everything durable is on the disk before. */
 #define STOP_TIMEOUT_MS 800
 #define DESCRIPTORS 16384 /* as in the systemd unit */
-#define DESCRIPTORS_SPARE 160
-#define CALLS_MIN 16
-#define CALLS_MAX 1024 /* libcoap's work on each message grows with its sessions */
 
 struct manager {
     uv_loop_t loop;
@@ -105,18 +102,6 @@ static void raise_descriptor_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* How many calls to devices may be under way: what connections (each with up to two spools) and idle sessions leave. A
- * call has one socket, and that of the one before may not be closed yet. */
-static uint32_t max_calls(const struct conf *conf)
-{
-    int64_t taken = 3 * conf->http_max_connections + conf->coap_max_sessions + DESCRIPTORS_SPARE, left;
-    struct rlimit limit = {.rlim_cur = 1024};
-
-    (void)getrlimit(RLIMIT_NOFILE, &limit);
-    left = (int64_t)(limit.rlim_cur < INT32_MAX ? limit.rlim_cur : INT32_MAX) - taken;
-    return left / 2 < CALLS_MIN ? CALLS_MIN : left / 2 > CALLS_MAX ? CALLS_MAX : (uint32_t)(left / 2);
-}
-
 static struct agents_options agents_options(struct manager *m)
 {
     return (struct agents_options){
@@ -124,7 +109,8 @@ static struct agents_options agents_options(struct manager *m)
         .sign = key_sign,
         .sign_arg = m->key,
         .max_sessions = (uint32_t)m->conf->coap_max_sessions,
-        .max_calls = max_calls(m->conf),
+        .max_peer_sessions = (uint32_t)m->conf->coap_max_peer_sessions,
+        .kept_bytes = (uint64_t)m->conf->coap_kept_answers_bytes,
         .answer_timeout_ms = (uint32_t)m->conf->coap_answer_timeout_ms,
         .ack_timeout_ms = (uint32_t)m->conf->coap_ack_timeout_ms,
         .max_retransmit = (uint32_t)m->conf->coap_max_retransmit,
@@ -450,7 +436,33 @@ static void notify_ready(struct manager *m)
         (void)uv_timer_start(&m->watchdog, feed_watchdog, 0, interval / 2000);
     (void)sd_notify(0, "READY=1\nSTATUS=serving");
     log_info("tcgwd is ready", "version", PACKAGE_VERSION, "state_directory", m->conf->state_directory, "socket",
-             m->conf->http_socket, "listen", m->conf->http_listen, NULL);
+             m->conf->http_socket, "listen", m->conf->http_listen, "coap", m->conf->coap_listen, NULL);
+}
+
+/* Where devices find the gateway. */
+static int listen_for_devices(struct manager *m, char *reason)
+{
+    const struct {
+        const char *key, *address;
+        enum peer_transport transport;
+    } listeners[] = {
+        {"listen", m->conf->coap_listen, PEER_UDP},
+        {"listen_dtls", m->conf->coap_listen_dtls, PEER_DTLS},
+        {"listen_tcp", m->conf->coap_listen_tcp, PEER_TCP},
+        {"listen_tls", m->conf->coap_listen_tls, PEER_TLS},
+    };
+    char why[REASON_SIZE / 2];
+
+    for (size_t i = 0; i < array_size(listeners); i++) {
+        if (!listeners[i].address[0] ||
+            agents_listen(m->agents, listeners[i].transport, listeners[i].address, why, sizeof why) == 0)
+            continue;
+        (void)snprintf(reason, REASON_SIZE,
+                       "coap.%s: %s; stop what holds it, or set coap.%s to another address, or empty for none",
+                       listeners[i].key, why, listeners[i].key);
+        return DAEMON_EXIT_LISTEN;
+    }
+    return DAEMON_EXIT_OK;
 }
 
 static int start(struct manager *m, char *reason)
@@ -459,6 +471,8 @@ static int start(struct manager *m, char *reason)
 
     if (status == DAEMON_EXIT_OK)
         status = start_modules(m, reason);
+    if (status == DAEMON_EXIT_OK)
+        status = listen_for_devices(m, reason);
     if (status == DAEMON_EXIT_OK)
         status = open_listeners(m, reason);
     if (status == DAEMON_EXIT_OK) {

@@ -43,7 +43,7 @@ START_TEST(silence_ends_after_the_last_retransmission)
     ck_assert_uint_eq(stats.requests, 1);
     ck_assert_uint_eq(stats.responses, 0);
     ck_assert_uint_eq(stats.timeouts, 1);
-    ck_assert_uint_eq(stats.sessions, 0);
+    ck_assert_uint_eq(stats.messages.channels, 0);
 }
 END_TEST
 

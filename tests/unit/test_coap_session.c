@@ -112,7 +112,7 @@ START_TEST(all_requests_leave_from_one_port)
     (void)world_call(AGENT_CALL_STATUS);
     ck_assert_uint_eq(other.from.sin_port, port);
     agents_get_stats(world.agents, &stats);
-    ck_assert_uint_eq(stats.sessions, 0);
+    ck_assert_uint_eq(stats.messages.channels, 0);
     ck_assert_uint_eq(stats.requests, 3);
     ck_assert_uint_eq(stats.responses, 3);
     box_close(&other);
@@ -156,7 +156,7 @@ START_TEST(a_cancelled_call_is_over)
     ck_assert_ptr_null(world.call.driver);
     world.port.cancel(world.port.arg, &world.call);
     agents_get_stats(world.agents, &stats);
-    ck_assert_uint_eq(stats.sessions, 0);
+    ck_assert_uint_eq(stats.messages.channels, 0);
     box_answer_running(box);
     world_run_for(1700);
     ck_assert_uint_eq(box->requests, 1);

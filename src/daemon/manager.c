@@ -454,12 +454,15 @@ static int listen_for_devices(struct manager *m, char *reason)
     char why[REASON_SIZE / 2];
 
     for (size_t i = 0; i < array_size(listeners); i++) {
-        if (!listeners[i].address[0] ||
-            agents_listen(m->agents, listeners[i].transport, listeners[i].address, why, sizeof why) == 0)
+        const char *key = listeners[i].key;
+        int r = 0;
+
+        if (listeners[i].address[0])
+            r = agents_listen(m->agents, listeners[i].transport, listeners[i].address, why, sizeof why);
+        if (r == 0)
             continue;
-        (void)snprintf(reason, REASON_SIZE,
-                       "coap.%s: %s; stop what holds it, or set coap.%s to another address, or empty for none",
-                       listeners[i].key, why, listeners[i].key);
+        (void)snprintf(reason, REASON_SIZE, "coap.%s: %s; %sset coap.%s to another address, or empty for none", key,
+                       why, r == -EADDRINUSE ? "stop it, or " : "", key);
         return DAEMON_EXIT_LISTEN;
     }
     return DAEMON_EXIT_OK;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define OPT_HOP_LIMIT 16 /* RFC 8768 */
+#define OBSERVE_MAX 3    /* bytes of an Observe (RFC 7641 section 2) */
 #define SEGMENT_MAX 255  /* bytes of a Uri-Path or Uri-Query (RFC 7252 section 5.10) */
 
 enum option_class { CLASS_E, CLASS_U, CLASS_OBSERVE, CLASS_PROXY_URI, CLASS_OSCORE };
@@ -56,11 +57,14 @@ static void add_copy(struct coapmsg *msg, struct space *space, uint16_t number, 
 
 /* Observe is read by proxies and by the other end; a notification says its number with its Partial IV (section
  * 4.1.3.5). */
-static void sort_observe(const struct coapmsg_option *option, bool request, struct coapmsg *inner,
-                         struct coapmsg *outer, struct space *space)
+static int sort_observe(const struct coapmsg_option *option, bool request, struct coapmsg *inner, struct coapmsg *outer,
+                        struct space *space)
 {
+    if (option->length > OBSERVE_MAX || coapmsg_find(outer, COAPMSG_OPT_OBSERVE))
+        return OSCORE_E_OPTION;
     coapmsg_add(inner, option->number, option->value, request ? option->length : 0);
     add_copy(outer, space, option->number, option->value, option->length);
+    return 0;
 }
 
 /* A part of a URI, percent-decoded into `decoded`. False when it is malformed or too long. */
@@ -87,7 +91,7 @@ static bool add_decoded(struct coapmsg *inner, uint16_t number, const char *part
 static bool add_parts(struct coapmsg *inner, uint16_t number, const char *parts, const char *end, char separator,
                       struct space *decoded)
 {
-    for (const char *next = parts; next; parts = next + 1) {
+    for (const char *next; parts; parts = next ? next + 1 : NULL) {
         next = memchr(parts, separator, (size_t)(end - parts));
         if (!add_decoded(inner, number, parts, (size_t)((next ? next : end) - parts), decoded))
             return false;
@@ -140,7 +144,8 @@ int sort_outgoing(const struct coapmsg *from, struct coapmsg *inner, struct coap
             add_copy(outer, space, option->number, option->value, option->length);
             break;
         case CLASS_OBSERVE:
-            sort_observe(option, request, inner, outer, space);
+            if (sort_observe(option, request, inner, outer, space))
+                return OSCORE_E_OPTION;
             break;
         case CLASS_PROXY_URI:
             if (has_other_uri(from) || split_proxy_uri(option, inner, outer, space, decoded))

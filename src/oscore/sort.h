@@ -26,7 +26,7 @@ uint8_t *space_take(struct space *space, size_t n);
 /*
  * Adds the Class E options of `from` to `inner`, where they may point into `from` or into `decoded`, and copies those
  * of Class U to `outer`, whose values stand in `space` then. 0, OSCORE_E_OPTION for a message that cannot be protected
- * (it has an OSCORE option, or a Proxy-Uri that is no URI), OSCORE_E_LIMIT.
+ * (it has an OSCORE option, an Observe that is none, or a Proxy-Uri that is no URI), OSCORE_E_LIMIT.
  */
 int sort_outgoing(const struct coapmsg *from, struct coapmsg *inner, struct coapmsg *outer, struct space *space,
                   struct space *decoded) must_check;

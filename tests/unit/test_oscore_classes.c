@@ -110,6 +110,26 @@ START_TEST(observe_stands_in_both_places)
 }
 END_TEST
 
+/* Repeated, or longer than it may be (RFC 7641 section 2). */
+START_TEST(malformed_observe_is_refused)
+{
+    struct coapmsg msg;
+    uint8_t buffer[256];
+
+    for (size_t size = 0; size < 8; size++) {
+        coapmsg_init(&plain, COAPMSG_CON, COAPMSG_GET);
+        coapmsg_add(&plain, COAPMSG_OPT_OBSERVE, "12345678", size);
+        ck_assert_int_eq(oscore_protect_request(pair.client, &plain, 0, &opened.binding, &msg, buffer, sizeof buffer),
+                         size <= 3 ? 0 : OSCORE_E_OPTION);
+    }
+    coapmsg_init(&plain, COAPMSG_CON, COAPMSG_GET);
+    coapmsg_add_uint(&plain, COAPMSG_OPT_OBSERVE, 0);
+    coapmsg_add_uint(&plain, COAPMSG_OPT_OBSERVE, 0);
+    ck_assert_int_eq(oscore_protect_request(pair.client, &plain, 0, &opened.binding, &msg, buffer, sizeof buffer),
+                     OSCORE_E_OPTION);
+}
+END_TEST
+
 /* A proxy that takes the outer Observe away does not turn it into another request. */
 START_TEST(inner_observe_counts)
 {
@@ -339,6 +359,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, options_stand_where_they_belong, 0, array_size(classes));
     tcase_add_test(tc, observe_stands_in_both_places);
+    tcase_add_test(tc, malformed_observe_is_refused);
     tcase_add_test(tc, inner_observe_counts);
     tcase_add_test(tc, outer_options_are_dropped);
     tcase_add_test(tc, outer_options_of_a_response);

@@ -2,6 +2,8 @@
 
 #include "agent/v1.h"
 
+#include <errno.h>
+
 #define SEED_STEP 0x9e3779b97f4a7c15u
 
 static enum server_verdict serve(struct agent *a, const struct peer *peer, const struct coapmsg *request,
@@ -69,7 +71,7 @@ static bool take_response(void *arg, const struct peer *peer, const struct coapm
 {
     struct agent *a = arg;
 
-    return client_response(&a->client, peer, response);
+    return (a->attacks && attacks_response(a->attacks, peer, response)) || client_response(&a->client, peer, response);
 }
 
 static void note_duplicate(void *arg, const struct coapmsg *request)
@@ -105,7 +107,10 @@ static void finished(void *arg, enum client_outcome outcome, uint8_t code)
 {
     struct agent *a = arg;
 
-    traffic_finished(&a->traffic, outcome, code);
+    if (a->attacks && attacks_active(a->attacks))
+        attacks_finished(a->attacks, outcome);
+    else
+        traffic_finished(&a->traffic, outcome, code);
 }
 
 static void notified(void *arg, uint8_t code)
@@ -144,6 +149,26 @@ static void init_client(struct agent *a, unsigned index)
     traffic_init(&a->traffic, index);
 }
 
+static int init_attacks(struct agent *a, unsigned index)
+{
+    const struct security_options *security = &a->options->security;
+    unsigned count = a->options->traffic.count;
+
+    if (!a->options->attacks.count)
+        return 0;
+    a->attacks = calloc(1, sizeof *a->attacks);
+    if (!a->attacks)
+        return -ENOMEM;
+    a->attacks->plan = &a->options->attacks;
+    a->attacks->server = &a->server;
+    a->attacks->security = &a->security;
+    a->attacks->client = &a->client;
+    a->attacks->device = &a->device;
+    if (count > 1)
+        a->attacks->other = &security->credentials[(index + 1) % count];
+    return 0;
+}
+
 int agent_init(struct agent *a, const struct agent_options *options, unsigned index, const struct clock *clock,
                const struct journal *journal, agent_send_fn send, void *arg)
 {
@@ -159,9 +184,10 @@ int agent_init(struct agent *a, const struct agent_options *options, unsigned in
     r = device_init(&a->device, &options->device, index, clock, journal);
     if (!r)
         r = security_init(&a->security, &options->security, index, &a->device);
-    if (!r)
-        init_client(a, index);
-    return r;
+    if (r)
+        return r;
+    init_client(a, index);
+    return init_attacks(a, index);
 }
 
 void agent_clear(struct agent *a)
@@ -169,6 +195,8 @@ void agent_clear(struct agent *a)
     server_clear(&a->server);
     client_clear(&a->client);
     traffic_clear(&a->traffic);
+    free(a->attacks);
+    a->attacks = NULL;
     tricks_clear(&a->tricks);
     security_clear(&a->security);
     v2_clear(&a->v2);
@@ -219,7 +247,10 @@ static void tick_client(struct agent *a)
     if (!a->options->traffic.gateway.size)
         return;
     client_tick(&a->client);
-    traffic_tick(&a->traffic);
+    if (a->attacks && attacks_active(a->attacks))
+        attacks_tick(a->attacks);
+    else
+        traffic_tick(&a->traffic);
 }
 
 void agent_input(struct agent *a, const struct peer *peer, const uint8_t *data, size_t size)
@@ -278,8 +309,10 @@ static int64_t notify_deadline(const struct agent *a)
 
 int64_t agent_deadline(const struct agent *a)
 {
+    bool attacking = a->attacks && attacks_active(a->attacks);
     const int64_t all[] = {device_deadline(&a->device), server_deadline(&a->server), notify_deadline(a),
-                           client_deadline(&a->client), traffic_deadline(&a->traffic)};
+                           client_deadline(&a->client),
+                           attacking ? attacks_deadline(a->attacks) : traffic_deadline(&a->traffic)};
     int64_t deadline = AGENT_NO_DEADLINE;
 
     for (size_t i = 0; i < array_size(all); i++)

@@ -1,6 +1,7 @@
 #ifndef TC_AGENT_AGENT_H
 #define TC_AGENT_AGENT_H
 
+#include "agent/attacks.h"
 #include "agent/device.h"
 #include "agent/security.h"
 #include "agent/server.h"
@@ -18,6 +19,7 @@ struct agent_options {
     struct device_options device;
     struct security_options security;
     struct traffic_options traffic;
+    struct attacks_plan attacks;
     size_t pdu_size; /* at most SERVER_DATAGRAM_MAX */
 };
 
@@ -29,6 +31,7 @@ struct agent {
     struct tricks tricks;
     struct client client;
     struct traffic traffic;
+    struct attacks *attacks; /* NULL: an honest device */
     struct v2 v2;
     agent_send_fn send;
     void *arg;

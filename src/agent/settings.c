@@ -248,6 +248,11 @@ static int apply_observe_desired(const struct parse *p, const char *value)
     return 0;
 }
 
+static int apply_attack(const struct parse *p, const char *value)
+{
+    return attacks_parse(&p->s->agent.attacks, value, p->reason, p->reason_size);
+}
+
 static int apply_help(const struct parse *p, const char *value)
 {
     (void)value;
@@ -285,6 +290,7 @@ static const struct option options[] = {
     {"report-size", "BYTES", "size of a report (96 or more)", apply_report_size},
     {"join", NULL, "ask the gateway to be listed as a device", apply_join},
     {"observe-desired", NULL, "observe /shadow/desired of the gateway", apply_observe_desired},
+    {"attack", "NAME[:ARG],...", "attack the gateway; may be given several times", apply_attack},
     {"help", NULL, "show this text", apply_help},
     {"version", NULL, "show the version", apply_version},
 };
@@ -326,10 +332,10 @@ static int check_traffic(const struct parse *p)
     struct traffic_options *t = &s->agent.traffic;
 
     t->count = s->count;
-    if (!t->gateway.size && (t->report_ms || t->join || t->observe))
-        return refuse(p, "--report, --join and --observe-desired need --gateway");
-    if (!s->enrolment.count && (t->report_ms || t->observe))
-        return refuse(p, "--report and --observe-desired need --oscore");
+    if (!t->gateway.size && (t->report_ms || t->join || t->observe || s->agent.attacks.count))
+        return refuse(p, "--report, --join, --observe-desired and --attack need --gateway");
+    if (!s->enrolment.count && (t->report_ms || t->observe || s->agent.attacks.count))
+        return refuse(p, "--report, --observe-desired and --attack need --oscore");
     if (t->join && !s->agent.device.id)
         return refuse(p, "--join needs --device-id");
     return 0;
@@ -383,11 +389,15 @@ void settings_clear(struct settings *s)
     enrolment_clear(&s->enrolment);
 }
 
-static void print_line(FILE *out, const char *prefix, const char *name, const char *argument, const char *help)
+static void print_line(FILE *out, const char *prefix, const char *name, char separator, const char *argument,
+                       const char *help)
 {
     char left[64];
 
-    (void)snprintf(left, sizeof left, "%s%s%s%s", prefix, name, argument ? "=" : "", argument ? argument : "");
+    if (argument)
+        (void)snprintf(left, sizeof left, "%s%s%c%s", prefix, name, separator, argument);
+    else
+        (void)snprintf(left, sizeof left, "%s%s", prefix, name);
     (void)fprintf(out, "  %-*s %s\n", HELP_COLUMN, left, help);
 }
 
@@ -395,13 +405,18 @@ void settings_print_help(FILE *out)
 {
     size_t count;
     const struct bug_info *bugs = bugs_table(&count);
+    const struct attack_info *attacks;
 
     (void)fputs("Usage: tcagent [OPTION]...\nSimulates TinyContainer devices that really run containers.\n\n", out);
     for (size_t i = 0; i < array_size(options); i++)
-        print_line(out, "--", options[i].name, options[i].argument, options[i].help);
+        print_line(out, "--", options[i].name, '=', options[i].argument, options[i].help);
     (void)fputs("\nBugs for --bug:\n", out);
     for (size_t i = 0; i < count; i++)
-        print_line(out, "", bugs[i].name, bugs[i].argument, bugs[i].help);
+        print_line(out, "", bugs[i].name, '=', bugs[i].argument, bugs[i].help);
+    (void)fputs("\nAttacks for --attack:\n", out);
+    attacks = attacks_table(&count);
+    for (size_t i = 0; i < count; i++)
+        print_line(out, "", attacks[i].name, ':', attacks[i].argument, attacks[i].help);
     (void)fputs("\nSIGUSR1 restarts all devices, SIGUSR2 restarts them without their state, SIGTERM and SIGINT end the "
                 "program. See tcagent(1).\n",
                 out);

@@ -495,7 +495,7 @@ void server_close(struct server *server, void (*closed)(void *arg), void *arg)
 {
     server->closed = closed;
     server->closed_arg = arg;
-    core_on_shadow(server->core, NULL, NULL);
+    core_on_shadow(server->core, NULL, server);
     list_each(node, &server->held) inbound_drop(container_of(node, struct inbound, node), false);
     observers_clear(server);
     uv_close((uv_handle_t *)&server->timer, on_closed);

@@ -73,6 +73,8 @@ int core_new(struct core **out, const struct core_options *options)
     core->sweep.fire = answers_sweep;
     list_init(&core->commits);
     list_init(&core->part_requests);
+    list_init(&core->shadow_reads);
+    core->join_until = INT64_MIN;
     r = copy_options(core, options);
     if (r == 0)
         r = keyring_init(core);
@@ -145,6 +147,8 @@ struct core *core_free(struct core *core)
     while (!list_empty(&core->commits))
         commit_free(list_first(&core->commits, struct commit, node));
     part_requests_free(core);
+    shadow_reads_free(core);
+    join_free(core);
     keyring_free(core);
     free(core->plain_groups);
     free(core);

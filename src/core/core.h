@@ -141,7 +141,11 @@ int core_delete_shadow(struct core *core, struct device *device, enum shadow_kin
 typedef void (*core_shadow_fn)(void *arg, int result, const struct shadow *shadow, const void *body);
 int core_read_shadow(struct core *core, struct device *device, enum shadow_kind kind, core_shadow_fn done,
                      void *arg) must_check;
-/* One listener for all shadows: called when a new revision (or a deletion) is durable. */
+/* The revision of what was written last, durable or not; 0: there is none, or it was deleted. Conditions of requests
+ * (If-Match) compare with this, so that of two at once only one succeeds. */
+uint64_t core_shadow_latest(const struct device *device, enum shadow_kind kind);
+/* A listener for all shadows (at most four): called when a new revision (or a deletion) is durable. changed NULL: the
+ * one with this arg goes. */
 void core_on_shadow(struct core *core, void (*changed)(void *arg, struct device *device, enum shadow_kind kind),
                     void *arg);
 

@@ -36,6 +36,7 @@ struct device *device_free(struct device *device)
     while (device->credentials)
         credential_drop(device->credentials);
     rendering_drop(&device->rendered);
+    free(device->shadows);
     free(device->groups);
     free(device);
     return NULL;

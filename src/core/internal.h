@@ -10,7 +10,16 @@
 
 struct answer;
 struct context_history;
+struct pending;
 struct query;
+
+#define SHADOW_LISTENERS 4
+
+/* Who is told of new shadow documents. */
+struct shadow_listener {
+    void (*changed)(void *arg, struct device *device, enum shadow_kind kind);
+    void *arg;
+};
 
 struct core {
     struct core_options options;
@@ -39,9 +48,14 @@ struct core {
     struct context_history *used;
     uint8_t context_salt[16]; /* of its marks */
     bool has_salt;
-    bool clean_stop;     /* the last stop was: the windows in the rows count */
-    bool begun;          /* what was stored has been taken over */
-    unsigned distrusted; /* how often contexts were, since the start */
+    bool clean_stop;         /* the last stop was: the windows in the rows count */
+    bool begun;              /* what was stored has been taken over */
+    unsigned distrusted;     /* how often contexts were, since the start */
+    struct pending *pending; /* uthash by id: agents that ask to join */
+    int64_t join_until;      /* monotonic ms */
+    int64_t join_closes_at;  /* wall ms */
+    struct shadow_listener shadow_listeners[SHADOW_LISTENERS + 1]; /* ended by one without `changed` */
+    struct list shadow_reads;                                      /* under way */
     bool started, stopped;
 };
 
@@ -212,6 +226,10 @@ struct credential *index_find_psk(const struct core *core, const void *identity,
 struct credential *index_find_certificate(const struct core *core, const uint8_t fingerprint[32]);
 int index_add_credential(struct core *core, struct credential *credential) must_check; /* PSK, certificate; -EEXIST */
 void index_drop_credential(struct core *core, struct credential *credential);
+
+int shadow_load(void *core, const struct store_shadow *row);
+void shadow_reads_free(struct core *core);
+void join_free(struct core *core);
 
 /* Rendering (render.c) ------------------------------------------------------------------------------------------- */
 

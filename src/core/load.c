@@ -170,5 +170,6 @@ int core_load(struct core *core)
                                                                   .meta = keyring_load_meta,
                                                                   .credential = keyring_load_credential,
                                                                   .context = keyring_load_context,
+                                                                  .shadow = shadow_load,
                                                                   .arg = core});
 }

@@ -43,6 +43,7 @@ struct device_caps {
 struct credential;
 struct operation;
 struct operation_parts;
+struct shadow_states;
 struct core;
 
 /* A representation that is kept until its record changes; a time in it that changes often is patched in place. */
@@ -73,6 +74,8 @@ struct device {
     bool known_plain;      /* core-private: it was logged that it may be used without protection */
     bool credentials_lost; /* it has some that could not be read; it may not be used plainly */
     struct credential *credentials; /* keyring.h; the one to send with first */
+
+    struct shadow_states *shadows; /* core-private; NULL: it never had any */
 
     struct container *containers; /* uthash by uid */
     struct list operations;       /* unfinished, oldest first (operation.device_node) */

@@ -1,6 +1,8 @@
 #include "coap/agents.h"
 
 #include "coap/address.h"
+#include "coap/resource.h"
+#include "coap/secure_private.h"
 #include "coap/task.h"
 
 #include <errno.h>
@@ -48,7 +50,7 @@ static struct task *new_task(struct agents *agents)
     task->next = agents->tasks;
     agents->tasks = task;
     list_init(&task->waiting_node);
-    exchange_init(&task->exchange, agents->options.loop, agents->endpoint);
+    secure_init(&task->secure, agents);
     agents->open_handles++;
     return task;
 }
@@ -72,6 +74,7 @@ static void clear_answer(struct agent_call *call)
     call->artifact_seen[0] = 0;
     call->log = NULL;
     call->log_size = 0;
+    call->response = (struct agent_response){.format = -1};
     if (call->verb == AGENT_CALL_PROBE)
         call->probe = (struct agent_probe){.kind = AGENT_UNKNOWN};
 }
@@ -85,6 +88,8 @@ static void begin_task(struct task *task)
     task->beginning = true;
     if (call->verb == AGENT_CALL_PROBE)
         probe_begin(task);
+    else if (call->verb == AGENT_CALL_RESOURCE)
+        resource_begin(task);
     else if (task->driver)
         task->driver->begin(task);
     else
@@ -135,6 +140,8 @@ struct agent_port agents_port(struct agents *agents)
         .check = check,
         .begin = begin,
         .cancel = cancel,
+        .observe = observe_begin,
+        .unobserve = observe_end,
         .parse_address = parse_address,
     };
 }
@@ -175,14 +182,20 @@ int agents_new(struct agents **out, const struct agents_options *options)
     struct endpoint_options endpoint;
     int r;
 
-    if (!agents)
+    if (agents)
+        agents->scratch = malloc(sizeof *agents->scratch);
+    if (!agents || !agents->scratch) {
+        free(agents);
         return -ENOMEM;
+    }
     take_options(agents, options);
     list_init(&agents->waiting);
     list_init(&agents->secures);
+    list_init(&agents->observations);
     endpoint = endpoint_options(agents);
     r = endpoint_new(&agents->endpoint, &endpoint);
     if (r < 0) {
+        free(agents->scratch);
         free(agents);
         return r;
     }
@@ -197,6 +210,23 @@ int agents_listen(struct agents *agents, enum peer_transport transport, const ch
     return endpoint_listen(agents->endpoint, transport, address, reason, reason_size);
 }
 
+static void take_dropped(void *arg, struct credential *credential)
+{
+    struct agents *agents = arg;
+
+    secure_drop(agents, credential);
+    if (credential->kind != CREDENTIAL_OSCORE)
+        endpoint_drop_identity(agents->endpoint, credential->identity);
+}
+
+void agents_start(struct agents *agents, struct core *core)
+{
+    struct security_port port = {.arg = agents, .dropped = take_dropped};
+
+    agents->core = core;
+    keyring_set_port(core, &port);
+}
+
 void agents_configure(struct agents *agents, const struct agents_options *options)
 {
     uv_loop_t *loop = agents->options.loop;
@@ -209,7 +239,7 @@ void agents_configure(struct agents *agents, const struct agents_options *option
     agents_begin_waiting(agents);
 }
 
-static void release_handle(void *arg)
+void agents_release(void *arg)
 {
     struct agents *agents = arg;
     struct task *task;
@@ -220,14 +250,16 @@ static void release_handle(void *arg)
         agents->tasks = task->next;
         free(task);
     }
+    renewal_forget_all(agents);
     if (agents->closed)
         agents->closed(agents->closed_arg);
+    free(agents->scratch);
     free(agents);
 }
 
 static void on_task_closed(uv_handle_t *handle)
 {
-    release_handle(container_of((uv_timer_t *)handle, struct task, exchange.timer)->agents);
+    agents_release(container_of((uv_timer_t *)handle, struct task, secure.exchange.timer)->agents);
 }
 
 void agents_close(struct agents *agents, void (*closed)(void *arg), void *arg)
@@ -238,9 +270,10 @@ void agents_close(struct agents *agents, void (*closed)(void *arg), void *arg)
     for (struct task *task = agents->tasks; task; task = task->next) {
         if (task->call)
             (void)task_release(task);
-        exchange_close(&task->exchange, on_task_closed);
+        secure_close(&task->secure, on_task_closed);
     }
-    endpoint_close(agents->endpoint, release_handle, agents);
+    observe_close_all(agents);
+    endpoint_close(agents->endpoint, agents_release, agents);
 }
 
 void agents_get_stats(const struct agents *agents, struct agents_stats *out)

@@ -10,6 +10,7 @@
  * The southbound room's face: an agent_port that speaks CoAP on the given libuv loop.
  */
 struct agents;
+struct core;
 
 struct agents_options {
     uv_loop_t *loop;
@@ -27,6 +28,9 @@ struct agents_options {
 };
 
 int agents_new(struct agents **out, const struct agents_options *options) must_check; /* negative errno */
+/* Tells it of the core, whose keyring protects what is sent from then on; before that every device is one without
+ * credentials. The core must outlive it. */
+void agents_start(struct agents *agents, struct core *core);
 struct agent_port agents_port(struct agents *agents);
 /* Serves a literal address ("[::]:5683") for devices; requests to UDP devices leave from there too. 0, or negative
  * errno with a sentence in reason. */

@@ -51,12 +51,13 @@ static void on_event(void *owner, enum channel_event event)
         finish(x, once ? EXCHANGE_NO_ANSWER : EXCHANGE_RESET, NULL, false);
         break;
     case CHANNEL_DENIED:
+        finish(x, EXCHANGE_DENIED, NULL, false);
+        break;
     case CHANNEL_REFUSED:
+        x->error = -ECONNREFUSED;
         /* Later on, the first copy may have been processed and only a further one refused: wait for an answer. */
-        if (is_young(x)) {
-            x->error = -ECONNREFUSED;
-            finish(x, once ? EXCHANGE_NO_ANSWER : EXCHANGE_UNREACHABLE, NULL, false);
-        }
+        if (x->lasts || is_young(x))
+            finish(x, x->lasts || once ? EXCHANGE_NO_ANSWER : EXCHANGE_UNREACHABLE, NULL, false);
         break;
     }
 }
@@ -95,9 +96,10 @@ static uint64_t transmit_wait(const struct exchange_times *times)
     return (uint64_t)times->ack_timeout_ms * 3 / 2 * ((2ull << times->max_retransmit) - 1);
 }
 
-static int send_request(struct exchange *x, const char *address, struct coapmsg *request, bool fresh)
+static int send_request(struct exchange *x, const char *address, const struct channel_security *security,
+                        struct coapmsg *request, bool fresh)
 {
-    int r = endpoint_open_channel(x->endpoint, address, NULL, fresh, x, &x->channel);
+    int r = endpoint_open_channel(x->endpoint, address, security, fresh, x, &x->channel);
 
     if (r == 0)
         r = channel_send(x->channel, request, x->times.ack_timeout_ms, x->times.max_retransmit);
@@ -118,28 +120,51 @@ void exchange_init(struct exchange *exchange, uv_loop_t *loop, struct endpoint *
     (void)uv_timer_init(loop, &exchange->timer);
 }
 
-void exchange_start(struct exchange *exchange, const char *address, struct coapmsg *request,
-                    const struct exchange_times *times, exchange_fn done)
+static void begin(struct exchange *x, const struct exchange_times *times, exchange_fn done)
 {
-    struct exchange *x = exchange;
-    int r;
-
     x->times = *times;
     x->done = done;
     x->error = 0;
     x->sent = x->lasts = x->acknowledged = false;
-    r = send_request(x, address, request, times->max_retransmit == 0);
-    /* An idle socket may hold an old error, or an address that this machine has lost since. */
-    if (r < 0 && !is_local(r))
-        r = send_request(x, address, request, true);
-    if (r < 0) {
-        defer(x, is_local(r) ? EXCHANGE_FAILED : EXCHANGE_UNREACHABLE, r);
-        return;
-    }
+}
+
+static void await(struct exchange *x)
+{
     x->sent = true;
     x->started = uv_now(x->timer.loop);
-    x->give_up = x->started + transmit_wait(times);
-    (void)uv_timer_start(&x->timer, on_tick, times->answer_timeout_ms, times->answer_timeout_ms);
+    x->give_up = x->started + transmit_wait(&x->times);
+    (void)uv_timer_start(&x->timer, on_tick, x->times.answer_timeout_ms, x->times.answer_timeout_ms);
+}
+
+void exchange_start(struct exchange *exchange, const char *address, const struct channel_security *security,
+                    struct coapmsg *request, const struct exchange_times *times, exchange_fn done)
+{
+    struct exchange *x = exchange;
+    int r;
+
+    begin(x, times, done);
+    r = send_request(x, address, security, request, times->max_retransmit == 0);
+    /* An idle socket may hold an old error, or an address that this machine has lost since. */
+    if (r < 0 && !is_local(r))
+        r = send_request(x, address, security, request, true);
+    if (r < 0)
+        defer(x, is_local(r) ? EXCHANGE_FAILED : EXCHANGE_UNREACHABLE, r);
+    else
+        await(x);
+}
+
+int exchange_continue(struct exchange *exchange, struct coapmsg *request, const struct exchange_times *times,
+                      exchange_fn done)
+{
+    int r;
+
+    channel_keep_token(exchange->channel);
+    r = channel_send(exchange->channel, request, times->ack_timeout_ms, times->max_retransmit);
+    if (r < 0)
+        return r;
+    begin(exchange, times, done);
+    await(exchange);
+    return 0;
 }
 
 void exchange_wait_at_most(struct exchange *exchange, uint32_t ms)

@@ -13,6 +13,7 @@ enum exchange_result {
     EXCHANGE_NO_ANSWER,   /* what the device did is not known */
     EXCHANGE_UNREACHABLE, /* the network refused it before anything can have been processed; error says how */
     EXCHANGE_RESET,       /* the device answered RST */
+    EXCHANGE_DENIED,      /* DTLS, TLS: the handshake failed: nothing was sent */
     EXCHANGE_FAILED,      /* the gateway could not send it; error says how */
 };
 
@@ -62,9 +63,14 @@ extern const struct endpoint_handlers exchange_handlers;
 /* Prepares an exchange; it ends with exchange_close. */
 void exchange_init(struct exchange *exchange, uv_loop_t *loop, struct endpoint *endpoint);
 
-/* Sends a request, whose token is set here; it need not outlive the call. Failures come through done, too. */
-void exchange_start(struct exchange *exchange, const char *address, struct coapmsg *request,
-                    const struct exchange_times *times, exchange_fn done);
+/* Sends a request, whose token is set here; neither it nor `security` (channel_security, NULL for coap and coap+tcp)
+ * need outlive the call. Failures come through done, too. */
+void exchange_start(struct exchange *exchange, const char *address, const struct channel_security *security,
+                    struct coapmsg *request, const struct exchange_times *times, exchange_fn done);
+/* One that lasts: sends a request with the token of the one before, whose answer ends the exchange. 0, or negative
+ * errno when nothing was sent; the exchange is as it was then. */
+int exchange_continue(struct exchange *exchange, struct coapmsg *request, const struct exchange_times *times,
+                      exchange_fn done) must_check;
 /* From within the judge, for a response that it ignores: the answer is waited for at most this long. */
 void exchange_wait_at_most(struct exchange *exchange, uint32_t ms);
 /* Sends nothing: done comes from the loop with EXCHANGE_FAILED and error 0. */

@@ -233,6 +233,7 @@ static void on_stored(struct reservation *reservation, int result)
 {
     struct secure *s = container_of(reservation, struct secure, reservation);
 
+    exchange_stop(&s->exchange); /* secure_drop may have deferred it */
     if (result < 0) {
         secure_end(s, AGENT_LOCAL, "the new security context could not be stored: %s", strerror(-result));
         return;
@@ -243,15 +244,13 @@ static void on_stored(struct reservation *reservation, int result)
     secure_proceed(s);
 }
 
-/* secure_drop is called when the keyring replaces the context; it must not take that for a revocation. */
 void renewal_store(struct secure *s)
 {
     struct credential *credential = steal_pointer(s->credential);
 
     s->echo_size = 0;
     s->echoes = 0;
-    s->reservation.done = on_stored;
-    s->phase = SECURE_RENEWING;
-    keyring_renew(s->agents->core, credential, steal_pointer(s->derived), &s->reservation);
     s->phase = SECURE_STORING;
+    s->reservation.done = on_stored;
+    keyring_renew(s->agents->core, credential, steal_pointer(s->derived), &s->reservation);
 }

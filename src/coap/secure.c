@@ -67,7 +67,7 @@ void secure_end(struct secure *s, enum agent_outcome outcome, const char *format
         finish(s, outcome, NULL);
 }
 
-/* Nothing more can be tried. What an unprotected message says never makes a load undone (docs/device-protocol.md). */
+/* Nothing more can be tried. */
 static void end_untrusted(struct secure *s)
 {
     static const char *const texts[] = {
@@ -76,11 +76,10 @@ static void end_untrusted(struct secure *s)
         [SECURE_UNPROTECTED] = "the device's answer is not protected",
         [SECURE_UNVERIFIED] = "the device's answer does not verify",
     };
-    bool once = s->times.max_retransmit == 0;
     char code[5];
 
-    secure_end(s, once && s->left ? AGENT_NO_ANSWER : AGENT_UNTRUSTED, "%s%s%s%s", texts[s->hint],
-               s->hint_code ? ": " : "", s->hint_code ? coapmsg_code_text(s->hint_code, code) : "",
+    secure_end(s, AGENT_UNTRUSTED, "%s%s%s%s", texts[s->hint], s->hint_code ? ": " : "",
+               s->hint_code ? coapmsg_code_text(s->hint_code, code) : "",
                s->left ? "; whether it did what was asked is not known" : "");
 }
 
@@ -102,6 +101,9 @@ static void end_unanswered(struct secure *s, enum exchange_result result, int er
         break;
     case EXCHANGE_RESET:
         secure_end(s, AGENT_GARBAGE, "the device answered with a reset (RST) instead of a response");
+        break;
+    case EXCHANGE_DENIED:
+        secure_end(s, AGENT_UNTRUSTED, "the DTLS or TLS handshake with the device failed");
         break;
     case EXCHANGE_FAILED:
         secure_end(s, AGENT_LOCAL, "the request could not be sent: %s", strerror(-error));
@@ -138,12 +140,26 @@ static enum exchange_verdict judge(struct exchange *exchange, const struct coapm
 static void on_exchange_done(struct exchange *exchange, enum exchange_result result, const struct coapmsg *response,
                              int error);
 
+static struct channel_security describe_session(const struct credential *credential)
+{
+    return (struct channel_security){
+        .has_psk = credential->kind == CREDENTIAL_PSK,
+        .identity = credential->identity,
+        .psk = credential->psk,
+        .psk_size = credential->psk_size,
+        .peer_name = credential->identity,
+    };
+}
+
 static void send_message(struct secure *s, struct coapmsg *message, enum secure_phase phase)
 {
     const struct agents_options *options = &s->agents->options;
     struct exchange_times harmless = {options->ack_timeout_ms, options->max_retransmit, options->answer_timeout_ms};
     bool own = phase == SECURE_SENT && !s->repairing;
+    struct channel_security security;
 
+    if (s->session)
+        security = describe_session(s->session);
     s->phase = phase;
     if (own) {
         s->hint = SECURE_NO_HINT;
@@ -151,7 +167,11 @@ static void send_message(struct secure *s, struct coapmsg *message, enum secure_
     }
     s->exchange.judge = judge;
     s->agents->stats.requests++;
-    exchange_start(&s->exchange, s->device->address, message, own ? &s->times : &harmless, on_exchange_done);
+    if (!s->exchange.lasts || exchange_continue(&s->exchange, message, &s->times, on_exchange_done) < 0) {
+        exchange_stop(&s->exchange);
+        exchange_start(&s->exchange, s->device->address, s->session ? &security : NULL, message,
+                       own ? &s->times : &harmless, on_exchange_done);
+    }
     s->left = s->left || (own && s->exchange.sent);
 }
 
@@ -184,43 +204,56 @@ static void reserve(struct secure *s)
     keyring_reserve(s->agents->core, s->credential, &s->reservation);
 }
 
-void secure_send_protected(struct secure *s, struct oscore_context *context, const struct coapmsg *message,
-                           unsigned flags, enum secure_phase phase)
+static int protect(struct secure *s, struct oscore_context *context, const struct coapmsg *message, unsigned flags,
+                   struct coapmsg *outer)
 {
     struct agents *agents = s->agents;
-    struct coapmsg outer;
     int r = OSCORE_E_LIMIT;
 
     if (!message->failed)
-        r = oscore_protect_request(context, message, flags, &s->binding, &outer, agents->scratch->out,
+        r = oscore_protect_request(context, message, flags, &s->binding, outer, agents->scratch->out,
                                    sizeof agents->scratch->out);
-    if (r == OSCORE_E_RESERVE && !s->derived) {
+    if (r)
+        return r;
+    agents->stats.security.protected_requests++;
+    s->credential->counters.sent++;
+    if (!s->derived)
+        keyring_spent(agents->core, s->credential);
+    return 0;
+}
+
+void secure_send_protected(struct secure *s, struct oscore_context *context, const struct coapmsg *message,
+                           unsigned flags, enum secure_phase phase)
+{
+    struct coapmsg outer;
+    int r = protect(s, context, message, flags, &outer);
+
+    if (r == 0) {
+        send_message(s, &outer, phase);
+    } else if (r == OSCORE_E_RESERVE && !s->derived) {
         reserve(s);
     } else if (r == OSCORE_E_EXHAUSTED && s->stage < SECURE_TRY_RENEWAL) {
         s->stage = SECURE_TRY_RENEWAL;
         secure_proceed(s);
-    } else if (r) {
-        secure_end(s, AGENT_LOCAL, "the request could not be protected: %s", oscore_error_text(r));
     } else {
-        agents->stats.security.protected_requests++;
-        s->credential->counters.sent++;
-        if (!s->derived)
-            keyring_spent(agents->core, s->credential);
-        send_message(s, &outer, phase);
+        secure_end(s, AGENT_LOCAL, "the request could not be protected: %s", oscore_error_text(r));
     }
+}
+
+static unsigned context_flags(const struct credential *credential)
+{
+    return oscore_context_credentials(credential->context)->has_id_context ? OSCORE_WITH_KID_CONTEXT : 0;
 }
 
 static void send_request(struct secure *s)
 {
-    const struct oscore_credentials *inputs = oscore_context_credentials(s->credential->context);
     struct coapmsg message;
 
     if (s->repairing)
         renewal_prepare_harmless(&message);
     else
         take_request(s, &message);
-    secure_send_protected(s, s->credential->context, &message, inputs->has_id_context ? OSCORE_WITH_KID_CONTEXT : 0,
-                          SECURE_SENT);
+    secure_send_protected(s, s->credential->context, &message, context_flags(s->credential), SECURE_SENT);
 }
 
 static struct credential *find_candidate(const struct secure *s)
@@ -262,6 +295,7 @@ static void on_resume(struct exchange *exchange, enum exchange_result result, co
     (void)result;
     (void)response;
     (void)error;
+    keyring_cancel_reservation(&s->reservation);
     s->stage = SECURE_TRY_ACTIVE;
     if (keyring_of_device(s->device))
         secure_proceed(s);
@@ -271,9 +305,10 @@ static void on_resume(struct exchange *exchange, enum exchange_result result, co
 
 void secure_resume_later(struct secure *s)
 {
-    keyring_cancel_reservation(&s->reservation);
+    if (s->phase == SECURE_RESERVING)
+        keyring_cancel_reservation(&s->reservation);
     s->credential = NULL;
-    s->phase = SECURE_WAITING;
+    s->phase = s->phase == SECURE_STORING ? SECURE_STORING : SECURE_WAITING;
     exchange_defer(&s->exchange, on_resume);
 }
 
@@ -319,10 +354,11 @@ static int verify(struct secure *s, const struct coapmsg *outer)
 
 static enum exchange_verdict admit(const struct secure *s, const struct coapmsg *response)
 {
-    bool first = s->flags & SECURE_OBSERVE && s->phase == SECURE_SENT && !s->repairing;
+    bool observes = s->flags & SECURE_OBSERVE && (s->phase == SECURE_SENT || s->exchange.lasts) && !s->repairing;
 
-    return first && COAPMSG_CLASS(response->code) == 2 && coapmsg_find(response, COAPMSG_OPT_OBSERVE) ? EXCHANGE_KEEP
-                                                                                                      : EXCHANGE_TAKE;
+    return observes && COAPMSG_CLASS(response->code) == 2 && coapmsg_find(response, COAPMSG_OPT_OBSERVE)
+               ? EXCHANGE_KEEP
+               : EXCHANGE_TAKE;
 }
 
 static enum exchange_verdict judge(struct exchange *exchange, const struct coapmsg *response, bool separate)
@@ -361,6 +397,8 @@ static bool take_echo(struct secure *s, const struct coapmsg *response, unsigned
 static void deliver(struct secure *s, const struct coapmsg *response)
 {
     s->agents->stats.responses++;
+    if (s->session)
+        keyring_verified(s->agents->core, s->session, NULL);
     s->lasts = s->exchange.lasts;
     s->detail[0] = 0;
     if (s->lasts)
@@ -371,13 +409,11 @@ static void deliver(struct secure *s, const struct coapmsg *response)
 
 static void on_plain(struct secure *s, const struct coapmsg *response)
 {
-    /* Nobody vouches for that 4.01, so a request that must not take effect twice is not sent again because of it. */
-    if (!(s->flags & SECURE_UNREPEATABLE) && take_echo(s, response, 1)) {
+    /* Nobody vouches for that 4.01, so what may leave only once does not leave again because of it. */
+    if (s->times.max_retransmit && take_echo(s, response, 1)) {
         send_plain(s);
         return;
     }
-    if (s->session)
-        keyring_verified(s->agents->core, s->session, NULL);
     deliver(s, response);
 }
 
@@ -406,6 +442,21 @@ static void on_verified(struct secure *s)
     }
 }
 
+/* The device may have moved to the new credentials of a rotation. */
+static bool try_new_session(struct secure *s)
+{
+    struct credential *fresh = keyring_find(s->device, s->session->kind, CREDENTIAL_NEW);
+
+    if (!fresh || fresh == s->session)
+        return false;
+    s->session = fresh;
+    if (s->credential)
+        secure_proceed(s);
+    else
+        send_plain(s);
+    return true;
+}
+
 static void on_exchange_done(struct exchange *exchange, enum exchange_result result, const struct coapmsg *response,
                              int error)
 {
@@ -415,6 +466,8 @@ static void on_exchange_done(struct exchange *exchange, enum exchange_result res
         on_verified(s);
     } else if (result == EXCHANGE_ANSWERED) {
         on_plain(s, response);
+    } else if (result == EXCHANGE_DENIED && try_new_session(s)) {
+        return;
     } else if (s->hint == SECURE_NO_HINT) {
         end_unanswered(s, result, error);
     } else {
@@ -422,6 +475,13 @@ static void on_exchange_done(struct exchange *exchange, enum exchange_result res
         s->stage = s->phase == SECURE_SENT ? s->stage + 1 : SECURE_TRIED;
         secure_proceed(s);
     }
+}
+
+bool secure_is_protected(const struct agents *agents, const struct device *device)
+{
+    const struct credential *credential = agents->core ? keyring_of_device(device) : NULL;
+
+    return credential && credential->kind == CREDENTIAL_OSCORE;
 }
 
 /* Beginning and end ----------------------------------------------------------------------------------------------- */
@@ -470,6 +530,7 @@ static void begin(struct secure *s, uint8_t code)
 {
     struct credential *credential = s->agents->core ? keyring_of_device(s->device) : NULL;
 
+    s->guarded = credential != NULL;
     if (is_session_address(s->device->address)) {
         s->session = find_session(s->device);
         if (!s->session) {
@@ -483,21 +544,14 @@ static void begin(struct secure *s, uint8_t code)
         begin_plain(s, credential, code);
 }
 
-void secure_start(struct secure *secure, const struct device *device, const struct coapmsg *request,
-                  const struct exchange_times *times, unsigned flags, secure_fn done)
+static void begin_request(struct secure *s, const struct coapmsg *request, unsigned flags)
 {
-    struct secure *s = secure;
-
-    s->device = device;
-    s->times = *times;
     s->flags = flags;
-    s->done = done;
     s->stage = SECURE_TRY_ACTIVE;
     s->hint = SECURE_NO_HINT;
     s->hint_code = s->echo_size = s->r2_size = 0;
     s->number = s->r2_tries = s->renewals = s->echoes = 0;
-    s->left = s->repairing = false;
-    list_append(&s->agents->secures, &s->node);
+    s->left = s->guarded = s->repairing = false;
     s->phase = SECURE_SENT;
     s->starting = true;
     if (keep_request(s, request))
@@ -505,6 +559,41 @@ void secure_start(struct secure *secure, const struct device *device, const stru
     else
         secure_end(s, AGENT_LOCAL, "the request does not fit a message");
     s->starting = false;
+}
+
+void secure_start(struct secure *secure, const struct device *device, const struct coapmsg *request,
+                  const struct exchange_times *times, unsigned flags, secure_fn done)
+{
+    secure->device = device;
+    secure->times = *times;
+    secure->done = done;
+    list_append(&secure->agents->secures, &secure->node);
+    begin_request(secure, request, flags);
+}
+
+void secure_again(struct secure *secure, const struct coapmsg *request)
+{
+    begin_request(secure, request, secure->flags);
+}
+
+bool secure_leave(struct secure *secure, struct coapmsg *request, secure_fn done)
+{
+    struct secure *s = secure;
+    struct coapmsg outer;
+
+    if (!s->exchange.lasts)
+        return false;
+    if (s->credential) {
+        if (protect(s, s->credential->context, request, context_flags(s->credential), &outer))
+            return false;
+        request = &outer;
+    }
+    s->credential = s->session = NULL;
+    s->exchange.judge = NULL;
+    s->phase = SECURE_ENDING;
+    s->end = AGENT_OK;
+    s->done = done;
+    return exchange_continue(&s->exchange, request, &s->times, on_deferred_end) == 0;
 }
 
 void secure_defer(struct secure *secure, enum agent_outcome outcome, secure_fn done)
@@ -527,15 +616,15 @@ void secure_close(struct secure *secure, uv_close_cb closed)
     exchange_close(&secure->exchange, closed);
 }
 
-/* Those that wait for another context see later whether there is one, or none any more. */
-static bool waits_for_renewal(const struct secure *s)
+/* Whether nothing is on its way: such an exchange sees later whether there is another context, or none any more. */
+static bool may_go_on(const struct secure *s)
 {
-    return s->phase == SECURE_STORING || s->phase == SECURE_WAITING;
+    return s->phase == SECURE_RESERVING || s->phase == SECURE_STORING || s->phase == SECURE_WAITING;
 }
 
 static void drop_one(struct secure *s)
 {
-    if (waits_for_renewal(s)) {
+    if (may_go_on(s)) {
         secure_resume_later(s);
         return;
     }
@@ -553,7 +642,7 @@ void secure_drop(struct agents *agents, const struct credential *credential)
         struct secure *s = container_of(node, struct secure, node);
 
         if (s->credential == credential || s->session == credential ||
-            (waits_for_renewal(s) && s->number == credential->number))
+            (may_go_on(s) && s->number == credential->number))
             drop_one(s);
     }
 }

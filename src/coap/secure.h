@@ -50,7 +50,7 @@ enum secure_phase {
 
 enum secure_hint { SECURE_NO_HINT, SECURE_REFUSED, SECURE_UNPROTECTED, SECURE_UNVERIFIED };
 
-/* Embedded in its owner; all but lasts and detail are secure.c's. */
+/* Embedded in its owner; all but what comes after `repairing` is secure.c's. */
 struct secure {
     struct agents *agents;
     struct exchange exchange;
@@ -76,18 +76,28 @@ struct secure {
     enum secure_hint hint;
     uint8_t hint_code;
     bool starting;  /* done must come from the loop */
-    bool left;      /* a datagram of the request itself has left and may have been processed */
     bool repairing; /* the request is not sent again: a harmless one finds out what is wrong */
 
+    bool left;              /* a datagram of the request has left, and may have been processed */
+    bool guarded;           /* it is protected, or goes through DTLS */
     bool lasts;             /* further notifications may come */
     enum agent_outcome end; /* of SECURE_ENDING */
     char detail[160];
 };
 
+/* Whether requests to the device are protected with OSCORE. */
+bool secure_is_protected(const struct agents *agents, const struct device *device);
+
 void secure_init(struct secure *secure, struct agents *agents);
 /* Sends a request, which need not outlive the call; the device must. Failures come through done, too. */
 void secure_start(struct secure *secure, const struct device *device, const struct coapmsg *request,
                   const struct exchange_times *times, unsigned flags, secure_fn done);
+/* One that lasts: sends another request with the same token, whose answers take the place of those that were to come.
+ */
+void secure_again(struct secure *secure, const struct coapmsg *request);
+/* One that lasts: sends a last request with the same token, needs the device no more, and calls done when nothing is
+ * under way; false when it could not be sent. */
+bool secure_leave(struct secure *secure, struct coapmsg *request, secure_fn done) must_check;
 /* Sends nothing: done comes from the loop with the outcome. */
 void secure_defer(struct secure *secure, enum agent_outcome outcome, secure_fn done);
 /* Gives up what is under way, if anything: done will not be called. */

@@ -1,6 +1,7 @@
 #include "coap/task.h"
 
 #include "base/text.h"
+#include "coap/resource.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -11,59 +12,45 @@
 
 /* Exchanges ------------------------------------------------------------------------------------------------------- */
 
-/* What became of a request that was not answered. */
-static void end_unanswered(struct task *task, enum exchange_result result, int error)
+/* A load that may have reached the device is not undone by what nobody has proven. */
+static enum agent_outcome doubt(const struct task *task, enum agent_outcome outcome)
 {
-    switch (result) {
-    case EXCHANGE_ANSWERED:
-    case EXCHANGE_NO_ANSWER:
-        task->agents->stats.timeouts++;
-        task_end(task, AGENT_NO_ANSWER, NULL);
-        break;
-    case EXCHANGE_UNREACHABLE:
-        task_end(task, AGENT_UNREACHABLE, "%s: %s", task->call->device->address, strerror(-error));
-        break;
-    case EXCHANGE_RESET:
-        task_end(task, AGENT_GARBAGE, "the device answered with a reset (RST) instead of a response");
-        break;
-    case EXCHANGE_FAILED:
-        task_end(task, AGENT_LOCAL, "the request could not be sent: %s", strerror(-error));
-        break;
-    }
+    bool unproven = outcome == AGENT_UNTRUSTED || outcome == AGENT_UNREACHABLE || outcome == AGENT_GARBAGE;
+
+    return task->call->verb == AGENT_CALL_LOAD && task->secure.guarded && task->secure.left && unproven
+               ? AGENT_NO_ANSWER
+               : outcome;
 }
 
-static void on_exchange_done(struct exchange *exchange, enum exchange_result result, const struct coapmsg *response,
-                             int error)
+static void on_secure_done(struct secure *secure, enum agent_outcome outcome, const struct coapmsg *response)
 {
-    struct task *task = container_of(exchange, struct task, exchange);
+    struct task *task = container_of(secure, struct task, secure);
 
-    if (result != EXCHANGE_ANSWERED) {
-        end_unanswered(task, result, error);
+    if (outcome != AGENT_OK) {
+        task_end(task, doubt(task, outcome), "%s", secure->detail);
         return;
     }
-    task->agents->stats.responses++;
     task->call->code_received = response->code;
     task->answer(task, response);
 }
 
-static void send_request(struct task *task, struct coapmsg *request, uint32_t max_retransmit,
-                         uint32_t answer_timeout_ms, task_answer_fn answer)
+static void send_request(struct task *task, const struct coapmsg *request, const struct exchange_times *times,
+                         unsigned flags, task_answer_fn answer)
 {
-    struct exchange_times times = {task->agents->options.ack_timeout_ms, max_retransmit, answer_timeout_ms};
-
-    task->agents->stats.requests++;
     task->answer = answer;
-    exchange_start(&task->exchange, task->call->device->address, request, &times, on_exchange_done);
+    secure_start(&task->secure, task->call->device, request, times, flags, on_secure_done);
 }
 
 void task_send(struct task *task, struct coapmsg *request, bool once, task_answer_fn answer)
 {
     const struct agents_options *options = &task->agents->options;
+    struct exchange_times times = {options->ack_timeout_ms, options->max_retransmit, options->answer_timeout_ms};
 
-    if (once)
-        send_request(task, request, 0, options->load_timeout_ms, answer);
-    else
-        send_request(task, request, options->max_retransmit, options->answer_timeout_ms, answer);
+    if (once) {
+        times.max_retransmit = 0;
+        times.answer_timeout_ms = options->load_timeout_ms;
+    }
+    send_request(task, request, &times, once ? SECURE_UNREPEATABLE : 0, answer);
 }
 
 static void send_block(struct task *task);
@@ -90,16 +77,22 @@ static void on_block(struct task *task, const struct coapmsg *response)
 static void send_block(struct task *task)
 {
     const struct task_request *from = &task->request;
+    const struct agents_options *options = &task->agents->options;
+    struct exchange_times times = {options->ack_timeout_ms, options->max_retransmit, from->answer_timeout_ms};
     struct coapmsg request;
 
-    coapmsg_init(&request, COAPMSG_CON, from->code);
-    coapmsg_add_path(&request, from->path);
+    if (task->base.size) {
+        resource_read(&task->base, &request);
+    } else {
+        coapmsg_init(&request, COAPMSG_CON, from->code);
+        coapmsg_add_path(&request, from->path);
+    }
     if (from->format >= 0 && task->transfer.uploading)
         coapmsg_add_uint(&request, COAPMSG_OPT_CONTENT_FORMAT, (uint32_t)from->format);
     if (from->query)
         coapmsg_add_text(&request, COAPMSG_OPT_URI_QUERY, from->query);
     block_prepare(&task->transfer, &request);
-    send_request(task, &request, task->agents->options.max_retransmit, from->answer_timeout_ms, on_block);
+    send_request(task, &request, &times, from->unrepeatable ? SECURE_UNREPEATABLE : 0, on_block);
 }
 
 void task_transfer(struct task *task, task_answer_fn answer)
@@ -110,10 +103,13 @@ void task_transfer(struct task *task, task_answer_fn answer)
 
 uint8_t task_szx(const struct task *task)
 {
-    uint32_t pdu_size = task->call->device->caps.pdu_size;
+    const struct device *device = task->call->device;
+    uint32_t pdu_size = device->caps.pdu_size, overhead = BLOCK_OVERHEAD;
     uint8_t szx = BLOCK_SZX_MAX;
 
-    while (pdu_size && szx > 0 && (16u << szx) + BLOCK_OVERHEAD > pdu_size)
+    if (secure_is_protected(task->agents, device))
+        overhead += OSCORE_OVERHEAD;
+    while (pdu_size && szx > 0 && (16u << szx) + overhead > pdu_size)
         szx--;
     return szx;
 }
@@ -128,8 +124,9 @@ struct agent_call *task_release(struct task *task)
     call->driver = NULL;
     agents->running -= list_empty(&task->waiting_node);
     list_unlink(&task->waiting_node);
-    exchange_stop(&task->exchange);
+    secure_stop(&task->secure);
     block_end(&task->transfer);
+    buffer_clear(&task->base);
     free(steal_pointer(task->package));
     task->next_unused = agents->unused;
     agents->unused = task;
@@ -137,14 +134,12 @@ struct agent_call *task_release(struct task *task)
     return call;
 }
 
-static void on_deferred(struct exchange *exchange, enum exchange_result result, const struct coapmsg *response,
-                        int error)
+static void on_deferred(struct secure *secure, enum agent_outcome outcome, const struct coapmsg *response)
 {
-    struct agent_call *call = task_release(container_of(exchange, struct task, exchange));
+    struct agent_call *call = task_release(container_of(secure, struct task, secure));
 
-    (void)result;
+    (void)outcome;
     (void)response;
-    (void)error;
     call->done(call);
 }
 
@@ -160,7 +155,7 @@ void task_end(struct task *task, enum agent_outcome outcome, const char *format,
         va_end(ap);
     }
     if (task->beginning) {
-        exchange_defer(&task->exchange, on_deferred);
+        secure_defer(&task->secure, outcome, on_deferred);
         return;
     }
     (void)task_release(task);

@@ -31,7 +31,9 @@ struct agents {
     struct agents_options options;
     struct core *core; /* NULL until agents_start */
     struct endpoint *endpoint;
-    struct list secures; /* exchanges under way */
+    struct list secures;      /* exchanges under way */
+    struct list observations; /* all of them */
+    uint32_t observation_count;
     struct secure_scratch *scratch;
     struct renewal *renewals;    /* by credential; of the last minute */
     struct task *tasks, *unused; /* all of them, freed at the end only; those without a call */
@@ -44,6 +46,14 @@ struct agents {
 };
 
 typedef void (*task_answer_fn)(struct task *task, const struct coapmsg *response);
+
+/* agent_port.observe and unobserve (observe.c). */
+void observe_begin(void *agents, struct agent_observation *observation);
+void observe_end(void *agents, struct agent_observation *observation);
+/* Forgets all observations; their owners are not called. Each calls agents_release in the loop's close callbacks. */
+void observe_close_all(struct agents *agents);
+/* One of agents->open_handles was closed; the last one frees the room. */
+void agents_release(void *agents);
 
 /* Begins waiting tasks as far as the limit lets them. */
 void agents_begin_waiting(struct agents *agents);
@@ -58,6 +68,7 @@ struct task_request {
     const char *query;           /* NULL: none */
     int format;                  /* Content-Format of the body, -1: none */
     uint32_t answer_timeout_ms;
+    bool unrepeatable; /* SECURE_UNREPEATABLE */
 };
 
 struct task {
@@ -66,10 +77,11 @@ struct task {
     const struct driver *driver; /* of the device's kind, NULL while that is not known */
     struct task *next, *next_unused;
     struct list waiting_node;
-    struct exchange exchange;
+    struct secure secure;
     task_answer_fn answer; /* to the request under way */
     bool beginning;        /* done must come from the loop */
     struct task_request request;
+    struct buffer base;         /* RESOURCE: has the request's method and options but the format */
     task_answer_fn last_answer; /* to all blocks of it */
     struct block_transfer transfer;
     uint8_t *package; /* the request's body, freed with the task */

@@ -193,10 +193,14 @@ void world_set_up(void)
                                             .log_max = 3000};
     ck_assert_int_eq(agents_new(&world.agents, &world.options), 0);
     world.port = agents_port(world.agents);
+    fake_keyring_open(&world.core, &world.loop);
+    agents_start(world.agents, &world.core);
     box_open(&world.box, 0);
     (void)snprintf(world.device.id, sizeof world.device.id, "box-1");
     (void)snprintf(world.device.address, sizeof world.device.address, "coap://127.0.0.1:%u", world.box.port);
     world.device.agent = AGENT_V1;
+    world.device.core = &world.core;
+    world.device.allow_plain = true;
     for (size_t i = 0; i < sizeof world.code; i++)
         world.code[i] = (uint8_t)(i * 7 + i / 256);
     memset(world.data, 0xd0, sizeof world.data);
@@ -219,11 +223,15 @@ void world_tear_down(void)
     box_close(&world.box);
     if (world.agents)
         agents_close(world.agents, on_closed, &world.closed);
+    world.core.port.dropped = NULL;
+    fake_keyring_revoke_all(&world.core, &world.device);
+    fake_keyring_close(&world.core);
     (void)uv_run(&world.loop, UV_RUN_DEFAULT);
     ck_assert(world.closed);
     ck_assert_int_eq(uv_loop_close(&world.loop), 0);
     world.key = key_free(world.key);
     free(world.call.log);
+    free(world.call.response.body);
 }
 
 static void on_time(uv_timer_t *timer)
@@ -260,6 +268,7 @@ void world_run_for(int64_t ms)
 void world_begin(enum agent_verb verb)
 {
     free(world.call.log);
+    free(world.call.response.body);
     world.call = (struct agent_call){.verb = verb,
                                      .device = &world.device,
                                      .uid = "door",

@@ -3,6 +3,7 @@
 
 #include "coap/agents.h"
 #include "codec/key.h"
+#include "fake_keyring.h"
 #include "tcgw/coapmsg.h"
 
 #include <check.h>
@@ -39,6 +40,7 @@ struct box {
 struct world {
     uv_loop_t loop;
     struct agents_options options;
+    struct core core;
     struct agents *agents;
     struct agent_port port;
     struct key *key;

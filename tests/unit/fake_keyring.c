@@ -1,0 +1,230 @@
+#include "fake_keyring.h"
+
+#include <check.h>
+#include <errno.h>
+#include <string.h>
+
+static void on_timer(uv_timer_t *timer)
+{
+    fake_keyring_commit(container_of(timer, struct core, timer));
+}
+
+void fake_keyring_open(struct core *core, uv_loop_t *loop)
+{
+    memset(core, 0, sizeof *core);
+    core->loop = loop;
+    ck_assert_int_eq(oscore_crypto_new(&core->crypto, 8), 0);
+    (void)uv_timer_init(loop, &core->timer);
+}
+
+void fake_keyring_close(struct core *core)
+{
+    (void)oscore_context_free(core->renewal.context);
+    core->crypto = oscore_crypto_free(core->crypto);
+    uv_close((uv_handle_t *)&core->timer, NULL);
+}
+
+static void commit_later(struct core *core)
+{
+    core->pending = true;
+    if (!core->hold)
+        (void)uv_timer_start(&core->timer, on_timer, 0, 0);
+}
+
+static void finish(struct reservation *reservation, int result)
+{
+    list_unlink(&reservation->node);
+    reservation->done(reservation, result);
+}
+
+static void commit_reservation(struct core *core, struct credential *credential)
+{
+    credential->reserving = false;
+    if (core->result == 0) {
+        core->reservations++;
+        credential->reserved = oscore_context_sequence(credential->context) + FAKE_STEP;
+        if (credential->reserved > OSCORE_SEQUENCE_END)
+            credential->reserved = OSCORE_SEQUENCE_END;
+        (void)oscore_context_set_sequence(credential->context, oscore_context_sequence(credential->context),
+                                          credential->reserved);
+    }
+    while (!list_empty(&credential->reservations)) {
+        int result = core->result;
+
+        if (result == 0 && oscore_context_sequence_left(credential->context) == 0)
+            result = -EOVERFLOW;
+        finish(list_first(&credential->reservations, struct reservation, node), result);
+    }
+}
+
+static void commit_renewal(struct core *core)
+{
+    struct credential *credential = core->renewal.credential;
+    struct reservation *done = core->renewal.done;
+
+    core->renewal.credential = NULL;
+    core->renewal.done = NULL;
+    if (core->result == 0) {
+        core->renewals++;
+        if (core->port.dropped)
+            core->port.dropped(core->port.arg, credential);
+        (void)oscore_context_free(credential->context);
+        credential->context = steal_pointer(core->renewal.context);
+        credential->reserved = FAKE_STEP;
+        credential->state = credential->state == CREDENTIAL_STALE ? CREDENTIAL_ACTIVE : credential->state;
+        (void)oscore_context_set_sequence(credential->context, oscore_context_sequence(credential->context),
+                                          FAKE_STEP);
+    }
+    core->renewal.context = oscore_context_free(core->renewal.context);
+    if (!list_empty(&done->node))
+        finish(done, core->result);
+}
+
+void fake_keyring_commit(struct core *core)
+{
+    core->pending = false;
+    for (size_t i = 0; i < array_size(core->reserving); i++)
+        if (core->reserving[i])
+            commit_reservation(core, steal_pointer(core->reserving[i]));
+    if (core->renewal.credential)
+        commit_renewal(core);
+}
+
+static int rank(const struct credential *credential)
+{
+    static const int ranks[] = {
+        [CREDENTIAL_ACTIVE] = 0, [CREDENTIAL_NEW] = 1, [CREDENTIAL_STALE] = 2};
+
+    return (int)credential->kind * 4 + ranks[credential->state];
+}
+
+struct credential *fake_keyring_add(struct core *core, struct device *device, enum credential_kind kind,
+                                    enum credential_state state, const struct oscore_credentials *inputs)
+{
+    struct credential *credential = calloc(1, sizeof *credential), **at = &device->credentials;
+
+    ck_assert_ptr_nonnull(credential);
+    credential->device = device;
+    credential->number = ++core->next_number;
+    credential->kind = kind;
+    credential->state = state;
+    list_init(&credential->reservations);
+    if (inputs)
+        ck_assert_int_eq(oscore_context_new(&credential->context, core->crypto, inputs, credential), 0);
+    while (*at && rank(*at) <= rank(credential))
+        at = &(*at)->next;
+    credential->next = *at;
+    *at = credential;
+    return credential;
+}
+
+void fake_keyring_revoke(struct core *core, struct credential *credential)
+{
+    struct credential **at = &credential->device->credentials;
+
+    while (*at != credential)
+        at = &(*at)->next;
+    *at = credential->next;
+    if (core->port.dropped)
+        core->port.dropped(core->port.arg, credential);
+    for (size_t i = 0; i < array_size(core->reserving); i++)
+        if (core->reserving[i] == credential)
+            core->reserving[i] = NULL;
+    if (core->renewal.credential == credential) {
+        core->renewal.credential = NULL;
+        core->renewal.context = oscore_context_free(core->renewal.context);
+    }
+    while (!list_empty(&credential->reservations))
+        finish(list_first(&credential->reservations, struct reservation, node), -EIO);
+    (void)oscore_context_free(credential->context);
+    free(credential);
+}
+
+void fake_keyring_revoke_all(struct core *core, struct device *device)
+{
+    while (device->credentials)
+        fake_keyring_revoke(core, device->credentials);
+}
+
+/* keyring.h ------------------------------------------------------------------------------------------------------- */
+
+void keyring_set_port(struct core *core, const struct security_port *port)
+{
+    core->port = *port;
+}
+
+struct oscore_crypto *keyring_crypto(struct core *core)
+{
+    return core->crypto;
+}
+
+struct credential *keyring_of_device(const struct device *device)
+{
+    return device->credentials;
+}
+
+struct credential *keyring_find(const struct device *device, enum credential_kind kind, enum credential_state state)
+{
+    struct credential *credential = device->credentials;
+
+    while (credential && (credential->kind != kind || credential->state != state))
+        credential = credential->next;
+    return credential;
+}
+
+bool keyring_allows_plain(const struct device *device)
+{
+    return !device->credentials && device->allow_plain;
+}
+
+void keyring_reserve(struct core *core, struct credential *credential, struct reservation *reservation)
+{
+    list_append(&credential->reservations, &reservation->node);
+    for (size_t i = 0; i < array_size(core->reserving) && !credential->reserving; i++) {
+        if (core->reserving[i])
+            continue;
+        core->reserving[i] = credential;
+        credential->reserving = true;
+    }
+    commit_later(core);
+}
+
+void keyring_cancel_reservation(struct reservation *reservation)
+{
+    if (reservation->node.next)
+        list_unlink(&reservation->node);
+}
+
+/* Nothing is reserved ahead: each test meets the end of a step. */
+void keyring_spent(struct core *core, struct credential *credential)
+{
+    (void)core;
+    ck_assert_uint_le(oscore_context_sequence(credential->context), credential->reserved);
+}
+
+void keyring_verified(struct core *core, struct credential *credential, const char *address)
+{
+    struct credential *next;
+
+    ck_assert_ptr_null(address); /* a response tells nothing about where the device is */
+    core->verified++;
+    if (credential->state == CREDENTIAL_NEW)
+        credential->state = CREDENTIAL_ACTIVE;
+    for (struct credential *other = credential->device->credentials; other; other = next) {
+        next = other->next;
+        if (other->kind == credential->kind && other->number < credential->number)
+            fake_keyring_revoke(core, other);
+    }
+}
+
+void keyring_renew(struct core *core, struct credential *credential, struct oscore_context *context,
+                   struct reservation *done)
+{
+    ck_assert_ptr_null(core->renewal.credential);
+    ck_assert_ptr_eq(oscore_context_owner(context), credential);
+    core->renewal.credential = credential;
+    core->renewal.context = context;
+    core->renewal.done = done;
+    list_init(&done->node);
+    commit_later(core);
+}

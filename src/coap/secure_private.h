@@ -23,7 +23,7 @@ void secure_resume_later(struct secure *s);
 void secure_send_protected(struct secure *s, struct oscore_context *context, const struct coapmsg *message,
                            unsigned flags, enum secure_phase phase);
 
-/* Appendix B.2 as client (renewal.c) ------------------------------------------------------------------------------ */
+/* Appendix B.2 as client (renewal_client.c) ------------------------------------------------------------------------------ */
 
 /* True when it was begun or is waited for; false when it may not be now. */
 bool renewal_begin(struct secure *s, struct credential *credential);

@@ -378,6 +378,8 @@ static int start_modules(struct manager *m, char *reason)
         core = core_options(m);
         r = core_new(&m->core, &core);
     }
+    if (r == 0)
+        agents_start(m->agents, m->core);
     if (r == 0) {
         rest = rest_options(m);
         r = rest_new(&m->rest, &rest);

@@ -119,6 +119,7 @@ static int derive(struct secure *s, const struct oscore_context *from, const voi
     (void)oscore_context_free(s->derived);
     s->derived = context;
     (void)oscore_context_set_sequence(context, 0, NUMBERS);
+    oscore_context_set_window(context, &(struct oscore_window){.known = true}); /* nobody can have used these keys */
     return 0;
 }
 

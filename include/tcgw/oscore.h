@@ -101,8 +101,9 @@ struct oscore_window {
 void oscore_context_get_window(const struct oscore_context *context, struct oscore_window *out);
 void oscore_context_set_window(struct oscore_context *context, const struct oscore_window *window);
 
-/* The table of contexts by Recipient ID and ID Context; constant time. It owns nothing. A context that has an ID
- * Context is found with it and, for peers that leave it out, without it. */
+/* The table of contexts by Recipient ID and ID Context; constant time. It owns nothing; a context is removed before it
+ * is freed, and is in one registry at a time. A context that has an ID Context is found with it and, for peers that
+ * leave it out, without it. */
 struct oscore_registry;
 int oscore_registry_new(struct oscore_registry **out) __attribute__((warn_unused_result));
 struct oscore_registry *oscore_registry_free(struct oscore_registry *registry);
@@ -150,22 +151,29 @@ enum oscore_flags {
 
 /*
  * All four: `to` is made anew and points into `buffer` (and into nothing else but the message's token); type, message
- * ID and token are those of `from`. Plaintext and ciphertext never alias. 0 or a positive oscore_error.
+ * ID and token are those of `from`. The buffer overlaps nothing that `from` points to. OSCORE_OVERHEAD bytes more than
+ * coapmsg_size(from) are enough to protect a message (but for a Proxy-Uri of very many parts), and as many as the
+ * datagram has to unprotect one. Messages of up to 65,000 bytes. 0 or a positive oscore_error.
  */
 
-/* `from` is the whole plain request; Proxy-Uri is split (section 4.1.3.3). Fills in the binding. */
+/* `from` is the whole plain request; Proxy-Uri is split (section 4.1.3.3). Fills in the binding. OSCORE_E_OPTION: it is
+ * no request, has an OSCORE option already, or an Observe or a Proxy-Uri that is malformed. */
 int oscore_protect_request(struct oscore_context *context, const struct coapmsg *from, unsigned flags,
                            struct oscore_binding *binding, struct coapmsg *to, uint8_t *buffer, size_t size)
     __attribute__((warn_unused_result));
-/* `option` is that of oscore_message_option. Moves the window only when the message is authentic and new. */
+/* `option` is that of oscore_message_option. Moves the window only when the message is authentic and new. What stands
+ * outside and ought to be protected is dropped; Uri-Host, Uri-Port, Proxy-Scheme, Proxy-Uri and Hop-Limit are taken
+ * from outside, where there is none inside. */
 int oscore_unprotect_request(struct oscore_context *context, const struct coapmsg *from,
                              const struct oscore_option *option, struct oscore_binding *binding, struct coapmsg *to,
                              uint8_t *buffer, size_t size) __attribute__((warn_unused_result));
-/* A notification, and whatever follows a first response, gets a Partial IV of its own without being asked for. */
+/* A notification, and whatever follows a first response, gets a Partial IV of its own without being asked for; so there
+ * must be one binding per request, not copies of it. */
 int oscore_protect_response(struct oscore_context *context, struct oscore_binding *binding, const struct coapmsg *from,
                             unsigned flags, struct coapmsg *to, uint8_t *buffer, size_t size)
     __attribute__((warn_unused_result));
-/* Orders notifications by binding; a failure changes nothing, so that an observation goes on. */
+/* Orders notifications by binding, and puts the end of their Partial IV into Observe; a failure changes nothing, so
+ * that an observation goes on. */
 int oscore_unprotect_response(struct oscore_context *context, struct oscore_binding *binding,
                               const struct coapmsg *from, struct coapmsg *to, uint8_t *buffer, size_t size)
     __attribute__((warn_unused_result));

@@ -18,6 +18,9 @@ struct outgoing {
     size_t scratch_size;
     const uint8_t *plaintext;
     size_t plaintext_size;
+    struct oscore_option option; /* its parts may stand below */
+    uint8_t piv[OSCORE_PIV_MAX], kid_context[2 + OSCORE_ID_CONTEXT_MAX];
+    uint8_t nonce[CRYPTO_NONCE_MAX];
 };
 
 /*
@@ -73,14 +76,16 @@ static int prepare(struct outgoing *out, const struct coapmsg *from)
     r = write_plaintext(out, from);
     if (r)
         return r;
-    return out->space.left < OSCORE_OPTION_MAX + out->plaintext_size + out->context->aead->tag_size ? OSCORE_E_LIMIT
-                                                                                                    : 0;
+    if (out->to->option_count == COAPMSG_MAX_OPTIONS ||
+        out->space.left < OSCORE_OPTION_MAX + out->plaintext_size + out->context->aead->tag_size)
+        return OSCORE_E_LIMIT;
+    return 0;
 }
 
-/* The plain ID Context, or (Appendix B.2) as a CBOR byte string; `wrapped` has two bytes more than it. */
-static void set_kid_context(const struct oscore_credentials *credentials, unsigned flags, struct oscore_option *option,
-                            uint8_t *wrapped)
+/* The plain ID Context, or (Appendix B.2) as a CBOR byte string. */
+static void set_kid_context(struct outgoing *out, unsigned flags)
 {
+    const struct oscore_credentials *credentials = &out->context->credentials;
     uint8_t size = credentials->id_context_size, head = 0;
 
     if (!(flags & OSCORE_WITH_KID_CONTEXT) || !credentials->has_id_context)
@@ -88,92 +93,85 @@ static void set_kid_context(const struct oscore_credentials *credentials, unsign
     if (flags & OSCORE_KID_CONTEXT_R2 && size > OSCORE_R2_SIZE)
         size = OSCORE_R2_SIZE;
     if (flags & OSCORE_KID_CONTEXT_WRAPPED && size > CBOR_SHORT_MAX) {
-        wrapped[head++] = CBOR_BYTES_8;
-        wrapped[head++] = size;
+        out->kid_context[head++] = CBOR_BYTES_8;
+        out->kid_context[head++] = size;
     } else if (flags & OSCORE_KID_CONTEXT_WRAPPED) {
-        wrapped[head++] = (uint8_t)(CBOR_BYTES | size);
+        out->kid_context[head++] = (uint8_t)(CBOR_BYTES | size);
     }
-    memcpy(wrapped + head, credentials->id_context, size);
-    option->kid_context = wrapped;
-    option->kid_context_size = (uint8_t)(head + size);
+    memcpy(out->kid_context + head, credentials->id_context, size);
+    out->option.kid_context = out->kid_context;
+    out->option.kid_context_size = (uint8_t)(head + size);
+}
+
+/* Takes a sequence number for the message's Partial IV and nonce. */
+static int set_piv(struct outgoing *out)
+{
+    const struct oscore_credentials *credentials = &out->context->credentials;
+    uint64_t number;
+    int r = context_take_number(out->context, &number);
+
+    if (r)
+        return r;
+    out->option.piv = out->piv;
+    out->option.piv_size = context_put_piv(out->piv, number);
+    context_nonce(out->context, credentials->sender_id, credentials->sender_id_size, out->piv, out->option.piv_size,
+                  out->nonce);
+    return 0;
 }
 
 /* Adds the option and seals the plaintext. */
-static int finish(struct outgoing *out, const struct oscore_binding *request, struct oscore_option *option,
-                  unsigned flags, const uint8_t *nonce)
+static int finish(struct outgoing *out, const struct oscore_binding *request)
 {
     struct oscore_context *context = out->context;
-    uint8_t aad[CONTEXT_AAD_MAX], wrapped[2 + OSCORE_ID_CONTEXT_MAX], *value = out->space.at, *ciphertext;
+    uint8_t aad[CONTEXT_AAD_MAX], *value = out->space.at;
     struct crypto_text text = {.aead = context->aead,
-                               .nonce = nonce,
+                               .nonce = out->nonce,
                                .aad = aad,
                                .aad_size = context_aad(context, request, aad),
                                .in = out->plaintext,
                                .in_size = out->plaintext_size};
-    size_t option_size;
+    size_t option_size = oscore_option_encode(&out->option, value);
 
-    set_kid_context(&context->credentials, flags, option, wrapped);
-    option_size = oscore_option_encode(option, value);
     coapmsg_add(out->to, COAPMSG_OPT_OSCORE, space_take(&out->space, option_size), option_size);
-    if (out->to->failed)
-        return OSCORE_E_LIMIT;
-    ciphertext = out->space.at;
-    if (!crypto_seal(context->crypto, &context->sender, &text, ciphertext))
+    if (!crypto_seal(context->crypto, &context->sender, &text, out->space.at))
         return OSCORE_E_CRYPTO;
-    coapmsg_set_payload(out->to, ciphertext, text.in_size + context->aead->tag_size);
+    coapmsg_set_payload(out->to, out->space.at, text.in_size + context->aead->tag_size);
     return 0;
 }
 
-static int protect_request(struct outgoing *out, const struct coapmsg *from, unsigned flags,
-                           struct oscore_binding *binding)
+static int protect_request(struct outgoing *out, const struct coapmsg *from, struct oscore_binding *binding)
 {
     const struct oscore_credentials *credentials = &out->context->credentials;
-    struct oscore_option option = {.kid = credentials->sender_id, .kid_size = credentials->sender_id_size};
-    uint8_t nonce[CRYPTO_NONCE_MAX];
     uint32_t observe;
-    uint64_t number;
-    int r = prepare(out, from);
+    int r = set_piv(out);
 
-    if (!r)
-        r = context_take_number(out->context, &number);
     if (r)
         return r;
-    memset(binding, 0, sizeof *binding);
-    binding->kid_size = credentials->sender_id_size;
+    out->option.kid = credentials->sender_id;
+    out->option.kid_size = credentials->sender_id_size;
+    *binding = (struct oscore_binding){.kid_size = credentials->sender_id_size, .piv_size = out->option.piv_size};
     memcpy(binding->kid, credentials->sender_id, sizeof binding->kid);
-    binding->piv_size = context_put_piv(binding->piv, number);
+    memcpy(binding->piv, out->piv, sizeof binding->piv);
     binding->observe = coapmsg_get_uint(from, COAPMSG_OPT_OBSERVE, &observe) && observe == 0;
-    option.piv = binding->piv;
-    option.piv_size = binding->piv_size;
-    context_nonce(out->context, binding->kid, binding->kid_size, binding->piv, binding->piv_size, nonce);
-    return finish(out, binding, &option, flags, nonce);
+    return finish(out, binding);
 }
 
 /* The nonce of the request serves one response; all others need a Partial IV of their own (section 8.3), so that no
  * nonce is used twice. */
-static int protect_response(struct outgoing *out, const struct coapmsg *from, unsigned flags,
+static int protect_response(struct outgoing *out, const struct coapmsg *from, bool own_piv,
                             struct oscore_binding *binding)
 {
-    const struct oscore_credentials *credentials = &out->context->credentials;
-    struct oscore_option option = {0};
-    uint8_t nonce[CRYPTO_NONCE_MAX], piv[OSCORE_PIV_MAX];
-    uint64_t number;
-    int r = prepare(out, from);
+    int r;
 
-    if (r)
-        return r;
-    if (flags & OSCORE_WITH_PIV || binding->nonce_used || coapmsg_find(from, COAPMSG_OPT_OBSERVE)) {
-        r = context_take_number(out->context, &number);
+    if (own_piv || binding->nonce_used || coapmsg_find(from, COAPMSG_OPT_OBSERVE)) {
+        r = set_piv(out);
         if (r)
             return r;
-        option.piv = piv;
-        option.piv_size = context_put_piv(piv, number);
-        context_nonce(out->context, credentials->sender_id, credentials->sender_id_size, piv, option.piv_size, nonce);
     } else {
-        context_nonce(out->context, binding->kid, binding->kid_size, binding->piv, binding->piv_size, nonce);
+        context_nonce(out->context, binding->kid, binding->kid_size, binding->piv, binding->piv_size, out->nonce);
     }
     binding->nonce_used = true;
-    return finish(out, binding, &option, flags, nonce);
+    return finish(out, binding);
 }
 
 static int protect(struct outgoing *out, bool request, const struct coapmsg *from, unsigned flags,
@@ -183,7 +181,11 @@ static int protect(struct outgoing *out, bool request, const struct coapmsg *fro
 
     if (!sort_code_is_right(from->code, request))
         return OSCORE_E_OPTION;
-    r = request ? protect_request(out, from, flags, binding) : protect_response(out, from, flags, binding);
+    r = prepare(out, from);
+    set_kid_context(out, flags);
+    if (!r)
+        r = request ? protect_request(out, from, binding)
+                    : protect_response(out, from, flags & OSCORE_WITH_PIV, binding);
     if (out->scratch)
         crypto_wipe(out->scratch, out->scratch_size);
     return r;

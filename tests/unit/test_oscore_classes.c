@@ -250,6 +250,7 @@ START_TEST(full_messages)
         coapmsg_add_text(&plain, COAPMSG_OPT_URI_HOST, "h");
     ck_assert_int_eq(oscore_protect_request(pair.client, &plain, 0, &opened.binding, &msg, buffer, sizeof buffer),
                      OSCORE_E_LIMIT);
+    ck_assert_uint_eq(oscore_context_sequence(pair.client), 1);
     coapmsg_add_text(&plain, COAPMSG_OPT_URI_HOST, "h"); /* one too many: a message that failed already */
     ck_assert_int_eq(oscore_protect_request(pair.client, &plain, 0, &opened.binding, &msg, buffer, sizeof buffer),
                      OSCORE_E_LIMIT);

@@ -9,6 +9,7 @@
 #include <uthash.h>
 
 #define SZX_OF_OUR_BLOCKS BLOCK_SZX_MAX
+#define HASH_BASIS UINT64_C(0xcbf29ce484222325)
 #define BYTES_PER_TRANSFER 16384 /* of the bound on all of them together */
 #define WHOLE_BODIES 8           /* bodies of the largest size that fit the bound besides */
 
@@ -21,7 +22,7 @@ enum transfer_state {
 struct transfer {
     struct list party_node, age_node; /* the longest idle first */
     struct party *party;
-    uint64_t key;
+    uint64_t key, tag;
     enum transfer_state state;
     int64_t used; /* monotonic ms */
     struct buffer data;
@@ -136,10 +137,29 @@ static struct transfer *find_transfer(const struct block_server *bs, const struc
     {
         struct transfer *t = container_of(node, struct transfer, party_node);
 
-        if (t->key == x->key)
+        if (t->key == x->key && t->tag == x->tag)
             return t;
     }
     return NULL;
+}
+
+/* The answer that is kept, the latest where requests differed in Request-Tag only: a client need not say it any more
+ * when it asks for the blocks of the answer. */
+static struct transfer *find_kept(const struct block_server *bs, const struct block_exchange *x)
+{
+    struct party *party = find_party(bs, x->party);
+    struct transfer *latest = NULL;
+
+    if (!party)
+        return NULL;
+    list_each(node, &party->transfers)
+    {
+        struct transfer *t = container_of(node, struct transfer, party_node);
+
+        if (t->key == x->key && t->state == KEPT)
+            latest = t;
+    }
+    return latest;
 }
 
 static struct transfer *add_transfer(struct block_server *bs, const struct block_exchange *x)
@@ -155,6 +175,7 @@ static struct transfer *add_transfer(struct block_server *bs, const struct block
     }
     t->party = party;
     t->key = x->key;
+    t->tag = x->tag;
     list_init(&t->party_node);
     list_init(&t->age_node);
     party->count++;
@@ -185,11 +206,12 @@ static struct transfer *renew_transfer(struct block_server *bs, const struct blo
 /* What blocks belong together ------------------------------------------------------------------------------------- */
 
 /* Options that may differ between the requests of one operation: NoCacheKey ones (RFC 7252 section 5.4.2; Size1 and
- * Echo are), the blocks themselves, and Observe, which later blocks do not carry (RFC 7959 section 2.6). */
+ * Echo are), the blocks themselves, Observe, which later blocks do not carry (RFC 7959 section 2.6), and Request-Tag,
+ * which is looked at by itself. */
 static bool is_in_key(uint16_t number)
 {
     return (number & 0x1e) != 0x1c && number != COAPMSG_OPT_BLOCK1 && number != COAPMSG_OPT_BLOCK2 &&
-           number != COAPMSG_OPT_OBSERVE;
+           number != COAPMSG_OPT_OBSERVE && number != COAPMSG_OPT_REQUEST_TAG;
 }
 
 static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size)
@@ -201,21 +223,25 @@ static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size)
     return hash;
 }
 
-/* Code and options. A party that finds two requests of one key mixes up nobody's blocks but its own. */
-static uint64_t make_key(const struct coapmsg *request)
+static uint64_t hash_option(uint64_t hash, const struct coapmsg_option *option)
 {
-    uint64_t hash = hash_bytes(UINT64_C(0xcbf29ce484222325), &request->code, 1);
+    hash = hash_bytes(hash, &option->number, sizeof option->number);
+    hash = hash_bytes(hash, &option->length, sizeof option->length);
+    return hash_bytes(hash, option->value, option->length);
+}
 
-    for (size_t i = 0; i < request->option_count; i++) {
-        const struct coapmsg_option *option = &request->options[i];
+/* Code and options. A party that finds two requests of one key mixes up nobody's blocks but its own. */
+static void set_key(struct block_exchange *x, const struct coapmsg *request)
+{
+    const struct coapmsg_option *tag = coapmsg_find(request, COAPMSG_OPT_REQUEST_TAG);
 
-        if (!is_in_key(option->number))
-            continue;
-        hash = hash_bytes(hash, &option->number, sizeof option->number);
-        hash = hash_bytes(hash, &option->length, sizeof option->length);
-        hash = hash_bytes(hash, option->value, option->length);
-    }
-    return hash;
+    x->key = hash_bytes(HASH_BASIS, &request->code, 1);
+    for (size_t i = 0; i < request->option_count; i++)
+        if (is_in_key(request->options[i].number))
+            x->key = hash_option(x->key, &request->options[i]);
+    x->tag = tag ? HASH_BASIS : 0;
+    for (; tag; tag = coapmsg_find_next(request, tag))
+        x->tag = hash_option(x->tag, tag);
 }
 
 /* Answers that are given here ------------------------------------------------------------------------------------- */
@@ -473,9 +499,9 @@ static enum block_verdict take_upload(struct block_server *bs, struct block_exch
 static enum block_verdict take_download(struct block_server *bs, const struct block_exchange *x,
                                         const struct coapmsg *request, struct coapmsg *response)
 {
-    struct transfer *t = find_transfer(bs, x);
+    struct transfer *t = find_kept(bs, x);
 
-    if (t && t->state == KEPT)
+    if (t)
         return repeat(bs, x, t, response);
     if (request->code != COAPMSG_GET)
         return refuse(bs, response, COAPMSG_INCOMPLETE, "this answer is not kept any more");
@@ -488,8 +514,8 @@ enum block_verdict block_server_take(struct block_server *bs, uint64_t party, co
     struct block_exchange *x = exchange;
     int r1, r2;
 
-    *x = (struct block_exchange){
-        .party = party, .key = make_key(request), .body = request->payload, .size = request->payload_size};
+    *x = (struct block_exchange){.party = party, .body = request->payload, .size = request->payload_size};
+    set_key(x, request);
     r1 = coapmsg_get_block(request, COAPMSG_OPT_BLOCK1, &x->block1);
     r2 = bs->options.outer ? 1 : coapmsg_get_block(request, COAPMSG_OPT_BLOCK2, &x->block2);
     x->has_block1 = r1 == 0;

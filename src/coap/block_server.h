@@ -30,7 +30,7 @@ enum block_verdict {
 
 /* From a request to its answer. Filled in by block_server_take, ended with block_exchange_end. */
 struct block_exchange {
-    uint64_t party, key; /* the key is the same for all blocks of an operation */
+    uint64_t party, key, tag; /* key and tag are the same for all blocks of an operation */
     bool has_block1, has_block2;
     struct coapmsg_block block1, block2;
     const uint8_t *body;

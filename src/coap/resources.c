@@ -83,6 +83,8 @@ const char *resource_check_options(const struct coapmsg *request)
 
 uint8_t resource_fault_code(const struct fault *fault)
 {
+    if (fault->code == FAULT_JOIN_CLOSED)
+        return COAPMSG_FORBIDDEN;
     switch (fault_info(fault->code)->status) {
     case 400:
         return COAPMSG_BAD_REQUEST;

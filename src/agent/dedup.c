@@ -1,5 +1,7 @@
 #include "agent/dedup.h"
 
+#define FIRST_SIZE 8
+
 const struct dedup_entry *dedup_find(const struct dedup *d, const struct peer *peer, uint16_t id, int64_t now_ms)
 {
     for (size_t i = 0; i < d->used; i++) {
@@ -11,13 +13,30 @@ const struct dedup_entry *dedup_find(const struct dedup *d, const struct peer *p
     return NULL;
 }
 
+/* Doubles the ring, with the oldest entry in front. */
+static bool grow(struct dedup *d)
+{
+    size_t size = d->size ? 2 * d->size : FIRST_SIZE;
+    struct dedup_entry *entries = calloc(size, sizeof *entries);
+
+    if (!entries)
+        return false;
+    if (d->used) {
+        memcpy(entries, d->entries + d->next, (d->used - d->next) * sizeof *entries);
+        memcpy(entries + d->used - d->next, d->entries, d->next * sizeof *entries);
+    }
+    free(d->entries);
+    *d = (struct dedup){entries, size, d->used, d->used};
+    return true;
+}
+
 void dedup_store(struct dedup *d, const struct peer *peer, uint16_t id, int64_t now_ms, const void *answer, size_t size)
 {
     struct dedup_entry *e;
 
-    if (!d->entries)
-        d->entries = calloc(DEDUP_ENTRIES, sizeof *d->entries);
-    if (!d->entries)
+    if (d->used == d->size && d->size < DEDUP_ENTRIES && (!d->size || d->entries[d->next].expires_ms > now_ms))
+        (void)grow(d);
+    if (!d->size)
         return;
     e = &d->entries[d->next];
     free(e->answer);
@@ -26,8 +45,8 @@ void dedup_store(struct dedup *d, const struct peer *peer, uint16_t id, int64_t 
     if (e->answer && size)
         memcpy(e->answer, answer, size);
     e->size = e->answer ? size : 0; /* without memory it is remembered that there was one, and not given again */
-    d->next = (d->next + 1) % DEDUP_ENTRIES;
-    if (d->used < DEDUP_ENTRIES)
+    d->next = (d->next + 1) % d->size;
+    if (d->used < d->size)
         d->used++;
 }
 

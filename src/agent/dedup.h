@@ -23,8 +23,9 @@ struct dedup_entry {
 };
 
 struct dedup {
-    struct dedup_entry *entries; /* a ring, allocated with the first entry */
-    size_t next;
+    struct dedup_entry *entries; /* a ring that grows with its use */
+    size_t size;
+    size_t next; /* the place of the next one, which is also the oldest when all are in use */
     size_t used;
 };
 

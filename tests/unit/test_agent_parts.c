@@ -1,4 +1,6 @@
 /* The command line, the list of bugs, trusted keys, the journal, and the examples in docs/device-protocol.md. */
+#include "agent/dedup.h"
+#include "agent/pivlog.h"
 #include "agent/settings.h"
 #include "agent/upload.h"
 #include "base/buffer.h"
@@ -97,6 +99,25 @@ START_TEST(test_bad_command_lines)
                {"--unknown", "--unknown"},
                {"-h", "-h"},
                {"word", "word"},
+               {"--gateway nowhere", "--gateway takes"},
+               {"--gateway 127.0.0.1:0", "--gateway takes"},
+               {"--gateway [::1:5683", "--gateway takes"},
+               {"--gateway 127.0.0.1 --report 10", "10s"},
+               {"--gateway 127.0.0.1 --report 25h", "25h"},
+               {"--gateway 127.0.0.1 --report 0s", "0s"},
+               {"--gateway 127.0.0.1 --report 10s", "--oscore"},
+               {"--gateway ::1 --observe-desired", "--oscore"},
+               {"--gateway ::1 --attack replay", "--oscore"},
+               {"--attack lout", "lout"},
+               {"--attack replay:7", "no value"},
+               {"--report-size 95", "96"},
+               {"--report 10s", "--gateway"},
+               {"--join", "--gateway"},
+               {"--gateway 127.0.0.1 --join", "--device-id"},
+               {"--oscore /nowhere/file", "/nowhere/file"},
+               {"--state /tmp", "--oscore"},
+               {"--forget-state", "--oscore"},
+               {"--allow-plain", "--oscore"},
                {"--port 65535 --count 2", "65535"},
                {"--no-verify --trust-key 0000000000000000000000000000000000000000000000000000000000000001", "exclude"}};
     struct settings s;
@@ -329,6 +350,49 @@ START_TEST(test_examples_in_the_document)
 }
 END_TEST
 
+/* Each answer stays until DEDUP_ENTRIES newer ones came, or its time is over. */
+START_TEST(test_dedup)
+{
+    struct peer peer = {.size = sizeof peer.address.v4};
+    struct dedup d = {0};
+
+    for (uint16_t id = 0; id < DEDUP_ENTRIES + 100; id++) {
+        dedup_store(&d, &peer, id, 1000, &id, sizeof id);
+        ck_assert_ptr_nonnull(dedup_find(&d, &peer, id / 2 + id % 2, 1000));
+    }
+    for (uint16_t id = 0; id < DEDUP_ENTRIES + 100; id++) {
+        const struct dedup_entry *e = dedup_find(&d, &peer, id, 1000);
+
+        ck_assert_int_eq(e != NULL, id >= 100);
+        ck_assert(!e || memcmp(e->answer, &id, sizeof id) == 0);
+    }
+    ck_assert_ptr_null(dedup_find(&d, &peer, 300, 1000 + DEDUP_LIFETIME_MS));
+    dedup_clear(&d);
+    for (uint16_t id = 0; id < 100; id++) /* with time between them the room of old ones is used again */
+        dedup_store(&d, &peer, id, id * (int64_t)DEDUP_LIFETIME_MS, NULL, 0);
+    ck_assert_uint_le(d.size, 16);
+    dedup_clear(&d);
+}
+END_TEST
+
+START_TEST(test_pivlog)
+{
+    struct pivlog log = {0};
+
+    for (uint64_t piv = 0; piv < 20000; piv++) {
+        ck_assert_int_eq(pivlog_check(&log, PIVLOG_OWN, piv, piv * 7), PIVLOG_NEW);
+        pivlog_add(&log, PIVLOG_OWN, piv, piv * 7);
+        ck_assert_int_eq(pivlog_check(&log, PIVLOG_OWN, piv, piv * 7), PIVLOG_SAME);
+        ck_assert_int_eq(pivlog_check(&log, PIVLOG_OWN, piv - piv % 4096, 1), PIVLOG_REUSED);
+        ck_assert_int_eq(pivlog_check(&log, PIVLOG_ANSWERED, piv, 1), PIVLOG_NEW);
+    }
+    pivlog_add(&log, PIVLOG_OWN, (UINT64_C(1) << 40) - 1, 5);
+    ck_assert_int_eq(pivlog_check(&log, PIVLOG_OWN, (UINT64_C(1) << 40) - 1, 6), PIVLOG_REUSED);
+    ck_assert_uint_le(log.size, (size_t)2 * PIVLOG_MAX);
+    pivlog_clear(&log);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("agent parts");
@@ -337,6 +401,8 @@ int main(void)
     tcase_add_test(tc, test_defaults);
     tcase_add_test(tc, test_all_options);
     tcase_add_test(tc, test_bad_command_lines);
+    tcase_add_test(tc, test_dedup);
+    tcase_add_test(tc, test_pivlog);
     tcase_add_test(tc, test_bugs);
     tcase_add_test(tc, test_trusted_key_from_a_file);
     tcase_add_test(tc, test_journal_lines);

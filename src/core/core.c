@@ -108,6 +108,7 @@ void core_stop(struct core *core)
     for (struct device *device = core->devices; device; device = device->hh.next) {
         device_cancel_call(device);
         queries_fail(device, NULL, FAULT_SHUTTING_DOWN, "The gateway is stopping.");
+        observers_end(device, FAULT_SHUTTING_DOWN, "The gateway is stopping.");
     }
 }
 

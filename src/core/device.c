@@ -20,6 +20,7 @@ struct device *device_new(struct core *core, const char *id)
     (void)text_copy(device->id, sizeof device->id, id);
     list_init(&device->operations);
     list_init(&device->queries);
+    list_init(&device->observers);
     return device;
 }
 
@@ -60,6 +61,7 @@ void device_drop(struct device *device)
     device->removing = true;
     device_cancel_call(device);
     queries_fail(device, NULL, FAULT_NOT_FOUND, "The device was removed.");
+    observers_end(device, FAULT_NOT_FOUND, "The device was removed.");
     drop_operations(device);
     index_drop_device(device->core, device);
     (void)device_free(device);

@@ -227,6 +227,10 @@ struct credential *index_find_certificate(const struct core *core, const uint8_t
 int index_add_credential(struct core *core, struct credential *credential) must_check; /* PSK, certificate; -EEXIST */
 void index_drop_credential(struct core *core, struct credential *credential);
 
+/* Any request to a device (resource.c). */
+bool resource_changes(const struct agent_resource *resource);                     /* its method may change something */
+void observers_end(struct device *device, enum fault_code code, const char *why); /* all of a device */
+
 int shadow_load(void *core, const struct store_shadow *row);
 void shadow_reads_free(struct core *core);
 void join_free(struct core *core);
@@ -347,7 +351,9 @@ void device_cancel_call(struct device *device);
 bool device_calls_for(const struct device *device, const struct operation *op);
 int device_check_queue(const struct device *device, struct fault *fault) must_check; /* FAULT_QUEUE_FULL */
 
-/* Queries (query.c) */
+/* Queries (query.c). The resource is one of resource_copy, taken over unless the result is negative. */
+int query_resource(struct device *device, struct agent_resource *resource, uint32_t timeout_ms, core_resource_fn done,
+                   void *arg) must_check;
 struct query *query_first(const struct device *device); /* NULL when none waits */
 void query_run(struct query *query);
 void query_answered(struct query *query, struct agent_call *call);

@@ -82,6 +82,8 @@ struct device {
     unsigned operation_count;     /* unfinished */
     struct list queries;          /* core-private: reads without a record that wait for the device */
     unsigned query_count;
+    struct list observers; /* core-private: core_observer.node */
+    unsigned observer_count;
     struct agent_call *call;   /* the one outstanding exchange, or NULL */
     struct rendering rendered; /* core-private from here on */
     bool query_turn;           /* a waiting query goes before the next step of an operation */

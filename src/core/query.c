@@ -3,13 +3,14 @@
 #include <errno.h>
 #include <string.h>
 
-/* Reads that ask the device without leaving a record. */
+/* Questions to the device that leave no record: what a container does, and requests to any resource (resource.c). */
 
 struct waiter {
     struct list node;
     struct query *query;
     struct timer timer;
     core_query_fn done;
+    core_resource_fn resource_done; /* instead of done */
     void *arg;
 };
 
@@ -18,44 +19,75 @@ struct query {
     struct device *device;
     char uid[CORE_ID_MAX + 1];
     enum core_query_kind kind;
+    struct agent_resource *resource; /* of one waiter; NULL: about a container */
     bool under_way;
+    bool lost;           /* it was under way and was given up, and may not be repeated */
     struct list waiters; /* they share the answer */
+};
+
+/* What a query came to. */
+struct outcome {
+    struct core_query_result result;
+    const struct agent_response *response; /* of a resource */
 };
 
 static void query_free(struct query *query)
 {
     list_unlink(&query->node);
     query->device->query_count--;
+    free(query->resource);
     free(query);
 }
 
+static void call_back(const struct waiter *waiter, const struct outcome *outcome)
+{
+    const struct core_resource_result result = {outcome->result.fault, outcome->response};
+
+    if (waiter->resource_done)
+        waiter->resource_done(waiter->arg, &result);
+    else
+        waiter->done(waiter->arg, &outcome->result);
+}
+
 /* Tells one waiter and frees it. */
-static void tell(struct waiter *waiter, const struct core_query_result *result)
+static void tell(struct waiter *waiter, const struct outcome *outcome)
 {
     list_unlink(&waiter->node);
     core_disarm(waiter->query->device->core, &waiter->timer);
-    waiter->done(waiter->arg, result);
+    call_back(waiter, outcome);
     free(waiter);
 }
 
 /* Tells all waiters and frees the query. It is out of its queue before, so that nobody joins it any more. */
-static void query_finish(struct query *query, const struct core_query_result *result)
+static void query_finish(struct query *query, const struct outcome *outcome)
 {
     list_unlink(&query->node);
     while (!list_empty(&query->waiters))
-        tell(list_first(&query->waiters, struct waiter, node), result);
+        tell(list_first(&query->waiters, struct waiter, node), outcome);
     query_free(query);
 }
 
 static void query_fail(struct query *query, enum fault_code code, const char *why)
 {
-    struct core_query_result result = {.container = NULL};
+    struct outcome outcome = {.response = NULL};
 
-    (void)fault_set(&result.fault, code, "%s", why);
-    query_finish(query, &result);
+    (void)fault_set(&outcome.result.fault, code, "%s", why);
+    query_finish(query, &outcome);
 }
 
-/* Nobody waits for its answer any more: reading changes nothing, so that it can be given up at any time. */
+static bool changes_something(const struct query *query)
+{
+    return query->resource && resource_changes(query->resource);
+}
+
+static void fail_lost(struct fault *fault, const struct query *query)
+{
+    (void)fault_set(fault, FAULT_OUTCOME_UNKNOWN,
+                    "Device '%s' was asked to change %.100s, and it is not known whether it did.", query->device->id,
+                    query->resource->path);
+}
+
+/* Nobody waits for its answer any more. */
 static void query_abandon(struct query *query)
 {
     struct device *device = query->device;
@@ -70,15 +102,22 @@ static void waiter_timeout(struct timer *timer)
 {
     struct waiter *waiter = container_of(timer, struct waiter, timer);
     struct query *query = waiter->query;
-    struct core_query_result result = {.container = NULL};
+    struct outcome outcome = {.response = NULL};
+    struct fault *fault = &outcome.result.fault;
 
-    (void)fault_set(&result.fault, FAULT_DEVICE_TIMEOUT, "Device '%s' did not answer about container '%s' in time.",
-                    query->device->id, query->uid);
-    result.container = core_find_container(query->device, query->uid);
+    if (changes_something(query) && (query->under_way || query->lost))
+        fail_lost(fault, query);
+    else if (query->resource)
+        (void)fault_set(fault, FAULT_DEVICE_TIMEOUT, "Device '%s' did not answer about %.100s in time.",
+                        query->device->id, query->resource->path);
+    else
+        (void)fault_set(fault, FAULT_DEVICE_TIMEOUT, "Device '%s' did not answer about container '%s' in time.",
+                        query->device->id, query->uid);
+    outcome.result.container = query->resource ? NULL : core_find_container(query->device, query->uid);
     list_unlink(&waiter->node);
     if (list_empty(&query->waiters))
         query_abandon(query);
-    waiter->done(waiter->arg, &result);
+    call_back(waiter, &outcome);
     free(waiter);
 }
 
@@ -88,25 +127,46 @@ static struct query *find_shared(const struct device *device, const char *uid)
     {
         struct query *query = container_of(node, struct query, node);
 
-        if (query->kind == CORE_QUERY_STATUS && strcmp(query->uid, uid) == 0)
+        if (!query->resource && query->kind == CORE_QUERY_STATUS && strcmp(query->uid, uid) == 0)
             return query;
     }
     return NULL;
 }
 
-static struct query *query_new(const struct container *c, enum core_query_kind kind)
+static struct query *query_new(struct device *device)
 {
     struct query *query = calloc(1, sizeof *query);
 
     if (!query)
         return NULL;
-    query->device = c->device;
+    query->device = device;
+    list_init(&query->waiters);
+    list_append(&device->queries, &query->node);
+    device->query_count++;
+    return query;
+}
+
+static struct query *query_container(const struct container *c, enum core_query_kind kind)
+{
+    struct query *query = query_new(c->device);
+
+    if (!query)
+        return NULL;
     memcpy(query->uid, c->uid, sizeof query->uid);
     query->kind = kind;
-    list_init(&query->waiters);
-    list_append(&c->device->queries, &query->node);
-    c->device->query_count++;
     return query;
+}
+
+/* Lets the waiter wait for the query, and begins. */
+static void wait_for(struct query *query, struct waiter *waiter, uint32_t timeout_ms)
+{
+    struct core *core = query->device->core;
+
+    waiter->query = query;
+    waiter->timer.fire = waiter_timeout;
+    list_append(&query->waiters, &waiter->node);
+    core_arm(core, &waiter->timer, core_now(core) + timeout_ms);
+    device_pump(query->device);
 }
 
 static int check_query(const struct container *c, enum core_query_kind kind, struct fault *fault)
@@ -130,6 +190,7 @@ int core_query_container(struct core *core, struct container *c, enum core_query
     struct query *query;
     struct waiter *waiter;
 
+    (void)core;
     if (check_query(c, kind, fault))
         return 1;
     query = kind == CORE_QUERY_STATUS ? find_shared(c->device, c->uid) : NULL;
@@ -137,18 +198,31 @@ int core_query_container(struct core *core, struct container *c, enum core_query
         return 1;
     waiter = calloc(1, sizeof *waiter);
     if (waiter && !query)
-        query = query_new(c, kind);
+        query = query_container(c, kind);
     if (!waiter || !query) {
         free(waiter);
         return -ENOMEM;
     }
-    waiter->query = query;
     waiter->done = done;
     waiter->arg = arg;
-    waiter->timer.fire = waiter_timeout;
-    list_append(&query->waiters, &waiter->node);
-    core_arm(core, &waiter->timer, core_now(core) + timeout_ms);
-    device_pump(c->device);
+    wait_for(query, waiter, timeout_ms);
+    return 0;
+}
+
+int query_resource(struct device *device, struct agent_resource *resource, uint32_t timeout_ms, core_resource_fn done,
+                   void *arg)
+{
+    struct waiter *waiter = calloc(1, sizeof *waiter);
+    struct query *query = waiter ? query_new(device) : NULL;
+
+    if (!query) {
+        free(waiter);
+        return -ENOMEM;
+    }
+    query->resource = resource;
+    waiter->resource_done = done;
+    waiter->arg = arg;
+    wait_for(query, waiter, timeout_ms);
     return 0;
 }
 
@@ -159,16 +233,38 @@ struct query *query_first(const struct device *device)
     return list_first(&device->queries, struct query, node);
 }
 
+static enum agent_verb verb_of(const struct query *query)
+{
+    if (query->resource)
+        return AGENT_CALL_RESOURCE;
+    return query->kind == CORE_QUERY_LOG ? AGENT_CALL_LOG : AGENT_CALL_STATUS;
+}
+
+/* Whether what waited may still be sent. */
+static bool check_run(const struct query *query, struct fault *fault)
+{
+    if (!query->lost)
+        return !changes_something(query) || device_check_protected(query->device, fault) == 0;
+    fail_lost(fault, query);
+    return false;
+}
+
 void query_run(struct query *query)
 {
-    enum agent_verb verb = query->kind == CORE_QUERY_LOG ? AGENT_CALL_LOG : AGENT_CALL_STATUS;
-    struct agent_call *call = device_new_call(query->device, verb, NULL, query);
+    struct outcome outcome = {.response = NULL};
+    struct agent_call *call;
 
+    if (!check_run(query, &outcome.result.fault)) {
+        query_finish(query, &outcome);
+        return;
+    }
+    call = device_new_call(query->device, verb_of(query), NULL, query);
     if (!call) {
         query_fail(query, FAULT_INTERNAL, "The gateway is out of memory.");
         return;
     }
     memcpy(call->uid, query->uid, sizeof call->uid);
+    call->resource = query->resource;
     query->under_way = true;
     device_send_call(query->device, call);
 }
@@ -176,6 +272,7 @@ void query_run(struct query *query)
 void query_wait_again(struct query *query)
 {
     query->under_way = false;
+    query->lost = changes_something(query);
 }
 
 /* While an operation waits to see whether its start lasts, running is what everybody expects and proves nothing. */
@@ -205,10 +302,25 @@ static void apply_status(struct container *c, const struct agent_call *call)
         container_write(c);
 }
 
-void query_answered(struct query *query, struct agent_call *call)
+static void resource_answered(struct query *query, struct agent_call *call)
+{
+    struct outcome outcome = {.response = &call->response};
+
+    if (call->outcome != AGENT_OK) {
+        outcome.response = NULL;
+        if (call->outcome == AGENT_NO_ANSWER && changes_something(query))
+            fail_lost(&outcome.result.fault, query);
+        else
+            fault_from_call(&outcome.result.fault, call);
+    }
+    query_finish(query, &outcome);
+}
+
+static void container_answered(struct query *query, struct agent_call *call)
 {
     struct container *c = core_find_container(query->device, query->uid);
-    struct core_query_result result = {.container = c};
+    struct outcome outcome = {.result.container = c};
+    struct core_query_result *result = &outcome.result;
     bool status = call->verb == AGENT_CALL_STATUS;
 
     if (!c) {
@@ -218,12 +330,20 @@ void query_answered(struct query *query, struct agent_call *call)
     if (call->outcome == AGENT_OK || (status && call->outcome == AGENT_ABSENT)) {
         if (status)
             apply_status(c, call);
-        result.log = call->log;
-        result.log_size = call->log_size;
+        result->log = call->log;
+        result->log_size = call->log_size;
     } else {
-        fault_from_call(&result.fault, call);
+        fault_from_call(&result->fault, call);
     }
-    query_finish(query, &result);
+    query_finish(query, &outcome);
+}
+
+void query_answered(struct query *query, struct agent_call *call)
+{
+    if (query->resource)
+        resource_answered(query, call);
+    else
+        container_answered(query, call);
 }
 
 void queries_fail(struct device *device, const char *uid, enum fault_code code, const char *why)

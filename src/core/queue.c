@@ -21,6 +21,13 @@ static struct exchange *exchange_of(const struct device *device)
     return device->call ? device->call->owner : NULL;
 }
 
+static void exchange_free(struct exchange *exchange)
+{
+    free(exchange->call.log);
+    free(exchange->call.response.body);
+    free(exchange);
+}
+
 int device_check_queue(const struct device *device, struct fault *fault)
 {
     uint32_t max = device->core->options.max_queue_per_device;
@@ -68,8 +75,7 @@ static void call_done(struct agent_call *call)
         operation_answer(exchange->op, call);
     else
         query_answered(exchange->query, call);
-    free(call->log);
-    free(exchange);
+    exchange_free(exchange);
     device_pump(device);
 }
 
@@ -112,8 +118,7 @@ void device_cancel_call(struct device *device)
         operation_rewind(exchange->op);
     else
         query_wait_again(exchange->query);
-    free(exchange->call.log);
-    free(exchange);
+    exchange_free(exchange);
 }
 
 static struct operation *ready_operation(const struct device *device)

@@ -271,6 +271,7 @@ static void on_read(void *arg, int result, const struct shadow *shadow, const vo
     uint8_t etag[SHADOW_ETAG_MAX];
 
     o->reading = false;
+    server_came(o->server);
     if (o->is_gone) {
         free(o);
         return;
@@ -307,8 +308,10 @@ static void notify(struct observer *o)
     }
     list_unlink(&o->pending_node);
     o->reading = true;
+    server_await(server);
     if (core_read_shadow(server->core, o->credential->device, SHADOW_DESIRED, on_read, o) != 0) {
         o->reading = false;
+        server_came(server);
         postpone(o);
     }
 }

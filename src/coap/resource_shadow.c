@@ -91,9 +91,9 @@ static void get_shadow(struct inbound *in, const struct coapmsg *request, enum s
         reply_valid(in, shadow.revision);
         return;
     }
-    in->due = true;
+    inbound_await(in);
     if (core_read_shadow(in->server->core, device, kind, on_read, in) != 0) {
-        in->due = false;
+        (void)inbound_came(in);
         inbound_reply_text(in, COAPMSG_UNAVAILABLE, "");
     }
 }
@@ -141,7 +141,7 @@ static bool may_put(const struct coapmsg *request, uint64_t revision)
 void shadow_put_reported(struct inbound *in, const struct coapmsg *request, const void *body, size_t size)
 {
     struct device *device = in->credential->device;
-    uint64_t revision = core_shadow(device, SHADOW_REPORTED).revision;
+    uint64_t revision = core_shadow_latest(device, SHADOW_REPORTED);
     uint32_t format;
     struct fault fault;
     int r;
@@ -153,12 +153,12 @@ void shadow_put_reported(struct inbound *in, const struct coapmsg *request, cons
     if (!coapmsg_get_uint(request, COAPMSG_OPT_CONTENT_FORMAT, &format))
         format = UINT32_MAX;
     in->creates = revision == 0;
-    in->due = true;
+    inbound_await(in);
     r = core_put_shadow(in->server->core, device, SHADOW_REPORTED, format > UINT16_MAX ? -1 : (int)format, body, size,
                         on_stored, in, &fault, &in->revision);
     if (r == 0)
         return;
-    in->due = false;
+    (void)inbound_came(in);
     if (r < 0)
         inbound_reply_text(in, COAPMSG_INTERNAL_ERROR, "");
     else

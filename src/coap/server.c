@@ -46,7 +46,7 @@ static void end(struct inbound *in)
     keyring_cancel_reservation(&in->reservation);
     block_exchange_end(&in->blocks);
     free(steal_pointer(in->message));
-    if (!in->due)
+    if (!in->is_due)
         free(in);
 }
 
@@ -85,13 +85,21 @@ bool inbound_hold(struct inbound *in, const struct coapmsg *message)
     return true;
 }
 
+void inbound_await(struct inbound *in)
+{
+    in->is_due = true;
+    server_await(in->server);
+}
+
 bool inbound_came(struct inbound *in)
 {
-    in->due = false;
-    if (in->incoming)
-        return true;
-    free(in);
-    return false;
+    bool is_wanted = in->incoming != NULL;
+
+    in->is_due = false;
+    server_came(in->server);
+    if (!is_wanted)
+        free(in);
+    return is_wanted;
 }
 
 void inbound_drop(struct inbound *in, bool keep)

@@ -77,8 +77,9 @@ struct server_stats {
 };
 void server_get_stats(const struct server *server, struct server_stats *out);
 
-/* Drops what is held and forgets observers without telling them. Before the endpoint is closed. It frees itself in the
- * loop's close callback, then closed(arg) is called (may be NULL). */
+/* Drops what is held and forgets observers without telling them. Before the endpoint is closed. When the callbacks of
+ * the core that are due have come it frees itself in the loop's close callback, and closed(arg) is called (may be
+ * NULL). */
 void server_close(struct server *server, void (*closed)(void *arg), void *arg);
 
 #endif

@@ -40,6 +40,8 @@ struct server {
     uv_timer_t timer; /* observers' */
     struct server_stats stats;
     uint8_t *plain, *sealed; /* SERVER_MESSAGE_MAX bytes each, for the message that is being worked on */
+    uint32_t due;            /* callbacks of the core that will come */
+    bool closing;
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -56,7 +58,7 @@ struct inbound {
     struct coapmsg_block outer_block; /* of the last outer block */
     bool in_outer_blocks;
     bool is_protected; /* with OSCORE */
-    bool due;          /* a callback of the core will come, and frees this when it has ended meanwhile */
+    bool is_due;       /* a callback of the core will come, and frees this when it has ended meanwhile */
     bool is_authentic; /* its answer is kept for retransmissions */
     bool is_renewing;  /* waits for keyring_renew */
 
@@ -77,6 +79,9 @@ struct inbound {
 
 /* Has observers_run called every second. */
 void server_watch(struct server *server);
+/* The server must stay until a callback of the core came. */
+void server_await(struct server *server);
+void server_came(struct server *server);
 
 /* Goes on with the plain request of a caller who is known by now, as far as there is one. */
 void server_dispatch(struct inbound *in, const struct coapmsg *request);
@@ -92,8 +97,10 @@ void inbound_send(struct inbound *in, struct coapmsg *response);
 void inbound_deliver(struct inbound *in, struct coapmsg *response);
 /* Keeps a message while something is waited for. False when out of memory. */
 bool inbound_hold(struct inbound *in, const struct coapmsg *message) must_check;
-/* The core's callback came; false when nobody waits for it any more, and `in` is gone then. */
-bool inbound_came(struct inbound *in) must_check;
+/* A callback of the core will come. */
+void inbound_await(struct inbound *in);
+/* It came, or will not; false when nobody waits for it any more, and `in` is gone then. */
+bool inbound_came(struct inbound *in);
 /* Who it is. Counts what it has under way; false when that is too much. */
 bool inbound_set_credential(struct inbound *in, struct credential *credential) must_check;
 /* An authentic request of the credential, which is not a repetition. */

@@ -219,6 +219,11 @@ struct shadow core_shadow(const struct device *device, enum shadow_kind kind)
     return gadget_of_device(device)->documents[kind].shadow;
 }
 
+uint64_t core_shadow_latest(const struct device *device, enum shadow_kind kind)
+{
+    return core_shadow(device, kind).revision;
+}
+
 static void store(struct gadget *gadget, enum shadow_kind kind, const struct shadow *shadow, const void *body)
 {
     struct document *document = &gadget->documents[kind];
@@ -536,6 +541,7 @@ static void open_server(void)
 static void close_server(void)
 {
     server_close(world.server, NULL, NULL);
+    world_run(); /* it waits for the callbacks that are due */
     (void)uv_run(&world.loop, UV_RUN_DEFAULT);
 }
 
@@ -559,7 +565,6 @@ void world_open(void)
 void world_close(void)
 {
     close_server();
-    world_run(); /* callbacks may come after the server has gone */
     for (size_t i = 0; i < world.count; i++) {
         struct gadget *gadget = world.gadgets[i];
 

@@ -499,6 +499,23 @@ static void on_closed(uv_handle_t *handle)
         closed(arg);
 }
 
+static void close_if_idle(struct server *server)
+{
+    if (server->closing && server->due == 0)
+        uv_close((uv_handle_t *)&server->timer, on_closed);
+}
+
+void server_await(struct server *server)
+{
+    server->due++;
+}
+
+void server_came(struct server *server)
+{
+    server->due--;
+    close_if_idle(server);
+}
+
 void server_close(struct server *server, void (*closed)(void *arg), void *arg)
 {
     server->closed = closed;
@@ -506,5 +523,6 @@ void server_close(struct server *server, void (*closed)(void *arg), void *arg)
     core_on_shadow(server->core, NULL, server);
     list_each(node, &server->held) inbound_drop(container_of(node, struct inbound, node), false);
     observers_clear(server);
-    uv_close((uv_handle_t *)&server->timer, on_closed);
+    server->closing = true;
+    close_if_idle(server);
 }

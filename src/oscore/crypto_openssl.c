@@ -27,7 +27,9 @@ static const struct crypto_cipher {
 struct crypto_slot {
     struct list node; /* in crypto->slots, the one used last in front */
     struct crypto_key *key;
-    EVP_CIPHER_CTX *cipher;
+    const struct crypto_cipher *cipher; /* what the context is set up for, NULL: nothing */
+    int sealing;
+    EVP_CIPHER_CTX *ctx;
 };
 
 struct oscore_crypto {
@@ -92,7 +94,7 @@ struct oscore_crypto *oscore_crypto_free(struct oscore_crypto *crypto)
     if (!crypto)
         return NULL;
     for (unsigned i = 0; i < crypto->slot_count; i++)
-        EVP_CIPHER_CTX_free(crypto->slot[i].cipher); /* wipes it */
+        EVP_CIPHER_CTX_free(crypto->slot[i].ctx); /* wipes it */
     for (size_t i = 0; i < array_size(ciphers); i++)
         EVP_CIPHER_free(crypto->fetched[i]);
     EVP_KDF_CTX_free(crypto->hkdf);
@@ -121,28 +123,26 @@ bool crypto_derive(struct oscore_crypto *crypto, const struct crypto_derivation 
     return done;
 }
 
-/* Gives a slot a key for good: the nonce is all that changes from message to message. */
-static bool set_key(struct crypto_slot *slot, struct oscore_crypto *crypto, const struct crypto_cipher *cipher,
-                    const struct crypto_key *key, int sealing)
+/* Prepares a slot for a cipher in one direction: sizes stay, only keys and nonces change after that. */
+static bool set_cipher(struct crypto_slot *slot, const struct oscore_crypto *crypto, const struct crypto_cipher *cipher,
+                       int sealing)
 {
-    EVP_CIPHER_CTX *ctx = slot->cipher;
-
-    return EVP_CIPHER_CTX_reset(ctx) == 1 &&
-           EVP_CipherInit_ex2(ctx, crypto->fetched[cipher - ciphers], NULL, NULL, sealing, NULL) == 1 &&
-           EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, cipher->aead.nonce_size, NULL) == 1 &&
-           (!cipher->ccm || EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, cipher->aead.tag_size, NULL) == 1) &&
-           EVP_CipherInit_ex2(ctx, NULL, key->bytes, NULL, sealing, NULL) == 1;
+    if (slot->cipher == cipher && slot->sealing == sealing)
+        return true;
+    slot->cipher = NULL;
+    if (!slot->ctx)
+        slot->ctx = EVP_CIPHER_CTX_new();
+    if (!slot->ctx || EVP_CIPHER_CTX_reset(slot->ctx) != 1 ||
+        EVP_CipherInit_ex2(slot->ctx, crypto->fetched[cipher - ciphers], NULL, NULL, sealing, NULL) != 1 ||
+        EVP_CIPHER_CTX_ctrl(slot->ctx, EVP_CTRL_AEAD_SET_IVLEN, cipher->aead.nonce_size, NULL) != 1 ||
+        (cipher->ccm && EVP_CIPHER_CTX_ctrl(slot->ctx, EVP_CTRL_AEAD_SET_TAG, cipher->aead.tag_size, NULL) != 1))
+        return false;
+    slot->cipher = cipher;
+    slot->sealing = sealing;
+    return true;
 }
 
-static void release(struct crypto_slot *slot)
-{
-    if (slot->key)
-        slot->key->slot = NULL;
-    slot->key = NULL;
-    EVP_CIPHER_CTX_reset(slot->cipher);
-}
-
-/* The keyed cipher of a key: the one that is kept, else the one that was not used for longest is keyed anew. */
+/* The keyed cipher of a key: the one that is kept, else the one that was not used for longest gets this key. */
 static EVP_CIPHER_CTX *keyed(struct oscore_crypto *crypto, struct crypto_key *key, const struct crypto_cipher *cipher,
                              int sealing)
 {
@@ -150,19 +150,18 @@ static EVP_CIPHER_CTX *keyed(struct oscore_crypto *crypto, struct crypto_key *ke
 
     if (!slot) {
         slot = container_of(crypto->slots.prev, struct crypto_slot, node);
-        if (!slot->cipher)
-            slot->cipher = EVP_CIPHER_CTX_new();
-        if (!slot->cipher)
-            return NULL;
-        release(slot);
-        if (!set_key(slot, crypto, cipher, key, sealing))
+        if (slot->key)
+            slot->key->slot = NULL;
+        slot->key = NULL;
+        if (!set_cipher(slot, crypto, cipher, sealing) ||
+            EVP_CipherInit_ex2(slot->ctx, NULL, key->bytes, NULL, sealing, NULL) != 1)
             return NULL;
         slot->key = key;
         key->slot = slot;
     }
     list_unlink(&slot->node);
     list_append(crypto->slots.next, &slot->node); /* before the first */
-    return slot->cipher;
+    return slot->ctx;
 }
 
 void crypto_key_wipe(struct oscore_crypto *crypto, struct crypto_key *key)
@@ -170,7 +169,9 @@ void crypto_key_wipe(struct oscore_crypto *crypto, struct crypto_key *key)
     struct crypto_slot *slot = key->slot;
 
     if (slot) {
-        release(slot);
+        EVP_CIPHER_CTX_reset(slot->ctx); /* wipes it */
+        slot->cipher = NULL;
+        slot->key = NULL;
         list_unlink(&slot->node);
         list_append(&crypto->slots, &slot->node); /* the first to be used again */
     }

@@ -63,6 +63,7 @@ int udp_send_request(struct channel *base, struct coapmsg *request, uint32_t ack
 
     if (r < 0)
         return r;
+    channel->has_answer = false;
     request->type = COAPMSG_CON;
     coapmsg_set_token(request, channel->token, sizeof channel->token);
     return udp_post(udp_of_channel(channel), &channel->out, &channel->peer, request, ack_timeout_ms, max_retransmit,
@@ -99,32 +100,12 @@ void udp_tell_channel(struct udp_channel *channel, int event)
         options->handlers->event(channel->base.owner, (enum channel_event)event);
 }
 
-static bool has_token(const struct udp_channel *channel, const struct coapmsg *response)
-{
-    return response->token_length == sizeof channel->token &&
-           memcmp(response->token, channel->token, sizeof channel->token) == 0;
-}
-
 static void pass_on(struct udp_channel *channel, const struct coapmsg *response, bool separate)
 {
     struct udp *udp = udp_of_channel(channel);
 
     udp_stop(udp, &channel->out); /* an answer says more than an ACK */
     udp_options(udp)->handlers->response(channel->base.owner, response, separate);
-}
-
-/* RFC 7252 section 5.3.2: it has the message ID and the token of the request. */
-static void take_piggybacked(struct udp *udp, const struct peer *from, const struct coapmsg *response)
-{
-    struct udp_outgoing *out = udp_find_outgoing(udp, from, response->id);
-    struct udp_channel *channel = NULL;
-
-    if (out && out->kind == UDP_CHANNEL)
-        channel = container_of(out, struct udp_channel, out);
-    if (channel && has_token(channel, response))
-        pass_on(channel, response, false);
-    else
-        udp->stats.unmatched++;
 }
 
 static struct udp_channel *find_channel(struct udp *udp, const struct peer *from, const struct coapmsg *response)
@@ -134,6 +115,31 @@ static struct udp_channel *find_channel(struct udp *udp, const struct peer *from
     if (response->token_length == CHANNEL_TOKEN_SIZE)
         HASH_FIND(hh, udp->channels, response->token, CHANNEL_TOKEN_SIZE, channel);
     return channel && peer_equal(&channel->peer, from) ? channel : NULL;
+}
+
+/* True for what was passed on before. Another one may follow: the first may have been made up by somebody on the way,
+ * and the owner, who can tell, waits for the true one. */
+static bool is_repeated(struct udp_channel *channel, const struct coapmsg *response)
+{
+    uint32_t digest = udp_hash(response->payload, response->payload_size) ^ response->code;
+    bool repeated = channel->has_answer && channel->digest == digest;
+
+    channel->has_answer = true;
+    channel->digest = digest;
+    return repeated;
+}
+
+/* RFC 7252 section 5.3.2: it has the message ID and the token of the request. */
+static void take_piggybacked(struct udp *udp, const struct peer *from, const struct coapmsg *response)
+{
+    struct udp_channel *channel = find_channel(udp, from, response);
+
+    if (!channel || response->id != channel->out.key.mid)
+        udp->stats.unmatched++;
+    else if (is_repeated(channel, response))
+        udp->stats.duplicates++;
+    else
+        pass_on(channel, response, false);
 }
 
 static void take_separate(struct udp *udp, const struct peer *from, const struct coapmsg *response)

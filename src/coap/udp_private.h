@@ -70,6 +70,8 @@ struct udp_channel {
     struct peer peer;
     uint8_t token[CHANNEL_TOKEN_SIZE];
     bool listed, keep_token; /* in udp->channels */
+    bool has_answer;         /* in an ACK, to the last request: its digest */
+    uint32_t digest;
     struct udp_outgoing out;
     UT_hash_handle hh;
 };

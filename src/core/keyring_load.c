@@ -329,6 +329,16 @@ static void forget_windows(struct core *core)
                 oscore_context_set_window(c->context, &(struct oscore_window){.known = false});
 }
 
+static void tell_restored(const struct core *core)
+{
+    char contexts[24];
+
+    (void)snprintf(contexts, sizeof contexts, "%zu", core->context_count);
+    log_warning("the database is an older copy: its OSCORE contexts must not be used before they were derived anew "
+                "with their devices, and credentials that were revoked since are back",
+                "contexts", contexts, NULL);
+}
+
 /* Before the first message: the windows that were taken over do not count a second time. */
 int keyring_begin(struct core *core)
 {
@@ -349,6 +359,8 @@ int keyring_begin(struct core *core)
     store_submit(core->options.store, batch, note_result, &result);
     store_flush(core->options.store);
     core->begun = true;
+    if (store_is_restored(core->options.store))
+        tell_restored(core);
     if (result < 0) {
         forget_windows(core);
         log_warning("the database cannot be written: replay windows are established anew", NULL);

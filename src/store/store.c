@@ -124,7 +124,7 @@ static struct store *store_new(const struct store_options *options)
 
     if (!store)
         return NULL;
-    store->lock = -1;
+    store->lock = store->guard = -1;
     store->wake = options->wake;
     store->wake_arg = options->wake_arg;
     (void)pthread_mutex_init(&store->mutex, NULL);
@@ -208,6 +208,8 @@ struct store *store_close(struct store *store)
     drop_jobs(&store->finished);
     drop_jobs(&store->reads);
     close_database(store);
+    if (store->guard >= 0)
+        (void)close(store->guard);
     if (store->lock >= 0)
         (void)close(store->lock);
     (void)pthread_cond_destroy(&store->written);

@@ -40,6 +40,10 @@ enum store_open_error {
  */
 int store_open(struct store **out, const struct store_options *options, char *reason, size_t reason_size) must_check;
 
+/* Whether the database was found to be older than what was done with it, or to be a copy (a backup was put back): all
+ * OSCORE credentials in it are "stale" then, durably. */
+bool store_is_restored(const struct store *store);
+
 /* Commits what was submitted, runs no further callback, stops the threads, closes. NULL is fine. Returns NULL. */
 struct store *store_close(struct store *store);
 

@@ -80,6 +80,26 @@ struct store_batch *store_batch_free(struct store_batch *batch)
     return NULL;
 }
 
+/* Whether a change must not be undone by an older database without somebody noticing. */
+static bool is_guarded(enum statement statement)
+{
+    switch ((int)statement) {
+    case RECORD_META:
+    case RECORD_CREDENTIAL:
+    case STATEMENT_DELETE_META:
+    case STATEMENT_DELETE_CREDENTIAL:
+    case STATEMENT_DELETE_DEVICE_CREDENTIALS:
+    case STATEMENT_SET_STATE:
+    case STATEMENT_RESERVE:
+    case STATEMENT_SET_WINDOW:
+    case STATEMENT_RENEW:
+    case STATEMENT_DISTRUST:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Appends a change with room for `count` values, which are NULL at first; NULL when out of memory. */
 static struct change *add_change(struct store_batch *batch, enum statement statement, size_t count)
 {
@@ -89,6 +109,7 @@ static struct change *add_change(struct store_batch *batch, enum statement state
     if (!change)
         return NULL;
     memset(change, 0, size);
+    batch->guarded |= is_guarded(statement);
     change->statement = statement;
     change->value_count = count;
     *batch->last = change;

@@ -163,6 +163,7 @@ static int prepare_all(struct store *store)
         [STATEMENT_RENEW] = "UPDATE credential SET state = ?3, id_context = ?4, reserved = ?5, window_known = 0"
                             " WHERE device = ?1 AND number = ?2",
         [STATEMENT_DISTRUST] = "UPDATE credential SET state = 'stale', window_known = 0 WHERE kind = 'oscore'",
+        [STATEMENT_COUNT_GUARD] = "UPDATE meta SET value = ? WHERE key = 'guard_count'",
         [STATEMENT_DELETE_ARTIFACT] = "DELETE FROM artifact WHERE id = ?",
         [STATEMENT_DELETE_PARTS] = "DELETE FROM part WHERE artifact = ?",
         [STATEMENT_DELETE_CONTAINER] = "DELETE FROM container WHERE device = ? AND uid = ?",
@@ -199,6 +200,16 @@ static int open_reader(struct store *store)
     return sqlite3_exec(store->reader_db, sql, NULL, NULL, NULL);
 }
 
+static int open_guard(struct store *store, char *reason, size_t size)
+{
+    int rc = store_open_guard(store);
+
+    if (rc == SQLITE_CANTOPEN)
+        return store_refuse(reason, size, STORE_E_IO, "%s/credential-guard cannot be made: %s", store->directory,
+                            strerror(errno));
+    return rc == SQLITE_OK ? 0 : refuse_sqlite(store, store->db, rc, reason, size);
+}
+
 int store_open_database(struct store *store, const struct store_options *options, char *reason, size_t size)
 {
     int version = 0, result;
@@ -223,6 +234,9 @@ int store_open_database(struct store *store, const struct store_options *options
         rc = prepare_all(store);
     if (rc != SQLITE_OK)
         return refuse_sqlite(store, store->db, rc, reason, size);
+    result = open_guard(store, reason, size);
+    if (result != 0)
+        return result;
     rc = open_reader(store);
     return rc == SQLITE_OK ? 0 : refuse_sqlite(store, store->reader_db, rc, reason, size);
 }

@@ -43,6 +43,7 @@ enum statement {
     STATEMENT_SET_WINDOW,
     STATEMENT_RENEW,
     STATEMENT_DISTRUST,
+    STATEMENT_COUNT_GUARD,
     STATEMENT_BEGIN,
     STATEMENT_COMMIT,
     STATEMENT_ROLLBACK,
@@ -116,7 +117,8 @@ struct store_batch {
     struct job job;
     struct arena_chunk *chunks; /* newest first */
     struct change *first, **last;
-    bool failed; /* could not be filled */
+    bool failed;  /* could not be filled */
+    bool guarded; /* changes credentials */
     int result;
     store_done_fn done;
     void *arg;
@@ -131,6 +133,9 @@ struct store {
     /* The writer's thread; before the first batch store_open and store_load, after its end store_close. */
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENT_COUNT];
+    int guard;            /* descriptor of the guard file (store_guard.c) */
+    uint64_t guard_count; /* what the database says */
+    bool restored;
     sqlite3 *reader_db; /* the reader's thread */
 
     pthread_t writer, reader;
@@ -159,6 +164,13 @@ int store_run(struct store *store, enum statement statement);
 /* Applies a batch within the transaction under way, as a whole or not at all. 0 or negative errno; SQLite may have
  * given up the whole transaction with it (sqlite3_get_autocommit). */
 int store_apply_batch(struct store *store, const struct store_batch *batch) must_check;
+
+/* Notices a database that is older than what was done with it. Returns an SQLite result code; SQLITE_CANTOPEN with
+ * errno when the guard file cannot be made. */
+int store_open_guard(struct store *store) must_check;
+/* Within a transaction that changes credentials; and after its commit. */
+int store_count_guard(struct store *store) must_check;
+void store_advance_guard(struct store *store);
 
 /* Bytes of the database and its WAL on the disk. */
 uint64_t store_file_bytes(const struct store *store);

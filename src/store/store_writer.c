@@ -20,18 +20,25 @@ static void fail_all(struct list *group, int result)
 static bool write_together(struct store *store, struct list *group, bool *committed)
 {
     int result = store_run(store, STATEMENT_BEGIN);
+    bool guarded = false;
 
     *committed = false;
     list_each(node, group)
     {
         batch_of(node)->result = result < 0 ? result : store_apply_batch(store, batch_of(node));
+        guarded |= batch_of(node)->guarded && batch_of(node)->result == 0;
         if (result == 0 && sqlite3_get_autocommit(store->db))
             return false;
     }
     if (result < 0)
         return true;
-    result = store_run(store, STATEMENT_COMMIT);
+    if (guarded)
+        result = store_count_guard(store);
+    if (result == 0)
+        result = store_run(store, STATEMENT_COMMIT);
     *committed = result == 0;
+    if (*committed && guarded)
+        store_advance_guard(store);
     if (result < 0) {
         fail_all(group, result);
         if (!sqlite3_get_autocommit(store->db))

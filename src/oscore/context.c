@@ -2,7 +2,6 @@
 
 #include "codec/cborio.h"
 
-#include <errno.h>
 #include <string.h>
 
 #define SECRET_MIN 16 /* as strong as the weakest key that is derived from it */

@@ -104,7 +104,7 @@ static int split_proxy_uri(const struct coapmsg_option *option, struct coapmsg *
                            struct space *space, struct space *decoded)
 {
     const char *uri = (const char *)option->value, *end = uri + option->length;
-    const char *authority = memchr(uri, ':', option->length), *path, *query;
+    const char *authority = option->length ? memchr(uri, ':', option->length) : NULL, *path, *query;
 
     if (!authority || authority == uri || end - authority < 3 || memcmp(authority, "://", 3) != 0 ||
         memchr(uri, '#', option->length))
@@ -121,11 +121,12 @@ static int split_proxy_uri(const struct coapmsg_option *option, struct coapmsg *
     return 0;
 }
 
-/* A URI stands either in Proxy-Uri or in the others (RFC 7252 section 5.10.2). */
-static bool has_other_uri(const struct coapmsg *msg)
+/* A URI stands either in one Proxy-Uri or in the others (RFC 7252 section 5.10.2). */
+static bool has_other_uri(const struct coapmsg *msg, const struct coapmsg_option *proxy_uri)
 {
-    return coapmsg_find(msg, COAPMSG_OPT_URI_HOST) || coapmsg_find(msg, COAPMSG_OPT_URI_PORT) ||
-           coapmsg_find(msg, COAPMSG_OPT_URI_PATH) || coapmsg_find(msg, COAPMSG_OPT_URI_QUERY);
+    return coapmsg_find_next(msg, proxy_uri) || coapmsg_find(msg, COAPMSG_OPT_URI_HOST) ||
+           coapmsg_find(msg, COAPMSG_OPT_URI_PORT) || coapmsg_find(msg, COAPMSG_OPT_URI_PATH) ||
+           coapmsg_find(msg, COAPMSG_OPT_URI_QUERY);
 }
 
 int sort_outgoing(const struct coapmsg *from, struct coapmsg *inner, struct coapmsg *outer, struct space *space,
@@ -148,7 +149,7 @@ int sort_outgoing(const struct coapmsg *from, struct coapmsg *inner, struct coap
                 return OSCORE_E_OPTION;
             break;
         case CLASS_PROXY_URI:
-            if (has_other_uri(from) || split_proxy_uri(option, inner, outer, space, decoded))
+            if (has_other_uri(from, option) || split_proxy_uri(option, inner, outer, space, decoded))
                 return OSCORE_E_OPTION;
             break;
         case CLASS_OSCORE:
@@ -160,7 +161,6 @@ int sort_outgoing(const struct coapmsg *from, struct coapmsg *inner, struct coap
 
 int sort_incoming(const struct coapmsg *outer, struct coapmsg *to, struct space *space)
 {
-
     for (size_t i = 0; i < outer->option_count; i++) {
         const struct coapmsg_option *option = &outer->options[i];
         enum option_class class = class_of(option->number);

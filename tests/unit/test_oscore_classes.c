@@ -321,7 +321,7 @@ END_TEST
 START_TEST(proxy_uri_stands_alone)
 {
     static const uint16_t others[] = {COAPMSG_OPT_URI_HOST, COAPMSG_OPT_URI_PORT, COAPMSG_OPT_URI_PATH,
-                                      COAPMSG_OPT_URI_QUERY};
+                                      COAPMSG_OPT_URI_QUERY, COAPMSG_OPT_PROXY_URI};
     struct coapmsg msg;
     uint8_t buffer[512];
 
@@ -335,12 +335,16 @@ START_TEST(proxy_uri_stands_alone)
 }
 END_TEST
 
-START_TEST(proxy_uri_with_a_long_part)
+START_TEST(proxy_uri_of_any_length)
 {
     struct coapmsg msg;
     char uri[400] = "coap://h/";
     uint8_t buffer[1024];
 
+    coapmsg_init(&plain, COAPMSG_CON, COAPMSG_GET);
+    coapmsg_add(&plain, COAPMSG_OPT_PROXY_URI, NULL, 0);
+    ck_assert_int_eq(oscore_protect_request(pair.client, &plain, 0, &opened.binding, &msg, buffer, sizeof buffer),
+                     OSCORE_E_OPTION);
     for (size_t size = 250; size < 260; size++) {
         memset(uri + 9, 'a', size);
         coapmsg_init(&plain, COAPMSG_CON, COAPMSG_GET);
@@ -369,6 +373,6 @@ int main(void)
     tcase_add_test(tc, full_messages);
     tcase_add_loop_test(tc, proxy_uri_is_split, 0, array_size(uris));
     tcase_add_test(tc, proxy_uri_stands_alone);
-    tcase_add_test(tc, proxy_uri_with_a_long_part);
+    tcase_add_test(tc, proxy_uri_of_any_length);
     return suite_run(suite);
 }

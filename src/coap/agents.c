@@ -146,20 +146,73 @@ struct agent_port agents_port(struct agents *agents)
     };
 }
 
+/* What the endpoint asks ------------------------------------------------------------------------------------------ */
+
+static void take_request(void *arg, struct incoming *incoming, const struct coapmsg *request)
+{
+    struct agents *agents = arg;
+
+    if (agents->server)
+        server_request(agents->server, incoming, request);
+    else
+        incoming_drop(incoming, false);
+}
+
+static bool find_psk(void *arg, const void *identity, size_t size, uint8_t *key, size_t *key_size)
+{
+    const struct agents *agents = arg;
+    const struct credential *credential = agents->core ? keyring_find_psk(agents->core, identity, size) : NULL;
+
+    if (!credential || credential->psk_size > *key_size)
+        return false;
+    *key_size = credential->psk_size;
+    memcpy(key, credential->psk, credential->psk_size);
+    return true;
+}
+
+static bool check_certificate(void *arg, const char *common_name, const uint8_t fingerprint[32])
+{
+    const struct agents *agents = arg;
+
+    return agents->core && keyring_find_certificate(agents->core, common_name, fingerprint);
+}
+
 /* The room -------------------------------------------------------------------------------------------------------- */
 
-static struct endpoint_options endpoint_options(const struct agents *agents)
+static struct endpoint_options endpoint_options(struct agents *agents)
 {
     const struct agents_options *options = &agents->options;
 
     return (struct endpoint_options){
         .loop = options->loop,
-        .handlers = &exchange_handlers,
+        .handlers = &agents->handlers,
+        .server = agents,
+        .trust = {agents, find_psk, check_certificate},
+        .certificate = options->certificate,
+        .private_key = options->private_key,
+        .client_ca = options->client_ca,
         .max_idle = options->max_sessions,
         .max_sessions = options->max_peer_sessions,
         .kept_bytes = options->kept_bytes,
         .ack_timeout_ms = options->ack_timeout_ms,
         .max_retransmit = options->max_retransmit,
+    };
+}
+
+static struct server_options server_options(const struct agents *agents)
+{
+    const struct agents_options *options = &agents->options;
+
+    return (struct server_options){
+        .loop = options->loop,
+        .clock = clock_system(),
+        .core = agents->core,
+        .endpoint = agents->endpoint,
+        .max_transfers = options->max_transfers,
+        .max_observers = options->max_observers,
+        .ack_timeout_ms = options->ack_timeout_ms,
+        .max_body = options->max_body,
+        .max_unfragmented = options->max_unfragmented,
     };
 }
 
@@ -192,6 +245,9 @@ int agents_new(struct agents **out, const struct agents_options *options)
     list_init(&agents->waiting);
     list_init(&agents->secures);
     list_init(&agents->observations);
+    agents->handlers = exchange_handlers;
+    agents->handlers.request = take_request;
+    agents->handlers.notified = server_notified;
     endpoint = endpoint_options(agents);
     r = endpoint_new(&agents->endpoint, &endpoint);
     if (r < 0) {
@@ -215,27 +271,40 @@ static void take_dropped(void *arg, struct credential *credential)
     struct agents *agents = arg;
 
     secure_drop(agents, credential);
+    server_dropped(agents->server, credential);
     if (credential->kind != CREDENTIAL_OSCORE)
         endpoint_drop_identity(agents->endpoint, credential->identity);
 }
 
-void agents_start(struct agents *agents, struct core *core)
+int agents_start(struct agents *agents, struct core *core)
 {
     struct security_port port = {.arg = agents, .dropped = take_dropped};
+    struct server_options options;
+    int r;
 
     agents->core = core;
+    options = server_options(agents);
+    r = server_new(&agents->server, &options);
+    if (r < 0)
+        return r;
+    agents->open_handles++;
     keyring_set_port(core, &port);
+    return 0;
 }
 
 void agents_configure(struct agents *agents, const struct agents_options *options)
 {
     uv_loop_t *loop = agents->options.loop;
     struct endpoint_options endpoint;
+    struct server_options server;
 
     take_options(agents, options);
     agents->options.loop = loop;
     endpoint = endpoint_options(agents);
     endpoint_configure(agents->endpoint, &endpoint);
+    server = server_options(agents);
+    if (agents->server)
+        server_configure(agents->server, &server);
     agents_begin_waiting(agents);
 }
 
@@ -273,6 +342,8 @@ void agents_close(struct agents *agents, void (*closed)(void *arg), void *arg)
         secure_close(&task->secure, on_task_closed);
     }
     observe_close_all(agents);
+    if (agents->server)
+        server_close(steal_pointer(agents->server), agents_release, agents);
     endpoint_close(agents->endpoint, agents_release, agents);
 }
 
@@ -280,4 +351,6 @@ void agents_get_stats(const struct agents *agents, struct agents_stats *out)
 {
     *out = agents->stats;
     endpoint_get_stats(agents->endpoint, &out->messages);
+    if (agents->server)
+        server_get_stats(agents->server, &out->server);
 }

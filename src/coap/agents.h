@@ -2,6 +2,7 @@
 #define TC_COAP_AGENTS_H
 
 #include "coap/endpoint.h"
+#include "coap/server.h"
 #include "core/ports.h"
 
 #include <uv.h>
@@ -25,12 +26,19 @@ struct agents_options {
     uint32_t max_retransmit;    /* RFC 7252 MAX_RETRANSMIT, at least 1 */
     uint32_t load_timeout_ms;   /* how long a load may take before its answer counts as lost */
     uint32_t log_max;           /* bytes of a container's log read at most */
+
+    uint32_t max_transfers;    /* of the server (server.h) */
+    uint32_t max_observers;    /* of the server */
+    uint64_t max_body;         /* of the server */
+    uint64_t max_unfragmented; /* of the server */
+    /* PEM files of DTLS and TLS (endpoint.h), NULL or empty: none */
+    const char *certificate, *private_key, *client_ca;
 };
 
 int agents_new(struct agents **out, const struct agents_options *options) must_check; /* negative errno */
-/* Tells it of the core, whose keyring protects what is sent from then on; before that every device is one without
- * credentials. The core must outlive it. */
-void agents_start(struct agents *agents, struct core *core);
+/* Tells it of the core, whose keyring protects what is sent from then on and says who sent what comes; before that
+ * every device is one without credentials, and requests are dropped. The core must outlive it. Negative errno. */
+int agents_start(struct agents *agents, struct core *core) must_check;
 struct agent_port agents_port(struct agents *agents);
 /* Serves a literal address ("[::]:5683") for devices; requests to UDP devices leave from there too. 0, or negative
  * errno with a sentence in reason. */
@@ -52,6 +60,7 @@ struct agents_stats {
         uint64_t failures;      /* answers that did not verify */
         uint64_t plain_refused; /* requests that were not sent, since nothing would have protected them */
     } security;
+    struct server_stats server; /* of the exchanges that devices begin */
 };
 void agents_get_stats(const struct agents *agents, struct agents_stats *out);
 

@@ -31,6 +31,8 @@ struct agents {
     struct agents_options options;
     struct core *core; /* NULL until agents_start */
     struct endpoint *endpoint;
+    struct endpoint_handlers handlers;
+    struct server *server;    /* NULL until agents_start */
     struct list secures;      /* exchanges under way */
     struct list observations; /* all of them */
     uint32_t observation_count;

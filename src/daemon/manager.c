@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "coap/agents.h"
+#include "codec/ca.h"
 #include "codec/key.h"
 #include "codec/seal.h"
 #include "config.h"
@@ -16,10 +17,12 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <uv.h>
 
 #define REASON_SIZE 512
+#define PATH_SIZE 256 /* the state directory has at most 160 bytes */
 /* What has not ended by then is left behind: everything durable is on the disk before. */
 #define STOP_TIMEOUT_MS 800
 #define DESCRIPTORS 16384 /* as in the systemd unit */
@@ -38,6 +41,8 @@ struct manager {
     uint8_t key_public[KEY_PUBLIC_SIZE];
     uint8_t sealing_key[SEAL_KEY_SIZE];
     char sealing_source[SEAL_PATH_MAX]; /* where it came from */
+    struct ca *ca;
+    char certificate[PATH_SIZE], private_key[PATH_SIZE], client_ca[PATH_SIZE]; /* PEM files of DTLS and TLS */
     struct store *store;
     struct agents *agents;
     struct core *core;
@@ -116,6 +121,13 @@ static struct agents_options agents_options(struct manager *m)
         .max_retransmit = (uint32_t)m->conf->coap_max_retransmit,
         .load_timeout_ms = (uint32_t)m->conf->coap_load_timeout_ms,
         .log_max = (uint32_t)m->conf->coap_log_max,
+        .max_transfers = (uint32_t)m->conf->coap_max_transfers,
+        .max_observers = (uint32_t)m->conf->coap_max_observers,
+        .max_body = (uint64_t)m->conf->coap_max_body_bytes,
+        .max_unfragmented = (uint64_t)m->conf->coap_max_unfragmented_bytes,
+        .certificate = m->certificate,
+        .private_key = m->private_key,
+        .client_ca = m->client_ca,
     };
 }
 
@@ -143,6 +155,7 @@ static struct core_options core_options(struct manager *m)
         .max_shadow_bytes = (uint32_t)m->conf->max_shadow_bytes,
         .allow_plain_groups = m->conf->coap_allow_plain_groups,
         .sealing_key = m->sealing_key,
+        .ca = m->ca,
     };
 }
 
@@ -342,13 +355,40 @@ static int store_exit_status(int result)
     }
 }
 
+/* A file of the operator's, or one of the gateway's own authority. */
+static void choose_file(char out[PATH_SIZE], const char *configured, const char *directory, const char *own)
+{
+    if (*configured)
+        (void)snprintf(out, PATH_SIZE, "%s", configured);
+    else
+        (void)snprintf(out, PATH_SIZE, "%s/%s", directory, own);
+}
+
+static int open_ca(struct manager *m, char *reason)
+{
+    const struct conf *conf = m->conf;
+    char directory[PATH_SIZE - 32];
+
+    (void)snprintf(directory, sizeof directory, "%s/ca", conf->state_directory);
+    if (mkdir(directory, 0700) < 0 && errno != EEXIST) {
+        (void)snprintf(reason, REASON_SIZE, "cannot make %s: %s", directory, strerror(errno));
+        return DAEMON_EXIT_STATE;
+    }
+    if (ca_open(&m->ca, directory, reason, REASON_SIZE))
+        return DAEMON_EXIT_STATE;
+    choose_file(m->certificate, conf->coap_certificate, directory, CA_GATEWAY_FILE);
+    choose_file(m->private_key, conf->coap_private_key, directory, CA_GATEWAY_KEY_FILE);
+    choose_file(m->client_ca, conf->coap_client_ca, directory, CA_FILE);
+    return DAEMON_EXIT_OK;
+}
+
 static int open_storage(struct manager *m, char *reason)
 {
     struct store_options options = {.directory = m->conf->state_directory,
                                     .synchronous = m->conf->storage_synchronous,
                                     .wake = wake_loop,
                                     .wake_arg = m};
-    char path[4096];
+    char path[PATH_SIZE];
     int r;
 
     conf_make_parents(m->conf);
@@ -364,7 +404,7 @@ static int open_storage(struct manager *m, char *reason)
     if (seal_load_or_create_key(m->sealing_key, m->conf->security_sealing_key, m->conf->state_directory,
                                 m->sealing_source, reason, REASON_SIZE))
         return DAEMON_EXIT_STATE;
-    return DAEMON_EXIT_OK;
+    return open_ca(m, reason);
 }
 
 static int start_modules(struct manager *m, char *reason)
@@ -379,7 +419,7 @@ static int start_modules(struct manager *m, char *reason)
         r = core_new(&m->core, &core);
     }
     if (r == 0)
-        agents_start(m->agents, m->core);
+        r = agents_start(m->agents, m->core);
     if (r == 0) {
         rest = rest_options(m);
         r = rest_new(&m->rest, &rest);
@@ -503,6 +543,7 @@ static void finish(struct manager *m)
     if (m->conf->http_socket[0] && m->stopping)
         (void)unlink(m->conf->http_socket);
     m->key = key_free(m->key);
+    m->ca = ca_free(m->ca);
     explicit_bzero(m->sealing_key, sizeof m->sealing_key);
     m->conf = conf_free(m->conf);
 }

@@ -71,7 +71,7 @@ int rest_new(struct rest **out, const struct rest_options *options)
     int r = rest ? copy_strings(rest, options) : -ENOMEM;
 
     if (r == 0)
-        r = server_new(&rest->server, &server);
+        r = http_server_new(&rest->server, &server);
     if (r < 0) {
         if (rest)
             rest_free(rest);
@@ -87,7 +87,7 @@ int rest_new(struct rest **out, const struct rest_options *options)
 
 int rest_listen(struct rest *rest, int fd)
 {
-    return server_listen(rest->server, fd);
+    return http_server_listen(rest->server, fd);
 }
 
 void rest_configure(struct rest *rest, const struct rest_options *options)
@@ -97,7 +97,7 @@ void rest_configure(struct rest *rest, const struct rest_options *options)
     rest->options.max_artifact_bytes = options->max_artifact_bytes;
     rest->options.max_wait_s = options->max_wait_s;
     rest->options.connection_timeout_s = options->connection_timeout_s;
-    server_configure(rest->server, options->max_connections, options->connection_timeout_s);
+    http_server_configure(rest->server, options->max_connections, options->connection_timeout_s);
 }
 
 void rest_close(struct rest *rest, void (*closed)(void *arg), void *arg)
@@ -108,5 +108,5 @@ void rest_close(struct rest *rest, void (*closed)(void *arg), void *arg)
     rest->open_parts = 2;
     wait_abort(rest);
     uv_close((uv_handle_t *)&rest->wait_timer, timer_closed);
-    server_close(rest->server);
+    http_server_close(rest->server);
 }

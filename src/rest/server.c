@@ -181,7 +181,7 @@ static void connection_notify(void *cls, struct MHD_Connection *mhd, void **cont
 
 /* Setting up ------------------------------------------------------------------------------------------------------ */
 
-int server_new(struct server **out, const struct server_options *options)
+int http_server_new(struct server **out, const struct server_options *options)
 {
     struct server *server = calloc(1, sizeof *server);
 
@@ -223,7 +223,7 @@ static bool is_local(int fd)
     return getsockname(fd, (struct sockaddr *)&address, &size) == 0 && address.ss_family == AF_UNIX;
 }
 
-int server_listen(struct server *server, int fd)
+int http_server_listen(struct server *server, int fd)
 {
     struct listener *listener = calloc(1, sizeof *listener);
     const union MHD_DaemonInfo *info;
@@ -257,7 +257,7 @@ int server_listen(struct server *server, int fd)
     return 0;
 }
 
-void server_configure(struct server *server, uint32_t max_connections, uint32_t timeout_s)
+void http_server_configure(struct server *server, uint32_t max_connections, uint32_t timeout_s)
 {
     server->options.max_connections = max_connections;
     server->options.timeout_s = timeout_s;
@@ -330,7 +330,7 @@ static void check_grace(uv_timer_t *timer)
         finish(server);
 }
 
-void server_close(struct server *server)
+void http_server_close(struct server *server)
 {
     for (struct listener *l = server->listeners; l; l = l->next) {
         int fd = MHD_quiesce_daemon(l->daemon);

@@ -21,12 +21,12 @@ struct server_options {
     void (*closed)(struct rest *rest); /* all is closed and freed */
 };
 
-int server_new(struct server **out, const struct server_options *options) must_check; /* negative errno */
+int http_server_new(struct server **out, const struct server_options *options) must_check; /* negative errno */
 /* Takes the listening socket over. 0 or negative errno (the socket stays the caller's then). */
-int server_listen(struct server *server, int fd) must_check;
+int http_server_listen(struct server *server, int fd) must_check;
 /* New limits; a new timeout holds for new connections. */
-void server_configure(struct server *server, uint32_t max_connections, uint32_t timeout_s);
+void http_server_configure(struct server *server, uint32_t max_connections, uint32_t timeout_s);
 /* Stops accepting, lets what is under way end for a moment, then aborts it, closes, and frees the server. */
-void server_close(struct server *server);
+void http_server_close(struct server *server);
 
 #endif

@@ -194,7 +194,7 @@ void world_set_up(void)
     ck_assert_int_eq(agents_new(&world.agents, &world.options), 0);
     world.port = agents_port(world.agents);
     fake_keyring_open(&world.core, &world.loop);
-    agents_start(world.agents, &world.core);
+    ck_assert_int_eq(agents_start(world.agents, &world.core), 0);
     box_open(&world.box, 0);
     (void)snprintf(world.device.id, sizeof world.device.id, "box-1");
     (void)snprintf(world.device.address, sizeof world.device.address, "coap://127.0.0.1:%u", world.box.port);

@@ -50,8 +50,8 @@ static void put_protected(struct buffer *line, const struct journal_protected *p
         put_hex(line, "kid", p->kid, p->kid_size);
     if (p->context && p->context->has_id_context)
         put_hex(line, "id_context", p->context->id_context, p->context->id_context_size);
-    if (p->has_piv)
-        buffer_printf(line, ",\"piv\":%llu", (unsigned long long)p->piv);
+    if (p->number)
+        buffer_printf(line, ",\"%s\":%llu", p->number, (unsigned long long)p->piv);
     if (p->hash)
         buffer_printf(line, ",\"hash\":\"%016llx\"", (unsigned long long)p->hash);
 }

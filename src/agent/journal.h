@@ -26,7 +26,7 @@ struct journal_protected {
     const uint8_t *kid; /* NULL: none */
     size_t kid_size;
     const struct oscore_credentials *context; /* NULL: none was found; its ID Context is written, nothing else */
-    bool has_piv;
+    const char *number; /* "piv", or "request_piv" for an answer under its request's number; NULL: none */
     uint64_t piv;
     uint64_t hash; /* of the ciphertext */
 };

@@ -42,7 +42,7 @@ static struct journal_protected describe(const char *role, const struct oscore_o
     struct journal_protected p = {.role = role, .kid = option->kid, .kid_size = option->kid_size};
     uint8_t digest[METADATA_DIGEST_SIZE];
 
-    p.has_piv = option->piv != NULL;
+    p.number = option->piv ? "piv" : NULL;
     p.piv = number_of(option->piv, option->piv_size);
     token_digest(outer->payload, outer->payload_size, NULL, 0, digest);
     for (size_t i = 0; i < sizeof p.hash; i++)
@@ -246,7 +246,7 @@ static struct oscore_context *find(const struct security *s, const struct oscore
 static bool is_run(const struct security *s, const struct bytes *id)
 {
     for (unsigned i = 0; i < s->runs_used; i++)
-        if (id->size > SECURITY_NONCE && memcmp(id->data, s->runs[i], SECURITY_NONCE) == 0)
+        if (id->size > OSCORE_R2_SIZE && memcmp(id->data, s->runs[i], OSCORE_R2_SIZE) == 0)
             return true;
     return false;
 }
@@ -270,12 +270,12 @@ static bool give_run(struct security *s, struct security_request *request, const
     struct coapmsg plain;
     bool done;
 
-    if (id->size > sizeof id2 - SECURITY_NONCE)
+    if (id->size > sizeof id2 - OSCORE_R2_SIZE)
         return false;
-    security_random(r2, SECURITY_NONCE);
-    memcpy(id2, r2, SECURITY_NONCE);
-    memcpy(id2 + SECURITY_NONCE, id->data, id->size);
-    if (!derive(s, id2, SECURITY_NONCE + id->size, false, &second))
+    security_random(r2, OSCORE_R2_SIZE);
+    memcpy(id2, r2, OSCORE_R2_SIZE);
+    memcpy(id2 + OSCORE_R2_SIZE, id->data, id->size);
+    if (!derive(s, id2, OSCORE_R2_SIZE + id->size, false, &second))
         return false;
     begin(second, 1);
     coapmsg_init(&plain, COAPMSG_ACK, COAPMSG_UNAUTHORIZED);
@@ -525,8 +525,10 @@ static enum security_result open_answer(struct security *s, struct security_call
             return SECURITY_REFUSED;
         call->generation = s->generation;
     }
-    if (!option->piv)
+    if (!option->piv) {
+        p->number = "request_piv";
         p->piv = number_of(call->binding.piv, call->binding.piv_size);
+    }
     check_nonce(s, context, option->piv ? PIVLOG_OWN : PIVLOG_ANSWERED, p);
     s->verified++;
     note(s, "protected", "verified", context, p, message, NULL);

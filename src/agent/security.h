@@ -11,7 +11,7 @@
  * 8613 Appendix B.1) and is made anew when it was lost (Appendix B.2). Everything that comes protected goes to the
  * journal, and a nonce that was used twice is noticed.
  */
-#define SECURITY_NONCE OSCORE_R2_SIZE /* bytes of R1, R2, R3 and of an Echo value */
+#define SECURITY_NONCE 8 /* bytes of R1, R3 and of an Echo value */
 #define SECURITY_RUNS 4               /* R2s that are waited for at once */
 
 struct security_options {
@@ -30,7 +30,7 @@ struct security {
     struct oscore_context *first;                /* own run of Appendix B.2: of R1 */
     struct oscore_context *pending;              /* of R2 and R3, until the gateway answers with it or uses it */
     unsigned generation;                         /* grows whenever the context is replaced */
-    uint8_t runs[SECURITY_RUNS][SECURITY_NONCE]; /* R2s that were given out */
+    uint8_t runs[SECURITY_RUNS][OSCORE_R2_SIZE]; /* R2s that were given out */
     unsigned runs_used, runs_next;
     bool challenged; /* echo was given out */
     uint8_t echo[SECURITY_NONCE];

@@ -202,6 +202,22 @@ class Gateway:
         assert answer.status == 201, answer
         return answer.json
 
+    def enrol(self, device, **body):
+        """Makes fresh credentials for a device and returns them as it has them."""
+        answer = self.post(f"/v1/devices/{device}/credentials", body)
+        assert answer.status == 201, answer
+        return answer.json
+
+    def set_address(self, device, address):
+        answer = self.request("PATCH", f"/v1/devices/{device}", {"address": address},
+                              headers={"Content-Type": "application/merge-patch+json"})
+        assert answer.status == 200, answer
+
+    def metrics(self):
+        """All samples of /metrics by name, with their labels."""
+        lines = self.get("/metrics").body.decode().splitlines()
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[:1] not in "#")}
+
     def upload(self, **parts):
         """Uploads these parts (bytes) as multipart."""
         boundary = "tcgw-test-boundary"
@@ -276,6 +292,20 @@ class Agent:
         return [event for event in found
                 if (not kinds or event["event"] in kinds) and (uid is None or event.get("uid") == uid)]
 
+    def protected(self, outcome="verified"):
+        """Protected messages of the gateway."""
+        return [event for event in self.events("protected") if event["outcome"] == outcome]
+
+    def check_nonces(self):
+        """No sequence number of the gateway protected two different messages."""
+        seen = {}
+        assert not self.events("piv-reuse")
+        for event in self.protected() + self.protected("challenged"):
+            name = "piv" if "piv" in event else "request_piv"  # whose number the nonce is made of
+            key = event["device"], event.get("id_context"), name, event[name]
+            assert seen.setdefault(key, event["hash"]) == event["hash"], event
+        return len(seen)
+
     def loads(self, uid=None):
         """Loads that took a slot."""
         return [event for event in self.events("load", uid=uid) if event.get("outcome") == "ok"]
@@ -313,10 +343,30 @@ class GatewayTest(unittest.TestCase):
         self.addCleanup(gateway.close)
         return gateway.start() if start else gateway
 
-    def agent(self, *options, **more):
+    def agent(self, *options, start=True, **more):
         agent = Agent(*options, **more)
         self.addCleanup(agent.close)
-        return agent.start()
+        return agent.start() if start else agent
+
+    def protected_agent(self, gateway, *options, count=1, **more):
+        """Enrols the devices d0, d1, ... and starts an agent that is them, keeps its state and knows the gateway."""
+        agent = self.agent(*options, start=False, count=count, **more)
+        secrets = []
+        for i in range(count):
+            answer = gateway.post("/v1/devices", {"id": f"d{i}", "address": "coap://127.0.0.1:9", "agent": "v2"})
+            self.assertEqual(answer.status, 201, answer)
+            secrets.append(gateway.enrol(f"d{i}"))
+        agent.credentials = os.path.join(agent.directory, "credentials.json")
+        agent.state = os.path.join(agent.directory, "state")
+        os.mkdir(agent.state)
+        with open(agent.credentials, "w", encoding="utf-8") as file:
+            json.dump(secrets, file)
+        agent.options = ["--oscore", agent.credentials, "--state", agent.state, "--gateway",
+                         f"127.0.0.1:{gateway.coap_port}", *agent.options]
+        agent.start()
+        for i in range(count):
+            gateway.set_address(f"d{i}", agent.address(i))
+        return agent
 
     def assert_problem(self, answer, status, slug, *words):
         self.assertEqual(answer.status, status, answer)

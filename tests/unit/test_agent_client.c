@@ -107,7 +107,7 @@ END_TEST
 static void renew(struct gateway *g, bool lose_answer)
 {
     struct oscore_option option;
-    uint8_t id1[8], id[16] = "R2r2R2r2";
+    uint8_t id1[8], id[OSCORE_R2_SIZE + 8] = "R2r2R2r2R2r2";
 
     ck_assert_int_ge(gateway_take(g), 0); /* found, whatever the old context says of it */
     ck_assert_int_eq(oscore_message_option(&g->f->answer, &option), 0);
@@ -115,8 +115,8 @@ static void renew(struct gateway *g, bool lose_answer)
     memcpy(id1, option.kid_context + 1, 8);
     gateway_use(g, gateway_derive(g, id1, 8));
     take_report(g);
-    memcpy(id + 8, id1, 8);
-    gateway_use(g, gateway_derive(g, id, 16));
+    memcpy(id + OSCORE_R2_SIZE, id1, 8);
+    gateway_use(g, gateway_derive(g, id, sizeof id));
     {
         struct coapmsg plain;
 
@@ -125,10 +125,10 @@ static void renew(struct gateway *g, bool lose_answer)
     }
     ck_assert_int_ge(gateway_take(g), 0);
     ck_assert_int_eq(oscore_message_option(&g->f->answer, &option), 0);
-    ck_assert_uint_eq(option.kid_context_size, 17);
-    ck_assert_int_eq(memcmp(option.kid_context + 1, "R2r2R2r2", 8), 0);
-    memcpy(id, option.kid_context + 1, 16);
-    gateway_use(g, gateway_derive(g, id, 16));
+    ck_assert_uint_eq(option.kid_context_size, 1 + sizeof id);
+    ck_assert_int_eq(memcmp(option.kid_context + 1, id, OSCORE_R2_SIZE), 0);
+    memcpy(id, option.kid_context + 1, sizeof id);
+    gateway_use(g, gateway_derive(g, id, sizeof id));
     take_report(g);
     if (lose_answer) /* it uses the context for a request of its own */
         ck_assert_uint_eq(gateway_ask(g, COAPMSG_GET, "/tc", NULL), COAPMSG_CONTENT);

@@ -265,16 +265,16 @@ static void renew(struct gateway *g, const uint8_t *id1, size_t size)
     size_t replay_size;
 
     ck_assert_int_eq(oscore_message_option(&g->f->answer, &option), 0);
-    ck_assert_uint_eq(option.kid_context_size, 9);
-    ck_assert_uint_eq(option.kid_context[0], 0x48);
-    memcpy(id, option.kid_context + 1, 8);
-    memcpy(id + 8, id1, size);
-    gateway_use(g, gateway_derive(g, id, 8 + size));
+    ck_assert_uint_eq(option.kid_context_size, 1 + OSCORE_R2_SIZE);
+    ck_assert_uint_eq(option.kid_context[0], 0x40 + OSCORE_R2_SIZE);
+    memcpy(id, option.kid_context + 1, OSCORE_R2_SIZE);
+    memcpy(id + OSCORE_R2_SIZE, id1, size);
+    gateway_use(g, gateway_derive(g, id, OSCORE_R2_SIZE + size));
     ck_assert_int_eq(
         oscore_unprotect_response(g->context, &g->binding, &g->f->answer, &g->inner, g->room, sizeof g->room), 0);
     ck_assert_uint_eq(g->inner.code, COAPMSG_UNAUTHORIZED);
-    memcpy(id + 8, "R3R3R3R3", 8);
-    gateway_use(g, gateway_derive(g, id, 16));
+    memcpy(id + OSCORE_R2_SIZE, "R3R3R3R3", 8);
+    gateway_use(g, gateway_derive(g, id, OSCORE_R2_SIZE + 8));
     fixture_request(g->f, &request, COAPMSG_GET, "/tc");
     gateway_protect(g, &request, OSCORE_WITH_KID_CONTEXT | OSCORE_KID_CONTEXT_WRAPPED);
     replay_size = g->datagram_size;
@@ -302,7 +302,7 @@ START_TEST(test_lost_state)
     ck_assert_uint_eq(gateway_ask(g, COAPMSG_GET, "/tc", NULL), 0);
     gateway_restart_agent(g, true, false); /* lost is lost */
     ck_assert_uint_eq(gateway_ask(g, COAPMSG_GET, "/tc", NULL), 0);
-    renew(g, oscore_context_credentials(g->context)->id_context, 16);
+    renew(g, oscore_context_credentials(g->context)->id_context, OSCORE_R2_SIZE + 8);
     gateway_end(g);
 }
 END_TEST

@@ -241,6 +241,7 @@ static void tell(struct observer *o, struct coapmsg *plain)
 {
     struct server *server = o->server;
     struct coapmsg sealed, *message = o->is_protected ? &sealed : plain;
+    bool is_last = COAPMSG_CLASS(plain->code) != 2; /* RFC 7641 section 4.2 */
     int r = o->is_protected ? protect(o, plain, &sealed) : 0;
 
     if (r < 0)
@@ -248,19 +249,17 @@ static void tell(struct observer *o, struct coapmsg *plain)
     if (r == 0) {
         stop_notice(o);
         coapmsg_set_token(message, o->token, o->token_length);
-        r = endpoint_notify(server->endpoint, &o->peer, message, true, o, &o->notice);
+        r = endpoint_notify(server->endpoint, &o->peer, message, true, is_last ? NULL : o, is_last ? NULL : &o->notice);
     }
-    if (r) {
+    if (r == 0) {
+        server->stats.notifications++;
+        o->credential->counters.sent += o->is_protected;
+        o->sent = now(server);
+        if (!o->unanswered)
+            o->unanswered = o->sent;
+    }
+    if (r || is_last)
         remove_observer(o);
-        return;
-    }
-    server->stats.notifications++;
-    o->credential->counters.sent += o->is_protected;
-    o->sent = now(server);
-    if (!o->unanswered)
-        o->unanswered = o->sent;
-    if (COAPMSG_CLASS(plain->code) != 2)
-        remove_observer(o); /* RFC 7641 section 4.2 */
 }
 
 static void on_read(void *arg, int result, const struct shadow *shadow, const void *body)
@@ -322,9 +321,13 @@ void observers_notify(struct server *server, const struct device *device)
         struct observers_of *of = find_of(&server->observers, credential->number);
 
         next = credential->next;
-        if (!of)
-            continue;
-        list_each(node, &of->observers) notify(container_of(node, struct observer, node));
+        for (unsigned left = of ? of->count : 0; left > 0; left--) { /* each may go, and the last takes `of` along */
+            struct observer *o = list_first(&of->observers, struct observer, node);
+
+            list_unlink(&o->node);
+            list_append(&of->observers, &o->node);
+            notify(o);
+        }
     }
 }
 

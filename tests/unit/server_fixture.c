@@ -349,7 +349,8 @@ int endpoint_notify(struct endpoint *endpoint, const struct peer *peer, struct c
     notice->confirmable = confirmable;
     notice->size = world_encode(notification, notice->bytes);
     list_append(&world.notices, &notice->node);
-    *out = notice;
+    if (out)
+        *out = notice;
     return 0;
 }
 
@@ -576,4 +577,6 @@ void world_close(void)
     core.registry = oscore_registry_free(core.registry);
     core.crypto = oscore_crypto_free(core.crypto);
     (void)uv_loop_close(&world.loop);
+    while (world_first_notice()) /* those that nobody asks about any more */
+        notice_cancel(world_first_notice());
 }

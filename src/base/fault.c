@@ -83,6 +83,8 @@ static const struct fault_info table[FAULT_COUNT] = {
                               "Check that it is awake and in range, then repeat."},
     [FAULT_DEVICE_ANSWER] = {"device-answer", 502, "The device's answer was not understood",
                              "Check that the device's agent kind is configured correctly."},
+    [FAULT_DEVICE_ERROR] = {"device-error", 502, "The device answered with an error",
+                            "The detail has its code and its words; the status is what the code means in HTTP."},
     [FAULT_CONTAINER_NOT_ON_DEVICE] = {"container-not-on-device", 409, "The device does not hold this container",
                                        "Deploy it first."},
     [FAULT_CREDENTIALS_REQUIRED] = {"credentials-required", 403,

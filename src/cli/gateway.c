@@ -110,6 +110,8 @@ int gateway_exit_code(const char *type, long status)
     case FAULT_OUTCOME_UNKNOWN:
     case FAULT_DEVICE_UNREACHABLE:
     case FAULT_DEVICE_ANSWER:
+    case FAULT_DEVICE_ERROR:
+    case FAULT_DEVICE_UNTRUSTED:
     case FAULT_CANCELLED:
         return CLI_FAILED;
     case FAULT_NONE:

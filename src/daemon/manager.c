@@ -171,8 +171,12 @@ static struct rest_options rest_options(struct manager *m)
         .max_connections = (uint32_t)m->conf->http_max_connections,
         .max_json_bytes = (uint32_t)m->conf->http_max_json_bytes,
         .max_artifact_bytes = (uint64_t)m->conf->max_artifact_bytes,
+        .max_raw_bytes = (uint32_t)(m->conf->coap_max_body_bytes > m->conf->max_shadow_bytes
+                                        ? m->conf->coap_max_body_bytes
+                                        : m->conf->max_shadow_bytes),
         .max_wait_s = (uint32_t)(m->conf->http_max_wait_ms / 1000),
         .connection_timeout_s = (uint32_t)(m->conf->http_connection_timeout_ms / 1000),
+        .max_streams = (uint32_t)m->conf->http_max_streams,
     };
 }
 

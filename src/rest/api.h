@@ -37,6 +37,32 @@ void api_remove_artifact(struct http_request *req);
 void api_show_code(struct http_request *req);
 void api_show_data(struct http_request *req);
 
+/* api_credentials.c */
+void api_list_credentials(struct http_request *req);
+void api_enrol_device(struct http_request *req);
+void api_import_credentials(struct http_request *req);
+void api_revoke_credentials(struct http_request *req);
+void api_distrust_contexts(struct http_request *req);
+
+/* api_join.c */
+void api_show_join(struct http_request *req);
+void api_open_join(struct http_request *req);
+void api_close_join(struct http_request *req);
+void api_approve_pending(struct http_request *req);
+void api_reject_pending(struct http_request *req);
+
+/* api_metrics.c */
+void api_show_metrics(struct http_request *req);
+
+/* api_resource.c, api_observe.c */
+void api_pass_request(struct http_request *req);
+
+/* api_shadow.c */
+void api_show_desired(struct http_request *req);
+void api_put_desired(struct http_request *req);
+void api_remove_desired(struct http_request *req);
+void api_show_reported(struct http_request *req);
+
 /* api_operation.c */
 void api_list_operations(struct http_request *req);
 void api_show_operation(struct http_request *req);
@@ -48,6 +74,8 @@ struct device *resolve_device(struct http_request *req);
 struct container *resolve_container(struct http_request *req);
 struct artifact *resolve_artifact(struct http_request *req);
 struct operation *resolve_operation(struct http_request *req);
+/* The id of the path of an agent that asks to join; NULL when it is bad, which is answered then. */
+const char *resolve_pending(struct http_request *req);
 /* The device of the path and its container, which may be missing (NULL) when the uid is good. False when answered. */
 bool resolve_container_place(struct http_request *req, struct device **device, struct container **container);
 

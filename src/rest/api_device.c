@@ -27,30 +27,14 @@ void api_list_devices(struct http_request *req)
     page_end(&page, n > page.limit ? devices[page.limit - 1]->id : NULL);
 }
 
-/* The device that a change was made to, under its id in req->record; it may have been removed before its commit. */
-static void answer_device(struct http_request *req, int status)
-{
-    struct device *device = core_find_device(rest_core(req), req->record);
-
-    if (device)
-        reply_device(req, status, device);
-    else
-        reply_problem(req, FAULT_NOT_FOUND, "The device %s was removed meanwhile", req->record);
-}
-
-static void answer_added(struct http_request *req)
-{
-    http_add_copy(req, "Location", "/v1/devices/%s", req->record);
-    answer_device(req, 201);
-}
-
 void api_add_device(struct http_request *req)
 {
     struct device *device;
     struct fault fault;
     int r;
 
-    r = core_add_device(rest_core(req), req->json, change_done, change_begin(req, answer_added), &fault, &device);
+    r = core_add_device(rest_core(req), req->json, change_done, change_begin(req, record_answer_added), &fault,
+                        &device);
     if (!change_was_refused(req, r, &fault))
         (void)text_copy(req->record, sizeof req->record, device->id);
 }
@@ -65,7 +49,7 @@ void api_show_device(struct http_request *req)
 
 static void answer_patched(struct http_request *req)
 {
-    answer_device(req, 200);
+    record_answer_device(req, 200);
 }
 
 /* The device of the path when the request's conditions hold for it; NULL when it was answered. */

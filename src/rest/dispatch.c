@@ -2,6 +2,7 @@
 
 #include "rest/guard.h"
 #include "rest/idempotency.h"
+#include "rest/media.h"
 #include "rest/reply.h"
 #include "rest/route.h"
 #include "rest/state.h"
@@ -68,8 +69,13 @@ static int find_route(struct http_request *req, struct fault *fault)
     return fault_set(fault, FAULT_METHOD_NOT_ALLOWED, "The path takes %s", allow);
 }
 
-static int check_query(const struct http_request *req, struct fault *fault)
+static int check_query(struct http_request *req, struct fault *fault)
 {
+    if (!req->route->query)
+        return 0; /* the device's */
+    http_parse_query(req);
+    if (fault->code)
+        return 1;
     for (size_t i = 0; i < req->query_count; i++)
         if (!route_takes_parameter(req->route, req->query[i].name))
             return fault_set(fault, FAULT_INVALID_PARAMETER, "The query parameter \"%.64s\" is not known here",
@@ -87,6 +93,14 @@ static int check_accept(const struct http_request *req, struct fault *fault)
     return fault_set(fault, FAULT_NOT_ACCEPTABLE, "The answer is %s, which the Accept header does not allow", type);
 }
 
+static int check_length(uint64_t length, uint32_t limit, struct fault *fault)
+{
+    if (length == UINT64_MAX || length <= limit)
+        return 0;
+    return fault_set(fault, FAULT_BODY_TOO_LARGE, "The body has %llu bytes, the limit is %u",
+                     (unsigned long long)length, limit);
+}
+
 static int begin_json(struct http_request *req, uint64_t length, struct fault *fault)
 {
     const char *type = http_header(req, "Content-Type");
@@ -96,10 +110,22 @@ static int begin_json(struct http_request *req, uint64_t length, struct fault *f
         http_add(req, "Accept", patch ? MERGE_PATCH ", " HTTP_JSON : HTTP_JSON);
         return fault_set(fault, FAULT_UNSUPPORTED_MEDIA_TYPE, "The body has to be %s", patch ? MERGE_PATCH : HTTP_JSON);
     }
-    if (length != UINT64_MAX && length > req->rest->options.max_json_bytes)
-        return fault_set(fault, FAULT_BODY_TOO_LARGE, "The body has %llu bytes, the limit is %u",
-                         (unsigned long long)length, req->rest->options.max_json_bytes);
-    return 0;
+    return check_length(length, req->rest->options.max_json_bytes, fault);
+}
+
+/* No copy of the body is left behind when its buffer grows. */
+static int begin_secret(struct http_request *req, uint64_t length, struct fault *fault)
+{
+    uint32_t limit = req->rest->options.max_json_bytes;
+
+    req->secret = true;
+    if (length == 0)
+        return 0;
+    if (begin_json(req, length, fault))
+        return 1;
+    if (buffer_reserve(&req->body, length < limit ? (size_t)length : limit))
+        return 0;
+    return fault_set(fault, FAULT_INTERNAL, "The gateway is out of memory");
 }
 
 static int begin_body(struct http_request *req, uint64_t length, struct fault *fault)
@@ -108,6 +134,14 @@ static int begin_body(struct http_request *req, uint64_t length, struct fault *f
     case ROUTE_BODY_JSON:
     case ROUTE_BODY_PATCH:
         return begin_json(req, length, fault);
+    case ROUTE_BODY_OPTIONAL:
+        return length == 0 ? 0 : begin_json(req, length, fault);
+    case ROUTE_BODY_SECRET:
+        return begin_secret(req, length, fault);
+    case ROUTE_BODY_RAW:
+        req->body.limit = req->rest->options.max_raw_bytes;
+        return media_read_body(req, &req->format, fault) ||
+               check_length(length, req->rest->options.max_raw_bytes, fault);
     case ROUTE_BODY_UPLOAD:
         return upload_begin(req, length, fault);
     case ROUTE_BODY_NONE:
@@ -160,16 +194,26 @@ int dispatch_body(struct http_request *req, const void *data, size_t size)
     }
     buffer_append(&req->body, data, size);
     if (req->body.failed)
-        reply_problem(req, FAULT_BODY_TOO_LARGE, "The body has more than %u bytes", req->rest->options.max_json_bytes);
+        reply_problem(req, FAULT_BODY_TOO_LARGE, "The body has more than %zu bytes", req->body.limit);
     return 0;
 }
 
 static int finish_body(struct http_request *req, struct fault *fault)
 {
-    if (req->upload)
-        return upload_finish(req, fault);
-    if (req->route->body == ROUTE_BODY_NONE)
+    switch (req->route->body) {
+    case ROUTE_BODY_NONE:
+    case ROUTE_BODY_RAW:
         return 0;
+    case ROUTE_BODY_UPLOAD:
+        return upload_finish(req, fault);
+    case ROUTE_BODY_OPTIONAL:
+    case ROUTE_BODY_SECRET:
+        if (req->body.size == 0 && (req->json = json_object()))
+            return 0;
+        break;
+    default:
+        break;
+    }
     return dispatch_parse_json(req->body.data, req->body.size, &req->json, fault);
 }
 

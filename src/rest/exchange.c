@@ -25,8 +25,10 @@ static void send_response(struct http_request *req)
     struct exchange *ex = from_request(req);
 
     if (!ex->mhd) { /* the client is gone, or the server */
-        if (req->response.ownership == HTTP_BODY_OWNED)
-            free((void *)(uintptr_t)req->response.body);
+        if (req->response.stream)
+            live_end(ex);
+        else
+            response_free_body(&req->response);
         return;
     }
     ex->response = response_make(ex);
@@ -86,6 +88,7 @@ void *exchange_begin(void *cls, const char *target, struct MHD_Connection *mhd)
     ex->listener = listener;
     ex->connection = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     ex->response = NULL;
+    ex->live = NULL;
     ex->shared = false;
     ex->stage = EXCHANGE_NEW;
     ex->suspended = ex->sent = false;
@@ -229,6 +232,7 @@ void exchange_completed(void *cls, struct MHD_Connection *mhd, void **con_cls, e
         ex->connection->since = uv_now(ex->server->options.loop);
     }
     response_drop(ex);
+    live_end(ex);
     ex->req.mhd = ex->mhd = NULL;
     http_release(&ex->req);
 }

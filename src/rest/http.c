@@ -2,6 +2,7 @@
 
 #include "rest/upload.h"
 
+#include <openssl/crypto.h>
 #include <stdarg.h>
 #include <string.h>
 #include <strings.h>
@@ -77,25 +78,28 @@ static const char *take_piece(const char **at, const char *end, const char separ
 static void parse_path(struct http_request *req, const char *at, const char *end, char **to)
 {
     while (at < end) {
-        const char *segment;
+        const char *segment, *slash = at++;
 
-        at++; /* the slash */
         segment = take_piece(&at, end, "//", false, to);
         if (!segment) {
             fault_set(&req->fault, FAULT_MALFORMED_REQUEST,
                       "The path has a segment that is not percent-encoded UTF-8 without NUL");
             return;
         }
-        if (req->segment_count == HTTP_SEGMENTS_MAX) {
-            fault_set(&req->fault, FAULT_NOT_FOUND, "No path has more than %d segments", HTTP_SEGMENTS_MAX);
-            return;
+        if (req->segment_count < HTTP_SEGMENTS_MAX) {
+            req->segments[req->segment_count] = segment;
+            req->raw[req->segment_count] = slash;
         }
-        req->segments[req->segment_count++] = segment;
+        req->segment_count++;
     }
 }
 
-static void parse_query(struct http_request *req, const char *at, const char *end, char **to)
+void http_parse_query(struct http_request *req)
 {
+    const char *at = req->raw_query ? req->raw_query : "";
+    const char *end = at + strlen(at);
+    char **to = &req->decoded_end;
+
     while (at < end && !req->fault.code) {
         struct http_pair pair = {.value = ""};
 
@@ -133,15 +137,13 @@ static void parse_target(struct http_request *req)
 {
     const char *path = skip_authority(req->target);
     const char *end = path + strcspn(path, "?");
-    char *to = req->decoded;
 
     if (*path != '/') {
         fault_set(&req->fault, FAULT_MALFORMED_REQUEST, "The request target is not an absolute path");
         return;
     }
-    parse_path(req, path, end, &to);
-    if (*end && !req->fault.code)
-        parse_query(req, end + 1, end + strlen(end), &to);
+    parse_path(req, path, end, &req->decoded_end);
+    req->raw_query = *end ? end + 1 : NULL;
 }
 
 void http_begin(struct http_request *req, const struct http_transport *transport, struct rest *rest, const char *target)
@@ -151,15 +153,19 @@ void http_begin(struct http_request *req, const struct http_transport *transport
     req->mhd = NULL;
     req->id[0] = 0;
     req->segment_count = req->query_count = 0;
+    req->raw_query = NULL;
+    req->decoded_end = req->decoded;
     req->fault.code = FAULT_NONE;
     req->route = NULL;
-    req->params[0] = req->params[1] = NULL;
-    req->json = NULL;
+    req->params[0] = req->params[1] = req->tail = NULL;
+    req->json = req->secrets = NULL;
+    req->secret = false;
     req->upload = NULL;
     req->about.device = req->about.container = req->about.operation = NULL;
     req->response.status = 0;
     req->response.header_count = req->response.scratch_used = 0;
-    req->response.close = req->response.repeatable = req->answered = req->changed = false;
+    req->response.stream = NULL;
+    req->response.secret = req->response.close = req->response.repeatable = req->answered = req->changed = false;
     req->holds = 1;
     req->discarded = 0;
     req->record[0] = 0;
@@ -187,14 +193,38 @@ void http_release(struct http_request *req)
         req->transport->release(req);
 }
 
+void http_wipe_json(json_t *json)
+{
+    const char *name;
+    json_t *member;
+    size_t i;
+
+    json_object_foreach(json, name, member) http_wipe_json(json_incref(member));
+    json_array_foreach(json, i, member) http_wipe_json(json_incref(member));
+    if (json_is_string(json))
+        OPENSSL_cleanse((char *)(uintptr_t)json_string_value(json), json_string_length(json));
+    json_decref(json);
+}
+
+static void wipe(struct http_request *req)
+{
+    if (req->secret && req->body.data)
+        OPENSSL_cleanse(req->body.data, req->body.size);
+    if (req->secret)
+        http_wipe_json(req->json);
+    else
+        json_decref(req->json);
+    http_wipe_json(req->secrets);
+    req->json = req->secrets = NULL;
+}
+
 void http_clear(struct http_request *req)
 {
     list_unlink(&req->wait_node);
     list_unlink(&req->active_node);
     list_unlink(&req->key_node);
+    wipe(req);
     buffer_clear(&req->body);
-    json_decref(req->json);
-    req->json = NULL;
     req->upload = upload_free(req->upload);
 }
 
@@ -229,6 +259,18 @@ void http_add_copy(struct http_request *req, const char *name, const char *forma
         return;
     res->scratch_used += (size_t)n + 1;
     http_add(req, name, to);
+}
+
+const char *http_copy(struct http_request *req, const char *text)
+{
+    struct http_response *res = &req->response;
+    char *to = res->scratch + res->scratch_used;
+    size_t size = strlen(text) + 1;
+
+    if (size > sizeof res->scratch - res->scratch_used)
+        return NULL;
+    res->scratch_used += size;
+    return memcpy(to, text, size);
 }
 
 static const char *skip_blanks(const char *at)

@@ -19,7 +19,7 @@
  */
 
 #define HTTP_TARGET_MAX 2048  /* path and query as received */
-#define HTTP_SEGMENTS_MAX 8   /* of a path */
+#define HTTP_SEGMENTS_MAX 8   /* of a path that are looked at one by one */
 #define HTTP_PARAMETERS_MAX 8 /* of a query */
 #define HTTP_REQUEST_ID_MAX 64
 #define HTTP_RESPONSE_HEADERS_MAX 12
@@ -67,8 +67,10 @@ struct http_response {
     const void *body;
     size_t size;
     enum http_body ownership;
-    bool repeatable; /* a plain read: all of the response follows from its body, so it may be sent again */
-    bool close;      /* the connection, afterwards */
+    bool secret;           /* an owned text that is wiped when it is freed */
+    bool repeatable;       /* a plain read: all of the response follows from its body, so it may be sent again */
+    bool close;            /* the connection, afterwards */
+    struct stream *stream; /* in place of a body; NULL: none */
     struct http_pair headers[HTTP_RESPONSE_HEADERS_MAX];
     size_t header_count;
     char scratch[HTTP_RESPONSE_SCRATCH];
@@ -88,6 +90,7 @@ struct http_transport {
 struct core_watcher;
 struct rest;
 struct route;
+struct stream;
 struct upload;
 
 struct http_request {
@@ -100,16 +103,23 @@ struct http_request {
     char target[HTTP_TARGET_MAX + 1];  /* as received; cut when it was longer */
     char decoded[HTTP_TARGET_MAX + 1]; /* what segments and query point into */
     const char *segments[HTTP_SEGMENTS_MAX];
-    size_t segment_count;
+    const char *raw[HTTP_SEGMENTS_MAX]; /* where each stands in target, with its slash */
+    size_t segment_count;               /* all of them, also beyond those above */
+    const char *raw_query;              /* in target, behind the question mark; NULL: none */
+    char *decoded_end;
     struct http_pair query[HTTP_PARAMETERS_MAX];
     size_t query_count;
     struct fault fault; /* found by the transport or while parsing the target; answered by dispatch_begin */
 
     const struct route *route;
     const char *params[2]; /* values of the path template's {...} */
+    const char *tail;      /* of a route that passes through: the rest of the target, with its slash, as it came */
     struct buffer body;
-    json_t *json; /* the parsed body of a route with ROUTE_BODY_JSON */
+    json_t *json; /* the parsed body of a route that takes JSON */
+    bool secret;  /* the body is wiped when it is freed */
     struct upload *upload;
+
+    int format; /* Content-Format of a raw body, -1: none */
 
     /* What a problem is about; NULL where it does not apply. */
     struct {
@@ -126,7 +136,9 @@ struct http_request {
     void (*then)(struct http_request *req);
     char record[UUID_SIZE > 65 ? UUID_SIZE : 65]; /* id of the operation, device or artifact that is worked on */
     int created_status;
-    uint32_t wait_s; /* of Prefer, 0: none */
+    uint64_t revision; /* of the shadow document that is written */
+    json_t *secrets;   /* of the credentials that are made; wiped when they are freed */
+    uint32_t wait_s;   /* of Prefer, 0: none */
     struct core_watcher *watcher;
     int64_t deadline;        /* monotonic ms, while in rest->waits */
     struct list wait_node;   /* in rest->waits */
@@ -138,14 +150,18 @@ struct http_request {
     struct list key_node; /* in rest->keys while the request is being worked on */
 };
 
-/* Makes a request ready for a new exchange (memory may be reused) with the transport's hold. Parses the target, which
- * is checked for length, percent-encoding and UTF-8; what is wrong stands in req->fault. */
+/* Makes a request ready for a new exchange (memory may be reused) with the transport's hold. Parses the target's path,
+ * which is checked for length, percent-encoding and UTF-8; what is wrong stands in req->fault. */
 void http_begin(struct http_request *req, const struct http_transport *transport, struct rest *rest,
                 const char *target);
+/* Parses the target's query. What is wrong stands in req->fault. */
+void http_parse_query(struct http_request *req);
 void http_hold(struct http_request *req);
 void http_release(struct http_request *req);
 /* Frees what a request owns, not the request itself. For transports. */
 void http_clear(struct http_request *req);
+/* Overwrites the texts in a value and frees it; NULL is fine. */
+void http_wipe_json(json_t *json);
 
 static inline const char *http_header(const struct http_request *req, const char *name)
 {
@@ -159,6 +175,8 @@ const char *http_parameter(const struct http_request *req, const char *name);
 void http_add(struct http_request *req, const char *name, const char *value);
 /* The same with a value that is copied. One that does not fit is left out. */
 void http_add_copy(struct http_request *req, const char *name, const char *format, ...) printf_like(3, 4);
+/* A copy of a text that lives as long as the response; NULL when there is no room for it. */
+const char *http_copy(struct http_request *req, const char *text);
 
 /* True when the first comma-separated or parameter-separated token of a header's value is `type`, in any case:
  * http_is_type("Application/JSON; charset=utf-8", "application/json"). */

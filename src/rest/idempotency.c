@@ -1,6 +1,7 @@
 #include "rest/idempotency.h"
 
 #include "rest/reply.h"
+#include "rest/route.h"
 #include "rest/state.h"
 #include "rest/upload.h"
 
@@ -71,7 +72,10 @@ bool idempotency_begin(struct http_request *req)
 
     if (!key)
         return false;
-    if (!read_key(req, key))
+    if (req->route->body == ROUTE_BODY_SECRET || !req->route->query)
+        reply_problem(req, FAULT_INVALID_PARAMETER, "No answer is kept here, so there can be no Idempotency-Key: %s",
+                      req->route->query ? "it has secrets" : "it is the device's");
+    else if (!read_key(req, key))
         reply_problem(req, FAULT_INVALID_PARAMETER, "Idempotency-Key is not 1 to 128 visible ASCII characters");
     else if (!compute_digest(req))
         reply_problem(req, FAULT_INTERNAL, "The request's digest could not be computed");

@@ -2,6 +2,7 @@
 
 #include "rest/condition.h"
 #include "rest/reply.h"
+#include "rest/state.h"
 
 static void reply_record(struct http_request *req, int status, uint64_t revision, const char *text, size_t size)
 {
@@ -35,4 +36,20 @@ void reply_container(struct http_request *req, int status, struct container *con
     const char *text = core_render_container(container, &size);
 
     reply_record(req, status, container->revision, text, size);
+}
+
+void record_answer_device(struct http_request *req, int status)
+{
+    struct device *device = core_find_device(rest_core(req), req->record);
+
+    if (device)
+        reply_device(req, status, device);
+    else
+        reply_problem(req, FAULT_NOT_FOUND, "The device %s was removed meanwhile", req->record);
+}
+
+void record_answer_added(struct http_request *req)
+{
+    http_add_copy(req, "Location", "/v1/devices/%s", req->record);
+    record_answer_device(req, 201);
 }

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "rest/idempotency.h"
+#include "rest/state.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 void http_answer(struct http_request *req)
 {
     req->answered = true;
+    req->rest->answers[req->response.status / 100]++;
     list_unlink(&req->active_node);
     if (!idempotency_keep(req))
         req->transport->send(req);
@@ -62,22 +64,29 @@ void reply_empty(struct http_request *req, int status)
     http_answer(req);
 }
 
-void reply_fault(struct http_request *req, const struct fault *fault)
+void reply_fault_as(struct http_request *req, const struct fault *fault, int status)
 {
     const struct fault_info *info = fault_info(fault->code);
     json_t *json = problem_json(req, fault);
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    char *text = NULL;
 
+    if (json && json_object_set_new(json, "status", json_integer(status)) == 0)
+        text = json_dumps(json, JSON_COMPACT);
     json_decref(json);
     if (info->status == 500 || fault->code == FAULT_STORAGE_FULL) /* the rest is no failure of the gateway */
         log_error("request failed", "method", http_method_name(req->method), "target", req->target, "problem",
                   info->slug, "detail", fault->detail, "request", req->id, NULL);
     http_add(req, "Cache-Control", "no-store");
     if (text)
-        fill(req, info->status, HTTP_PROBLEM, text, strlen(text), HTTP_BODY_OWNED);
+        fill(req, status, HTTP_PROBLEM, text, strlen(text), HTTP_BODY_OWNED);
     else
-        fill(req, info->status, HTTP_PROBLEM, "{}", 2, HTTP_BODY_STATIC);
+        fill(req, status, HTTP_PROBLEM, "{}", 2, HTTP_BODY_STATIC);
     http_answer(req);
+}
+
+void reply_fault(struct http_request *req, const struct fault *fault)
+{
+    reply_fault_as(req, fault, fault_info(fault->code)->status);
 }
 
 void reply_problem(struct http_request *req, enum fault_code code, const char *format, ...)

@@ -22,7 +22,9 @@ void reply_empty(struct http_request *req, int status);
 
 /* A problem (RFC 9457) with the members of req->about. */
 void reply_fault(struct http_request *req, const struct fault *fault);
-/* The same, made up at once. */
+/* The same with another status than the fault's own. */
+void reply_fault_as(struct http_request *req, const struct fault *fault, int status);
+/* A problem that is made up at once. */
 void reply_problem(struct http_request *req, enum fault_code code, const char *format, ...) printf_like(3, 4);
 /* A refusal by a function that returned result: a positive one comes with its fault, a negative is an errno. */
 void reply_refusal(struct http_request *req, int result, const struct fault *fault);

@@ -27,6 +27,16 @@ struct device *resolve_device(struct http_request *req)
     return device;
 }
 
+const char *resolve_pending(struct http_request *req)
+{
+    const char *id = req->params[0];
+
+    if (!check_name(req, "device id", id))
+        return NULL;
+    req->about.device = id;
+    return id;
+}
+
 bool resolve_container_place(struct http_request *req, struct device **device, struct container **container)
 {
     const char *uid = req->params[1];

@@ -1,5 +1,6 @@
 #include "rest/server_private.h"
 
+#include <openssl/crypto.h>
 #include <string.h>
 
 static enum MHD_ResponseMemoryMode memory_mode(enum http_body ownership)
@@ -14,16 +15,42 @@ static void add(struct MHD_Response *response, const char *name, const char *val
     (void)MHD_add_response_header(response, name, value);
 }
 
-static struct MHD_Response *create(const struct http_response *res)
+static void wipe_text(void *body)
+{
+    OPENSSL_cleanse(body, strlen(body));
+    free(body);
+}
+
+static struct MHD_Response *create_from_body(const struct http_response *res)
 {
     void *body = (void *)(uintptr_t)res->body;
-    struct MHD_Response *response = MHD_create_response_from_buffer(res->size, body, memory_mode(res->ownership));
+    struct MHD_Response *response;
 
-    if (!response) {
-        if (res->ownership == HTTP_BODY_OWNED)
-            free(body);
+    if (res->secret)
+        response = MHD_create_response_from_buffer_with_free_callback(res->size, body, wipe_text);
+    else
+        response = MHD_create_response_from_buffer(res->size, body, memory_mode(res->ownership));
+    if (!response)
+        response_free_body(res);
+    return response;
+}
+
+void response_free_body(const struct http_response *res)
+{
+    void *body = (void *)(uintptr_t)res->body;
+
+    if (res->secret)
+        wipe_text(body);
+    else if (res->ownership == HTTP_BODY_OWNED)
+        free(body);
+}
+
+static struct MHD_Response *create(const struct http_response *res, struct exchange *ex)
+{
+    struct MHD_Response *response = res->stream ? live_respond(ex) : create_from_body(res);
+
+    if (!response)
         return NULL;
-    }
     if (res->type)
         add(response, "Content-Type", res->type);
     add(response, "X-Content-Type-Options", "nosniff");
@@ -56,7 +83,7 @@ static struct MHD_Response *find_recent(struct server *server, struct http_respo
         return NULL;
     res->body = memcpy(copy, res->body, res->size);
     res->ownership = HTTP_BODY_OWNED;
-    *recent = (struct recent){.response = create(res), .body = copy, .size = res->size};
+    *recent = (struct recent){.response = create(res, NULL), .body = copy, .size = res->size};
     return recent->response;
 }
 
@@ -70,7 +97,7 @@ struct MHD_Response *response_make(struct exchange *ex)
     ex->shared = res->repeatable && res->status == 200 && !ex->given_id && !ex->suspended;
     if (ex->shared)
         return find_recent(ex->server, res);
-    response = create(res);
+    response = create(res, ex);
     if (response)
         add(response, "X-Request-Id", ex->req.id);
     return response;

@@ -3,6 +3,7 @@
 #include "rest/reply.h"
 #include "rest/server.h"
 #include "rest/state.h"
+#include "rest/stream.h"
 #include "rest/wait.h"
 
 #include <errno.h>
@@ -80,6 +81,7 @@ int rest_new(struct rest **out, const struct rest_options *options)
     list_init(&rest->active);
     list_init(&rest->keys);
     wait_init(rest);
+    stream_init(rest);
     rest->started = rest->health.since = uv_now(options->loop);
     *out = rest;
     return 0;
@@ -95,7 +97,9 @@ void rest_configure(struct rest *rest, const struct rest_options *options)
     rest->options.max_connections = options->max_connections;
     rest->options.max_json_bytes = options->max_json_bytes;
     rest->options.max_artifact_bytes = options->max_artifact_bytes;
+    rest->options.max_raw_bytes = options->max_raw_bytes;
     rest->options.max_wait_s = options->max_wait_s;
+    rest->options.max_streams = options->max_streams;
     rest->options.connection_timeout_s = options->connection_timeout_s;
     http_server_configure(rest->server, options->max_connections, options->connection_timeout_s);
 }
@@ -105,8 +109,10 @@ void rest_close(struct rest *rest, void (*closed)(void *arg), void *arg)
     rest->closing = true;
     rest->closed = closed;
     rest->closed_arg = arg;
-    rest->open_parts = 2;
+    rest->open_parts = 3;
     wait_abort(rest);
+    stream_end_all(rest);
     uv_close((uv_handle_t *)&rest->wait_timer, timer_closed);
+    uv_close((uv_handle_t *)&rest->stream_timer, timer_closed);
     http_server_close(rest->server);
 }

@@ -10,6 +10,16 @@
  */
 struct rest;
 
+/* A figure for /metrics. Samples of one name come one after the other. */
+struct metric {
+    const char *name;   /* "tcgw_coap_requests_total" */
+    const char *help;   /* one line */
+    bool counter;       /* it only grows (until a restart); otherwise a gauge */
+    const char *labels; /* "reason=\"replay\"", NULL: none */
+    double value;
+};
+typedef void (*metric_fn)(void *to, const struct metric *metric);
+
 struct rest_options {
     uv_loop_t *loop;
     struct core *core;
@@ -20,8 +30,14 @@ struct rest_options {
     uint32_t max_connections;    /* over all listeners */
     uint32_t max_json_bytes;     /* body of a JSON request */
     uint64_t max_artifact_bytes; /* code and data of an upload together */
+    uint32_t max_raw_bytes;      /* body of a request to a device's resource, of the answer, and of a shadow */
     uint32_t max_wait_s;         /* of Prefer: wait */
     uint32_t connection_timeout_s;
+    uint32_t max_streams;
+    uint32_t heartbeat_ms; /* of event streams; 0: STREAM_HEARTBEAT_MS */
+    /* Gives the metrics of other rooms, each through add(to, ...). NULL: there are none. */
+    void (*metrics)(void *arg, metric_fn add, void *to);
+    void *metrics_arg;
 };
 
 int rest_new(struct rest **out, const struct rest_options *options) must_check; /* negative errno */

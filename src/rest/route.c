@@ -11,6 +11,9 @@ const struct route route_table[] = {
     {HTTP_GET, "/openapi.json", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_openapi, "getOpenapi", "This contract"},
     {HTTP_GET, "/v1/info", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_info, "getInfo", "Version, counts and limits"},
     {HTTP_GET, "/v1/key", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_key, "getKey", "The gateway's public key"},
+    {HTTP_POST, "/v1/gateway/distrust-contexts", ROUTE_BODY_NONE, HTTP_JSON, "", api_distrust_contexts,
+     "distrustContexts", "Have every OSCORE context renewed"},
+    {HTTP_GET, "/metrics", ROUTE_BODY_NONE, HTTP_TEXT, "", api_show_metrics, "getMetrics", "Counters for Prometheus"},
 
     {HTTP_GET, "/v1/devices", ROUTE_BODY_NONE, HTTP_JSON, "limit cursor", api_list_devices, "listDevices",
      "List devices"},
@@ -37,6 +40,47 @@ const struct route route_table[] = {
      "stopContainer", "Stop a container"},
     {HTTP_GET, "/v1/devices/{id}/containers/{uid}/log", ROUTE_BODY_NONE, HTTP_TEXT, "", api_show_log, "getContainerLog",
      "Read a container's log from its device"},
+
+    {HTTP_GET, "/v1/devices/{id}/credentials", ROUTE_BODY_NONE, HTTP_JSON, "", api_list_credentials, "listCredentials",
+     "List a device's credentials, without secrets"},
+    {HTTP_POST, "/v1/devices/{id}/credentials", ROUTE_BODY_SECRET, HTTP_JSON, "", api_enrol_device, "enrolDevice",
+     "Make fresh credentials for a device"},
+    {HTTP_PUT, "/v1/devices/{id}/credentials", ROUTE_BODY_SECRET, HTTP_JSON, "", api_import_credentials,
+     "importCredentials", "Take over credentials that a device has"},
+    {HTTP_DELETE, "/v1/devices/{id}/credentials", ROUTE_BODY_NONE, HTTP_JSON, "", api_revoke_credentials,
+     "revokeAllCredentials", "Revoke all credentials of a device"},
+    {HTTP_DELETE, "/v1/devices/{id}/credentials/{number}", ROUTE_BODY_NONE, HTTP_JSON, "", api_revoke_credentials,
+     "revokeCredentials", "Revoke one of a device's credentials"},
+
+    {HTTP_GET, "/v1/devices/{id}/shadow/desired", ROUTE_BODY_NONE, NULL, "", api_show_desired, "getDesired",
+     "Show what is wished of a device"},
+    {HTTP_PUT, "/v1/devices/{id}/shadow/desired", ROUTE_BODY_RAW, NULL, "", api_put_desired, "putDesired",
+     "Say what is wished of a device"},
+    {HTTP_DELETE, "/v1/devices/{id}/shadow/desired", ROUTE_BODY_NONE, NULL, "", api_remove_desired, "removeDesired",
+     "Withdraw what is wished of a device"},
+    {HTTP_GET, "/v1/devices/{id}/shadow/reported", ROUTE_BODY_NONE, NULL, "", api_show_reported, "getReported",
+     "Show what a device said of itself"},
+
+    {HTTP_GET, "/v1/devices/{id}/resources/{path}", ROUTE_BODY_NONE, NULL, NULL, api_pass_request, "getResource",
+     "Read or observe a resource of a device"},
+    {HTTP_PUT, "/v1/devices/{id}/resources/{path}", ROUTE_BODY_RAW, NULL, NULL, api_pass_request, "putResource",
+     "Write a resource of a device"},
+    {HTTP_POST, "/v1/devices/{id}/resources/{path}", ROUTE_BODY_RAW, NULL, NULL, api_pass_request, "postResource",
+     "Post to a resource of a device"},
+    {HTTP_PATCH, "/v1/devices/{id}/resources/{path}", ROUTE_BODY_RAW, NULL, NULL, api_pass_request, "patchResource",
+     "Change a part of a device's resource"},
+    {HTTP_DELETE, "/v1/devices/{id}/resources/{path}", ROUTE_BODY_NONE, NULL, NULL, api_pass_request, "removeResource",
+     "Delete a resource of a device"},
+
+    {HTTP_GET, "/v1/join", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_join, "getJoin", "List agents that ask to join"},
+    {HTTP_PUT, "/v1/join", ROUTE_BODY_JSON, HTTP_JSON, "", api_open_join, "openJoin",
+     "Let agents without credentials ask to join"},
+    {HTTP_DELETE, "/v1/join", ROUTE_BODY_NONE, HTTP_JSON, "", api_close_join, "closeJoin",
+     "Let no further agents ask to join"},
+    {HTTP_POST, "/v1/join/{id}", ROUTE_BODY_OPTIONAL, HTTP_JSON, "", api_approve_pending, "approvePending",
+     "Make a device of an agent that asks to join"},
+    {HTTP_DELETE, "/v1/join/{id}", ROUTE_BODY_NONE, HTTP_JSON, "", api_reject_pending, "rejectPending",
+     "Reject an agent that asks to join"},
 
     {HTTP_GET, "/v1/artifacts", ROUTE_BODY_NONE, HTTP_JSON, "limit cursor", api_list_artifacts, "listArtifacts",
      "List artifacts"},
@@ -72,14 +116,24 @@ static const char *match_segment(const char *at, const char *segment)
     return *segment ? NULL : at;
 }
 
+/* The last {...} of a route that passes through takes all that is left. */
+static bool takes_rest(const struct route *route, const char *at)
+{
+    return !route->query && *at == '{' && !strchr(at, '/');
+}
+
 static bool matches(const struct route *route, struct http_request *req)
 {
     const char *at = route->path;
     size_t param = 0;
 
     for (size_t i = 0; i < req->segment_count; i++) {
-        if (*at++ != '/')
+        if (i == HTTP_SEGMENTS_MAX || *at++ != '/')
             return false;
+        if (takes_rest(route, at)) {
+            req->tail = req->raw[i];
+            return true;
+        }
         if (*at == '{')
             req->params[param++] = req->segments[i];
         at = match_segment(at, req->segments[i]);

@@ -263,9 +263,14 @@ void http_server_configure(struct server *server, uint32_t max_connections, uint
     server->options.timeout_s = timeout_s;
 }
 
+size_t http_server_connection_count(const struct server *server)
+{
+    return server->connection_count;
+}
+
 /* Shutdown -------------------------------------------------------------------------------------------------------- */
 
-static void handle_closed(struct server *server)
+void server_handle_closed(struct server *server)
 {
     void (*closed)(struct rest * rest) = server->options.closed;
     struct rest *rest = server->options.rest;
@@ -284,12 +289,12 @@ static void handle_closed(struct server *server)
 
 static void own_handle_closed(uv_handle_t *handle)
 {
-    handle_closed(handle->data);
+    server_handle_closed(handle->data);
 }
 
 static void listener_handle_closed(uv_handle_t *handle)
 {
-    handle_closed(((struct listener *)handle->data)->server);
+    server_handle_closed(((struct listener *)handle->data)->server);
 }
 
 /* The last answers go out with a few runs; what a slow client has not taken by then is lost to it. */

@@ -26,6 +26,7 @@ int http_server_new(struct server **out, const struct server_options *options) m
 int http_server_listen(struct server *server, int fd) must_check;
 /* New limits; a new timeout holds for new connections. */
 void http_server_configure(struct server *server, uint32_t max_connections, uint32_t timeout_s);
+size_t http_server_connection_count(const struct server *server);
 /* Stops accepting, lets what is under way end for a moment, then aborts it, closes, and frees the server. */
 void http_server_close(struct server *server);
 

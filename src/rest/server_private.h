@@ -5,7 +5,7 @@
 
 #include <microhttpd.h>
 
-/* Shared by server.c (sockets, loop, shutdown) exchange.c (one request) and response.c. */
+/* Shared by server.c (sockets, loop, shutdown), exchange.c (one request), response.c and live.c (streams). */
 
 #define RECENT_COUNT 128 /* a power of two */
 
@@ -64,6 +64,7 @@ struct exchange {
     struct connection *connection;
     struct MHD_Connection *mhd;    /* NULL once the client was answered, or left */
     struct MHD_Response *response; /* complete, not yet queued */
+    struct live *live;             /* of a response that goes on */
     bool shared;                   /* the response is one of server->recent */
     bool given_id;                 /* the request's id is the client's */
     enum exchange_stage stage;
@@ -74,6 +75,12 @@ struct exchange {
 
 /* Turns ex->req.response into MHD's form; NULL when out of memory. The body is handed over in any case. */
 struct MHD_Response *response_make(struct exchange *ex);
+/* Frees the body of a response that is not sent. */
+void response_free_body(const struct http_response *res);
+/* MHD's form of ex->req.response.stream; NULL when out of memory. */
+struct MHD_Response *live_respond(struct exchange *ex);
+/* The client is gone, or was given all: closes the stream. */
+void live_end(struct exchange *ex);
 /* Lets ex->response go, when there is one. */
 void response_drop(struct exchange *ex);
 void response_forget_recent(struct server *server);
@@ -94,5 +101,7 @@ void exchange_send_raw(struct MHD_Connection *mhd, const struct http_response *r
 
 /* Has MHD_run called for a listener soon, but not from within this call. */
 void server_kick(struct listener *listener);
+/* To be called when a handle that was counted in open_handles has closed. */
+void server_handle_closed(struct server *server);
 
 #endif

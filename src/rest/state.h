@@ -18,9 +18,14 @@ struct rest {
     struct list keys;   /* those of them with an Idempotency-Key (key_node) */
     struct list waits;  /* those that wait for an operation, earliest deadline first (wait_node) */
     uv_timer_t wait_timer;
-    uint64_t started; /* uv_now at rest_new */
+    struct list streams; /* stream.node */
+    uint32_t stream_count;
+    uv_timer_t stream_timer;
+    uint64_t answers[6];     /* by the first digit of their status */
+    uint64_t events_dropped; /* for newer ones, on streams whose clients read slowly */
+    uint64_t started;        /* uv_now at rest_new */
     bool closing;
-    unsigned open_parts; /* server and wait_timer, while closing */
+    unsigned open_parts; /* server and timers, while closing */
     struct {             /* api_gateway.c: what the last look at the store showed */
         uint64_t commits, failed_commits;
         uint64_t since; /* uv_now when commits last grew or nothing was pending */

@@ -49,9 +49,37 @@ static int fake_check(void *arg, const struct device *device, const char *uid, c
     return 0;
 }
 
+static void fake_answer(struct fixture *f, struct agent_call *call)
+{
+    const struct agent_response *response = &f->fake.response;
+
+    call->response = *response;
+    call->response.body = malloc(response->body_size + 1);
+    ck_assert_ptr_nonnull(call->response.body);
+    if (response->body_size)
+        memcpy(call->response.body, response->body, response->body_size);
+}
+
+static void fake_see(struct fixture *f, const struct agent_resource *resource)
+{
+    f->fake.seen.method = resource->method;
+    f->fake.seen.format = resource->format;
+    f->fake.seen.accept = resource->accept;
+    f->fake.seen.conditional = resource->if_match != NULL;
+    (void)text_copy(f->fake.seen.path, sizeof f->fake.seen.path, resource->path);
+    (void)text_copy(f->fake.seen.query, sizeof f->fake.seen.query, resource->query ? resource->query : "-");
+    (void)snprintf(f->fake.seen.body, sizeof f->fake.seen.body, "%.*s", (int)resource->body_size,
+                   resource->body_size ? (const char *)resource->body : "");
+    (void)snprintf(f->fake.seen.tag, sizeof f->fake.seen.tag, "%.*s", (int)resource->if_match_size,
+                   resource->if_match_size ? (const char *)resource->if_match : "");
+}
+
 static void fake_end(struct fixture *f, struct agent_call *call)
 {
     call->outcome = f->fake.outcome;
+    (void)text_copy(call->detail, sizeof call->detail, f->fake.detail ? f->fake.detail : "");
+    if (call->verb == AGENT_CALL_RESOURCE && call->outcome == AGENT_OK)
+        fake_answer(f, call);
     call->state = f->fake.state;
     if (call->verb == AGENT_CALL_PROBE)
         call->probe.kind = AGENT_V2;
@@ -81,6 +109,8 @@ static void fake_begin(void *arg, struct agent_call *call)
     ck_assert_uint_lt(f->fake.call_count, array_size(f->fake.calls));
     f->fake.calls[f->fake.call_count++] = call;
     f->fake.counts[call->verb]++;
+    if (call->resource)
+        fake_see(f, call->resource);
     if (f->fake.mode == FAKE_ANSWER)
         ck_assert_int_eq(uv_timer_start(&f->fake.timer, fake_turn, 0, 0), 0);
 }
@@ -93,6 +123,44 @@ static void fake_cancel(void *arg, struct agent_call *call)
         if (f->fake.calls[i] == call)
             f->fake.calls[i--] = f->fake.calls[--f->fake.call_count];
     call->driver = NULL;
+}
+
+static void fake_observe(void *arg, struct agent_observation *observation)
+{
+    struct fixture *f = arg;
+    const struct agent_resource resource = {
+        .path = observation->path, .query = observation->query, .format = -1, .accept = observation->accept};
+
+    fake_see(f, &resource);
+    f->fake.observation = observation;
+    f->fake.observed++;
+}
+
+static void fake_unobserve(void *arg, struct agent_observation *observation)
+{
+    struct fixture *f = arg;
+
+    if (f->fake.observation == observation)
+        f->fake.observation = NULL;
+    f->fake.unobserved++;
+}
+
+void fixture_notify(struct fixture *f, uint8_t code, int format, const void *body, size_t size)
+{
+    const struct agent_response response = {
+        .code = code, .format = format, .max_age = 60, .body = (uint8_t *)(uintptr_t)body, .body_size = size};
+
+    ck_assert_ptr_nonnull(f->fake.observation);
+    f->fake.observation->notify(f->fake.observation, &response);
+}
+
+void fixture_end_observation(struct fixture *f, enum agent_outcome outcome, const char *detail)
+{
+    struct agent_observation *observation = f->fake.observation;
+
+    ck_assert_ptr_nonnull(observation);
+    f->fake.observation = NULL;
+    observation->ended(observation, outcome, detail);
 }
 
 static int fake_parse_address(void *arg, const char *text, char *out, struct fault *fault)
@@ -155,6 +223,8 @@ static void start_core(struct fixture *f)
                    .check = fake_check,
                    .begin = fake_begin,
                    .cancel = fake_cancel,
+                   .observe = fake_observe,
+                   .unobserve = fake_unobserve,
                    .parse_address = fake_parse_address},
         .loop = {.arg = f, .rearm = core_rearm},
         .state_directory = f->directory,
@@ -224,8 +294,10 @@ void fixture_start(struct fixture *f, const struct rest_options *limits)
                         : (struct rest_options){.max_connections = 100,
                                                 .max_json_bytes = 4096,
                                                 .max_artifact_bytes = 65536,
+                                                .max_raw_bytes = 8192,
                                                 .max_wait_s = 60,
-                                                .connection_timeout_s = 10};
+                                                .connection_timeout_s = 10,
+                                                .max_streams = 3};
     (void)text_copy(f->directory, sizeof f->directory, "/tmp/tcgw-rest-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(f->directory));
     ck_assert_int_eq(uv_loop_init(&f->loop), 0);
@@ -313,6 +385,20 @@ void fixture_run(struct fixture *f, unsigned ms)
         (void)usleep(200);
     } while (!over);
     end_turns(f, &timer);
+}
+
+void fixture_wait(struct fixture *f, const unsigned *value)
+{
+    uv_timer_t timer = {.data = NULL};
+    bool over = false;
+
+    while (!*value && !over) {
+        turn(f, &timer, &over, PATIENCE_MS);
+        (void)usleep(100);
+    }
+    if (timer.data)
+        end_turns(f, &timer);
+    ck_assert_msg(*value, "it did not happen");
 }
 
 /* The client ------------------------------------------------------------------------------------------------------ */
@@ -428,6 +514,25 @@ bool client_receive(struct client *c, struct answer *a, bool head_only)
     }
     end_turns(c->fixture, &timer);
     return got;
+}
+
+void client_expect(struct client *c, const char *text)
+{
+    uv_timer_t timer = {.data = NULL};
+    bool over = false;
+    char *found;
+
+    while (!(found = strstr(buffer_text(&c->input), text)) && !over && !c->ended) {
+        turn(c->fixture, &timer, &over, PATIENCE_MS);
+        client_read(c);
+    }
+    if (timer.data)
+        end_turns(c->fixture, &timer);
+    found = strstr(buffer_text(&c->input), text);
+    ck_assert_msg(found, "no %s in: %s", text, buffer_text(&c->input));
+    found += strlen(text);
+    c->input.size -= (size_t)(found - (char *)c->input.data);
+    memmove(c->input.data, found, c->input.size + 1);
 }
 
 bool client_sees_end(struct client *c, unsigned ms)

@@ -39,6 +39,16 @@ struct fixture {
         struct agent_call *calls[64];
         size_t call_count;
         unsigned counts[AGENT_CALL_COUNT];
+        struct agent_response response; /* to RESOURCE */
+        const char *detail;
+        struct { /* the last RESOURCE or observation */
+            uint8_t method;
+            char path[512], query[256], body[4096], tag[16];
+            int format, accept;
+            bool conditional;
+        } seen;
+        struct agent_observation *observation; /* the newest that lasts, or NULL */
+        unsigned observed, unobserved;
     } fake;
 };
 
@@ -51,6 +61,13 @@ void fixture_close_rest(struct fixture *f);
 void fixture_run(struct fixture *f, unsigned ms);
 /* Ends the calls that are held, with fake.outcome. */
 void fixture_release(struct fixture *f);
+
+/* The device sends a representation of what is observed; body is a text or has `size` bytes. */
+void fixture_notify(struct fixture *f, uint8_t code, int format, const void *body, size_t size);
+/* It ends the observation. */
+void fixture_end_observation(struct fixture *f, enum agent_outcome outcome, const char *detail);
+/* Turns the loop until *value is not 0; fails the test after a while. */
+void fixture_wait(struct fixture *f, const unsigned *value);
 
 struct client {
     struct fixture *fixture;
@@ -72,6 +89,8 @@ void client_send(struct client *c, const void *data, size_t size);
 void client_print(struct client *c, const char *format, ...) printf_like(2, 3);
 /* Waits for the next whole answer; head_only: of a HEAD request. False when the connection ended or 10 s passed. */
 bool client_receive(struct client *c, struct answer *a, bool head_only);
+/* Waits until the input has a text, which is taken with all before it. */
+void client_expect(struct client *c, const char *text);
 /* True when the gateway closes within ms. */
 bool client_sees_end(struct client *c, unsigned ms);
 

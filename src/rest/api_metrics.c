@@ -1,0 +1,108 @@
+#include "rest/api.h"
+#include "rest/reply.h"
+#include "rest/server.h"
+#include "rest/state.h"
+#include "store/store.h"
+
+#include "config.h"
+
+#include <string.h>
+
+/* The text format of Prometheus, version 0.0.4. */
+
+struct page {
+    struct buffer text;
+    char name[96]; /* of the family that is being written */
+};
+
+static void add(void *to, const struct metric *metric)
+{
+    struct page *page = to;
+
+    if (strcmp(page->name, metric->name) != 0) {
+        (void)text_copy(page->name, sizeof page->name, metric->name);
+        buffer_printf(&page->text, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help, metric->name,
+                      metric->counter ? "counter" : "gauge");
+    }
+    buffer_append_text(&page->text, metric->name);
+    if (metric->labels)
+        buffer_printf(&page->text, "{%s}", metric->labels);
+    buffer_printf(&page->text, " %.17g\n", metric->value);
+}
+
+static void add_one(struct page *page, const char *name, const char *help, bool counter, double value)
+{
+    const struct metric metric = {name, help, counter, NULL, value};
+
+    add(page, &metric);
+}
+
+static void add_core(struct page *page, const struct core *core)
+{
+    struct core_stats stats;
+
+    core_get_stats(core, &stats);
+    add_one(page, "tcgw_devices", "Devices that are known.", false, (double)stats.devices);
+    add_one(page, "tcgw_artifacts", "Artifacts that are stored.", false, (double)stats.artifacts);
+    add_one(page, "tcgw_containers", "Containers that devices hold or should hold.", false, (double)stats.containers);
+    add_one(page, "tcgw_operations_unfinished", "Operations that are queued or running.", false,
+            (double)stats.operations_unfinished);
+    add_one(page, "tcgw_device_calls_total", "Exchanges with devices.", true, (double)stats.calls);
+    add_one(page, "tcgw_device_calls_failed_total", "Exchanges with devices that failed.", true,
+            (double)stats.calls_failed);
+}
+
+static void add_store(struct page *page, struct store *store)
+{
+    struct store_stats stats;
+
+    store_get_stats(store, &stats);
+    add_one(page, "tcgw_store_file_bytes", "Size of the database.", false, (double)stats.file_bytes);
+    add_one(page, "tcgw_store_commits_total", "Commits of the database.", true, (double)stats.commits);
+    add_one(page, "tcgw_store_failed_commits_total", "Commits of the database that failed.", true,
+            (double)stats.failed_commits);
+    add_one(page, "tcgw_store_pending_batches", "Changes that wait for a commit.", false, (double)stats.pending);
+}
+
+static void add_http(struct page *page, const struct rest *rest)
+{
+    static const char *const classes[] = {
+        "", "code=\"1xx\"", "code=\"2xx\"", "code=\"3xx\"", "code=\"4xx\"", "code=\"5xx\""};
+
+    for (size_t i = 2; i < array_size(classes); i++) {
+        const struct metric metric = {"tcgw_http_answers_total", "Answers to HTTP requests.", true, classes[i],
+                                      (double)rest->answers[i]};
+
+        add(page, &metric);
+    }
+    add_one(page, "tcgw_http_connections", "Open HTTP connections.", false,
+            (double)http_server_connection_count(rest->server));
+    add_one(page, "tcgw_http_streams", "Open event streams.", false, (double)rest->stream_count);
+    add_one(page, "tcgw_http_events_dropped_total", "Events that newer ones replaced, since a client read slowly.",
+            true, (double)rest->events_dropped);
+}
+
+void api_show_metrics(struct http_request *req)
+{
+    struct rest *rest = req->rest;
+    const struct metric info = {"tcgw_info", "The version that runs.", false, "version=\"" PACKAGE_VERSION "\"", 1};
+    struct page page = {.name = ""};
+    uint8_t *text;
+    size_t size;
+
+    add(&page, &info);
+    add_one(&page, "tcgw_uptime_seconds", "Time since the start.", false,
+            (double)(uv_now(rest->options.loop) - rest->started) / 1000);
+    add_core(&page, rest->options.core);
+    add_store(&page, rest->options.store);
+    add_http(&page, rest);
+    if (rest->options.metrics)
+        rest->options.metrics(rest->options.metrics_arg, add, &page);
+    text = buffer_steal(&page.text, &size);
+    if (!text) {
+        reply_problem(req, FAULT_INTERNAL, "The gateway is out of memory");
+        return;
+    }
+    http_add(req, "Cache-Control", "no-store");
+    reply_owned(req, 200, HTTP_TEXT "; version=0.0.4; charset=utf-8", text, size);
+}

@@ -6,7 +6,7 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # What it takes to build, to run the demo, and to test. One package a word.
 BUILD_PACKAGES="gcc g++ make autoconf automake pkg-config libc6-dev
     libuv1-dev libcoap3-dev libmicrohttpd-dev libjansson-dev libssl-dev libsqlite3-dev libcbor-dev uthash-dev
-    libinih-dev libcurl4-openssl-dev libsystemd-dev check wabt python3 python3-yaml"
+    libinih-dev libcurl4-openssl-dev libqrencode-dev libsystemd-dev check wabt python3 python3-yaml"
 DEMO_PACKAGES="clang lld llvm curl jq sqlite3 procps"
 TEST_PACKAGES="clang-format clang-tidy cppcheck fish tshark valgrind wrk xz-utils zsh"
 

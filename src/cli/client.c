@@ -6,8 +6,10 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <stdarg.h>
 #include <string.h>
+#include <strings.h>
 
 #define CONNECT_TIMEOUT_MS 5000
 #define RETRY_DELAY_MS 500
@@ -80,8 +82,34 @@ static size_t take_body(char *data, size_t size, size_t count, void *arg)
         ex->save_failed = written != count;
         return written * size;
     }
+    if (ex->request->receive && status >= 200 && status < 300)
+        return ex->request->receive(ex->request->receive_arg, data, size * count) ? size * count : 0;
     buffer_append(&ex->reply->body, data, size * count);
     return ex->reply->body.failed ? 0 : size * count;
+}
+
+/* Of "Name: value" and CRLF. */
+static void take_value(const char *line, size_t size, const char *name, char *out, size_t out_size)
+{
+    size_t n = strlen(name);
+
+    if (size < n || strncasecmp(line, name, n) != 0)
+        return;
+    while (n < size && line[n] == ' ')
+        n++;
+    while (size > n && (line[size - 1] == '\r' || line[size - 1] == '\n'))
+        size--;
+    if (size - n < out_size)
+        (void)snprintf(out, out_size, "%.*s", (int)(size - n), line + n);
+}
+
+static size_t take_header(char *line, size_t size, size_t count, void *arg)
+{
+    struct client_reply *reply = ((struct exchange *)arg)->reply;
+
+    take_value(line, size * count, "Tcgw-Coap-Code:", reply->coap_code, sizeof reply->coap_code);
+    take_value(line, size * count, "Location:", reply->location, sizeof reply->location);
+    return size * count;
 }
 
 static int watch_progress(void *arg, curl_off_t to_receive, curl_off_t received, curl_off_t to_send, curl_off_t sent)
@@ -100,7 +128,7 @@ static void add_header(struct curl_slist **headers, const char *name, const char
     cleanup_buffer struct buffer line = {0};
     struct curl_slist *longer;
 
-    buffer_printf(&line, "%s: %s", name, value);
+    buffer_printf(&line, value ? "%s: %s" : "%s:", name, value); /* without a value: curl's own is left out */
     longer = curl_slist_append(*headers, buffer_text(&line));
     if (longer)
         *headers = longer;
@@ -111,11 +139,14 @@ static struct curl_slist *make_headers(const struct client_request *request)
     struct curl_slist *headers = NULL;
     char text[UUID_SIZE];
 
-    add_header(&headers, "Accept", "application/json, application/problem+json, */*;q=0.1");
-    if (strcmp(request->method, "GET") != 0)
+    add_header(&headers, "Accept",
+               request->accept ? request->accept : "application/json, application/problem+json, */*;q=0.1");
+    if (strcmp(request->method, "GET") != 0 && !request->once)
         add_header(&headers, "Idempotency-Key", text_new_uuid(clock_wall_ms(clock_system()), text));
-    if (request->body)
+    if (request->body || (request->raw && request->body_type))
         add_header(&headers, "Content-Type", request->body_type ? request->body_type : "application/json");
+    else if (request->raw)
+        add_header(&headers, "Content-Type", NULL);
     if (request->fresh)
         add_header(&headers, "Cache-Control", "no-cache");
     if (request->wait_s) {
@@ -149,7 +180,7 @@ static void set_timeouts(CURL *curl, const struct client *client, const struct c
     long limit_ms = (long)(client->timeout_ms + request->wait_s * 1000L);
 
     (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
-    if (request->part_count || request->save_to) {
+    if (request->part_count || request->save_to || request->receive) {
         (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
         (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (limit_ms + 999) / 1000);
     } else {
@@ -172,6 +203,8 @@ static void set_options(CURL *curl, struct exchange *ex, const char *url, struct
     (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, client->reason);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, ex);
+    (void)curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
+    (void)curl_easy_setopt(curl, CURLOPT_HEADERDATA, ex);
     (void)curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     (void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, watch_progress);
     (void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, ex);
@@ -230,6 +263,12 @@ static void finish_reply(CURL *curl, struct client_reply *reply)
         reply->json = json_loadb(buffer_text(&reply->body), reply->body.size, JSON_DECODE_ANY, NULL);
 }
 
+static void set_raw(CURL *curl, const struct client_request *request)
+{
+    (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->raw_size);
+    (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->raw);
+}
+
 static int attempt(struct exchange *ex, const char *url, const char *body, struct curl_slist *headers)
 {
     CURL *curl = ex->client->curl;
@@ -244,6 +283,8 @@ static int attempt(struct exchange *ex, const char *url, const char *body, struc
     mime = make_mime(curl, ex->request);
     if (mime)
         (void)curl_easy_setopt(curl, CURLOPT_MIMEPOST, mime);
+    else if (ex->request->raw)
+        set_raw(curl, ex->request);
     else if (body)
         (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
     else if (strcmp(ex->request->method, "POST") == 0)
@@ -257,6 +298,11 @@ static int attempt(struct exchange *ex, const char *url, const char *body, struc
     return error_of(ex, result);
 }
 
+static bool may_repeat(const struct client_request *request)
+{
+    return !request->save_to && !request->receive && (!request->once || strcmp(request->method, "GET") == 0);
+}
+
 int client_exchange(struct client *client, const struct client_request *request, struct client_reply *reply)
 {
     struct exchange ex = {.client = client, .request = request, .reply = reply};
@@ -267,10 +313,12 @@ int client_exchange(struct client *client, const struct client_request *request,
 
     buffer_printf(&url, "%s%s", client->base, request->path);
     result = attempt(&ex, buffer_text(&url), body, headers);
-    if (result == CLIENT_E_LOST && !request->save_to && !cli_interrupted) {
+    if (result == CLIENT_E_LOST && may_repeat(request) && !cli_interrupted) {
         cli_sleep_ms(RETRY_DELAY_MS);
         result = attempt(&ex, buffer_text(&url), body, headers);
     }
+    if (body)
+        OPENSSL_cleanse(body, strlen(body)); /* it may have been a secret */
     curl_slist_free_all(headers);
     return result;
 }

@@ -36,12 +36,19 @@ struct client_request {
     const char *method;
     const char *path; /* "/v1/devices?limit=10", escaped */
     const json_t *body;
+    const void *raw; /* instead of body, with its body_type; NULL: none */
+    size_t raw_size;
     const char *body_type;           /* NULL: application/json */
     const struct client_part *parts; /* instead of a body */
     size_t part_count;
-    unsigned wait_s; /* Prefer: wait; 0: none */
-    bool fresh;      /* Cache-Control: no-cache */
-    FILE *save_to;   /* where the body of a 2xx goes, NULL: into the reply */
+    const char *accept; /* NULL: JSON */
+    unsigned wait_s;    /* Prefer: wait; 0: none */
+    bool fresh;         /* Cache-Control: no-cache */
+    bool once;          /* a write without an Idempotency-Key, which is never repeated */
+    FILE *save_to;      /* where the body of a 2xx goes, NULL: into the reply */
+    /* Gets the body of a 2xx while it comes, however long that takes; false ends the transfer. NULL: not used. */
+    bool (*receive)(void *arg, const char *data, size_t size);
+    void *receive_arg;
     void (*progress)(void *arg, int64_t sent, int64_t to_send, int64_t received, int64_t to_receive);
     void *progress_arg; /* called about once a second, and more often while bytes flow */
 };
@@ -49,6 +56,8 @@ struct client_request {
 struct client_reply {
     long status;
     char content_type[CLIENT_CONTENT_TYPE_SIZE]; /* without parameters */
+    char coap_code[8];                           /* of a device's answer: "2.04"; empty: none */
+    char location[256];                          /* empty: none */
     struct buffer body;
     json_t *json; /* when the body is (problem) JSON */
 };
@@ -64,8 +73,9 @@ struct client *client_new(const char *socket, const char *url, int64_t timeout_m
 struct client *client_free(struct client *client);
 
 /*
- * Sends a request and reads the whole answer, whatever its status. Every write carries an Idempotency-Key, so when the
- * connection is lost before the answer the request is sent once more. Returns 0 or a client_error.
+ * Sends a request and reads the whole answer, whatever its status. Every write that is not `once` carries an
+ * Idempotency-Key, so when the connection is lost before the answer the request is sent once more. Returns 0 or a
+ * client_error.
  */
 int client_exchange(struct client *client, const struct client_request *request, struct client_reply *reply) must_check;
 

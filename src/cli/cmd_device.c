@@ -49,11 +49,23 @@ static int add_capabilities(struct cli *cli, const struct arguments *args, json_
     return 0;
 }
 
+void device_add_groups(const struct arguments *args, json_t *body)
+{
+    cleanup_json json_t *groups = json_array();
+    size_t next = 0;
+
+    for (const char *list; (list = arguments_next(args, "group", &next));)
+        for (; *list; list += strcspn(list, ","), list += *list == ',')
+            (void)json_array_append_new(groups, json_stringn(list, strcspn(list, ",")));
+    if (arguments_given(args, "group") || arguments_given(args, "no-groups"))
+        (void)json_object_set(body, "groups", groups);
+}
+
 /* In a merge patch null takes back what was configured; nothing has to be taken back from a new device. */
 static int make_body(struct cli *cli, const struct arguments *args, json_t *body, bool patch)
 {
     const char *name = arguments_value(args, "name"), *address = arguments_value(args, "address");
-    const char *agent = arguments_value(args, "agent");
+    const char *agent = arguments_value(args, "agent"), *plain = arguments_value(args, "allow-plain");
 
     if (name)
         (void)json_object_set_new(body, "name", json_string(name));
@@ -63,6 +75,9 @@ static int make_body(struct cli *cli, const struct arguments *args, json_t *body
         (void)json_object_set_new(body, "agent", json_string(agent));
     else if (agent && patch)
         (void)json_object_set_new(body, "agent", json_null());
+    if (arguments_given(args, "allow-plain"))
+        (void)json_object_set_new(body, "allow_plain", json_boolean(!plain || strcmp(plain, "yes") == 0));
+    device_add_groups(args, body);
     return add_capabilities(cli, args, body);
 }
 

@@ -1,3 +1,4 @@
+#include "cli/credential.h"
 #include "cli/describe.h"
 #include "cli/handlers.h"
 
@@ -29,6 +30,8 @@ static const struct option_spec device_options[] = {
     {"slots", 0, "COUNT", NULL, "containers that it can hold; or auto"},
     {"package-max", 0, "BYTES", NULL, "largest container that it takes (agents of kind v2); or auto"},
     {"runtime", 0, "TYPE[,TYPE]...", NULL, "types of containers that it can run; or auto"},
+    {"group", 0, "NAME[,NAME]...", NULL, "groups that it belongs to, instead of those before"},
+    {"allow-plain", 0, "[yes|no]", "yes no", "speak to it without protection while it has no credentials"},
     OPTION_END,
 };
 
@@ -39,6 +42,58 @@ static const struct option_spec add_options[] = {
 
 static const struct option_spec set_options[] = {
     {"address", 0, "ADDRESS", NULL, "where it is: coap://HOST[:PORT]"},
+    {"no-groups", 0, NULL, NULL, "it belongs to no group"},
+    OPTION_END,
+};
+
+static const struct option_spec enrol_options[] = {
+    {"kind", 0, "KIND", "oscore psk certificate", "what kind of credentials (oscore)"},
+    {"algorithm", 0, "NAME", "AES-CCM-16-64-128 AES-CCM-16-128-128 A128GCM ChaCha20/Poly1305",
+     "of OSCORE (AES-CCM-16-64-128)"},
+    {"valid-days", 0, "DAYS", NULL, "how long a certificate is good"},
+    {"format", 0, "FORM", CREDENTIAL_FORMS, "how they are written (json)"},
+    {"output", 'o', "FILE", NULL, "write to a new file that only you can read; by default to stdout"},
+    OPTION_END,
+};
+
+static const struct option_spec create_options[] = {
+    {"create", 0, "ADDRESS", NULL, "add the device with this address when there is none of this id"},
+    OPTION_END,
+};
+
+static const struct option_spec import_options[] = {
+    {"fresh", 0, NULL, NULL, "nobody has used them yet; otherwise they are derived anew before use"},
+    {"gateway-side", 0, NULL, NULL, "the file has the side of the gateway: the sender id is its own"},
+    OPTION_END,
+};
+
+static const struct option_spec approve_options[] = {
+    {"name", 0, "NAME", NULL, "a name for people"},
+    {"group", 0, "NAME[,NAME]...", NULL, "groups that it belongs to"},
+    {"allow-plain", 0, NULL, NULL, "speak to it without protection while it has no credentials"},
+    OPTION_END,
+};
+
+static const struct option_spec read_options[] = {
+    {"accept", 0, "TYPE", NULL, "media type to ask for"},
+    {"output", 'o', "FILE", NULL, "write the answer to a file; by default to stdout"},
+    {"wait", 'w', "SECONDS", NULL, "how long the device may take"},
+    OPTION_END,
+};
+
+static const struct option_spec type_options[] = {
+    {"type", 0, "TYPE", NULL, "media type of the file; by default JSON, text or bytes, as it looks"},
+    OPTION_END,
+};
+
+static const struct option_spec observe_options[] = {
+    {"count", 0, "COUNT", NULL, "end after so many representations"},
+    OPTION_END,
+};
+
+static const struct option_spec shadow_options[] = {
+    {"reported", 0, NULL, NULL, "what the device said of itself, instead of what is wished of it"},
+    {"output", 'o', "FILE", NULL, "write to a file; by default to stdout"},
     OPTION_END,
 };
 
@@ -137,6 +192,112 @@ const struct command command_table[] = {
      "Nothing is sent to the device: containers on it go on.",
      NULL,
      device_remove},
+    {"device enrol",
+     "DEVICE",
+     {create_options, enrol_options},
+     "make fresh credentials for a device",
+     "Prints what the device needs, this once: the gateway stores it encrypted and never tells it again. What is "
+     "printed "
+     "is the device's side. A device that has credentials of the kind gets the new ones besides; the old ones end when "
+     "it "
+     "has used the new ones.",
+     "  tcgw device enrol box-1 --format c -o credentials.h\n"
+     "  tcgw device enrol box-2 --create coap://[fd00::12] --format qr\n"
+     "  tcgw device enrol box-3 --kind psk --format json\n",
+     credential_enrol},
+    {"device rotate",
+     "DEVICE",
+     {enrol_options},
+     "replace the credentials of a device that has some",
+     "As tcgw device enrol: the old ones are good until the device has used the new ones.",
+     NULL,
+     credential_rotate},
+    {"device import",
+     "DEVICE FILE",
+     {import_options},
+     "take over credentials that a device has",
+     "The file has the device's side: what tcgw device enrol prints as json, libcoap's OSCORE configuration, or "
+     "aiocoap's "
+     "settings.json; - is standard input.",
+     "  tcgw device import box-1 settings.json\n",
+     credential_import},
+    {"device credentials", "DEVICE", {NULL}, "list the credentials of a device", NULL, NULL, credential_list},
+    {"device revoke",
+     "DEVICE [NUMBER]",
+     {NULL},
+     "revoke the credentials of a device, all or one",
+     "The device is refused from its next message on.",
+     NULL,
+     credential_revoke},
+    {"join open",
+     "MINUTES",
+     {NULL},
+     "let agents without credentials ask to join",
+     "They are listed; nothing is sent to them until you approve.",
+     NULL,
+     join_open},
+    {"join close", "", {NULL}, "let no further agents ask to join", NULL, NULL, join_close},
+    {"join list", "", {NULL}, "list the agents that ask to join", NULL, NULL, join_list},
+    {"join approve",
+     "ID",
+     {approve_options},
+     "make a device of an agent that asks to join",
+     "It has no credentials then; enrol it, or let plain requests be where the network is trusted.",
+     "  tcgw join approve box-4 --group lab\n",
+     join_approve},
+    {"join reject", "ID", {NULL}, "reject an agent that asks to join", NULL, NULL, join_reject},
+    {"resource get",
+     "DEVICE PATH",
+     {read_options},
+     "read a resource of a device",
+     "The path is written as the device has it, with a query where it takes one.",
+     "  tcgw resource get box-1 /.well-known/core\n"
+     "  tcgw resource get box-1 '/sensors/temp?unit=K' --accept application/cbor -o temp.cbor\n",
+     resource_get},
+    {"resource put",
+     "DEVICE PATH [FILE]",
+     {type_options, read_options},
+     "write a resource of a device",
+     NULL,
+     "  tcgw resource put box-1 /led on.json\n",
+     resource_put},
+    {"resource post",
+     "DEVICE PATH [FILE]",
+     {type_options, read_options},
+     "post to a resource of a device",
+     NULL,
+     NULL,
+     resource_post},
+    {"resource patch",
+     "DEVICE PATH [FILE]",
+     {type_options, read_options},
+     "change a part of a resource of a device",
+     NULL,
+     NULL,
+     resource_patch},
+    {"resource delete", "DEVICE PATH", {read_options}, "delete a resource of a device", NULL, NULL, resource_delete},
+    {"resource observe",
+     "DEVICE PATH",
+     {observe_options},
+     "follow a resource of a device",
+     "One line per representation: when it came, its code, and its payload (base64 when it is no text).",
+     "  tcgw resource observe box-1 /sensors/temp --count 10\n",
+     resource_observe},
+    {"shadow get",
+     "DEVICE",
+     {shadow_options},
+     "show what is wished of a device, or what it said of itself",
+     NULL,
+     NULL,
+     shadow_get},
+    {"shadow set",
+     "DEVICE FILE",
+     {type_options},
+     "say what is wished of a device",
+     "The device gets it at once, or when it comes back.",
+     "  tcgw shadow set box-1 wishes.json\n",
+     shadow_set},
+    {"shadow delete", "DEVICE", {NULL}, "withdraw what is wished of a device", NULL, NULL, shadow_delete},
     {"artifact push",
      "FILE",
      {push_options, describe_options},
@@ -221,6 +382,14 @@ const struct command command_table[] = {
      "  tcgw metadata inspect counter.metadata --key key.pem --code counter.rbpf\n",
      metadata_command_inspect},
     {"key show", "", {key_options}, "show the public key that devices have to trust", NULL, NULL, gateway_key},
+    {"gateway distrust",
+     "",
+     {NULL},
+     "have every OSCORE context renewed",
+     "For a gateway that was put back to an older state, such as a snapshot of the whole machine. Devices renew their "
+     "contexts by themselves where they can (RFC 8613 appendix B.2); the others have to be enrolled again.",
+     NULL,
+     gateway_distrust},
     {"status", "", {NULL}, "show how the gateway is", NULL, NULL, gateway_status},
     {"version", "", {NULL}, "print the version of this program", NULL, NULL, gateway_version},
     {"completion",

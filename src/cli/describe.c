@@ -26,7 +26,7 @@ const struct option_spec describe_options[] = {
 
 int describe_read_file(struct cli *cli, const char *path, size_t limit, struct buffer *out)
 {
-    cleanup_fclose FILE *file = fopen(path, "rbe");
+    cleanup_fclose FILE *file = fopen(strcmp(path, "-") == 0 ? "/dev/stdin" : path, "rbe");
     uint8_t *to;
     size_t n;
 

@@ -19,7 +19,7 @@ int describe_make(struct cli *cli, const struct arguments *args, const char *cod
 /* The metadata (but for the uid) of a description. Members that it lacks keep their present values in md. */
 int describe_to_metadata(struct cli *cli, const json_t *description, struct metadata *md) must_check;
 
-/* Reads a file of at most `limit` bytes. 0 or CLI_INVALID with an error written. */
+/* Reads a file ("-": standard input) of at most `limit` bytes. 0 or CLI_INVALID with an error written. */
 int describe_read_file(struct cli *cli, const char *path, size_t limit, struct buffer *out) must_check;
 
 #endif

@@ -14,6 +14,32 @@ int device_remove(struct cli *cli, const struct arguments *args);
 int device_probe(struct cli *cli, const struct arguments *args);
 int device_set(struct cli *cli, const struct arguments *args);
 
+/* --group of args as the member "groups" of a body; nothing when it was not given. */
+void device_add_groups(const struct arguments *args, json_t *body);
+
+int credential_enrol(struct cli *cli, const struct arguments *args);
+int credential_rotate(struct cli *cli, const struct arguments *args);
+int credential_import(struct cli *cli, const struct arguments *args);
+int credential_list(struct cli *cli, const struct arguments *args);
+int credential_revoke(struct cli *cli, const struct arguments *args);
+
+int join_open(struct cli *cli, const struct arguments *args);
+int join_close(struct cli *cli, const struct arguments *args);
+int join_list(struct cli *cli, const struct arguments *args);
+int join_approve(struct cli *cli, const struct arguments *args);
+int join_reject(struct cli *cli, const struct arguments *args);
+
+int resource_get(struct cli *cli, const struct arguments *args);
+int resource_put(struct cli *cli, const struct arguments *args);
+int resource_post(struct cli *cli, const struct arguments *args);
+int resource_patch(struct cli *cli, const struct arguments *args);
+int resource_delete(struct cli *cli, const struct arguments *args);
+int resource_observe(struct cli *cli, const struct arguments *args);
+
+int shadow_get(struct cli *cli, const struct arguments *args);
+int shadow_set(struct cli *cli, const struct arguments *args);
+int shadow_delete(struct cli *cli, const struct arguments *args);
+
 int artifact_push(struct cli *cli, const struct arguments *args);
 int artifact_list(struct cli *cli, const struct arguments *args);
 int artifact_show(struct cli *cli, const struct arguments *args);
@@ -39,6 +65,7 @@ int operation_watch(struct cli *cli, const struct arguments *args);
 int metadata_command_build(struct cli *cli, const struct arguments *args);
 int metadata_command_inspect(struct cli *cli, const struct arguments *args);
 
+int gateway_distrust(struct cli *cli, const struct arguments *args);
 int gateway_status(struct cli *cli, const struct arguments *args);
 int gateway_key(struct cli *cli, const struct arguments *args);
 int gateway_version(struct cli *cli, const struct arguments *args);

@@ -10,6 +10,9 @@ static const struct field device_fields[] = {
     {"Name", "name", FIELD_TEXT, true},
     {"Address", "address", FIELD_TEXT, true},
     {"Agent", "agent", FIELD_TEXT, true},
+    {"Security", "security", FIELD_STATE, true},
+    {"Plain allowed", "allow_plain", FIELD_TEXT, false},
+    {"Groups", "groups", FIELD_TEXT, false},
     {"Agent configured", "agent_configured", FIELD_TEXT, false},
     {"Agent version", "agent_version", FIELD_TEXT, false},
     {"Reported id", "reported_id", FIELD_TEXT, false},
@@ -23,6 +26,27 @@ static const struct field device_fields[] = {
     {"Created", "created_at", FIELD_TIME, false},
     {"Updated", "updated_at", FIELD_TIME, false},
     {"Revision", "revision", FIELD_TEXT, false},
+};
+
+static const struct field credential_fields[] = {
+    {"Number", "number", FIELD_TEXT, true},
+    {"Kind", "kind", FIELD_TEXT, true},
+    {"State", "state", FIELD_STATE, true},
+    {"Algorithm", "algorithm", FIELD_TEXT, true},
+    {"Sender id", "sender_id", FIELD_TEXT, true},
+    {"Recipient id", "recipient_id", FIELD_TEXT, true},
+    {"Id context", "id_context", FIELD_TEXT, true},
+    {"Identity", "identity", FIELD_TEXT, true},
+    {"Sequence number", "sequence_number", FIELD_TEXT, false},
+    {"Created", "created_at", FIELD_TIME, true},
+    {"First used", "first_used_at", FIELD_TIME, true},
+};
+
+static const struct field join_fields[] = {
+    {"Id", "id", FIELD_TEXT, true},
+    {"Address", "address", FIELD_TEXT, true},
+    {"First seen", "first_seen_at", FIELD_TIME, true},
+    {"Last seen", "last_seen_at", FIELD_TIME, true},
 };
 
 /* What a container was described with. */
@@ -113,6 +137,10 @@ const struct view view_container =
     VIEW("container", "containers", "uid", "Deploy one with: tcgw deploy DEVICE UID ARTIFACT", container_fields);
 const struct view view_operation = VIEW("operation", "operations", "id", "", operation_fields);
 const struct view view_metadata = VIEW("metadata", "metadata", "uid", "", metadata_fields);
+const struct view view_credential =
+    VIEW("credential", "credentials", "number", "Make some with: tcgw device enrol DEVICE", credential_fields);
+const struct view view_join = VIEW("agent that asks to join", "agents that ask to join", "id",
+                                   "Let them with: tcgw join open MINUTES", join_fields);
 const struct view view_key = VIEW("key", "keys", "public_key", "", key_fields);
 const struct view view_status = {.noun = "status", .id = "status"};
 const struct view view_version = {.noun = "version", .id = "tcgw"};
@@ -276,9 +304,11 @@ enum colour view_colour(const struct field *field, const json_t *object)
         const char *state;
         enum colour colour;
     } colours[] = {
-        {"running", COLOUR_GREEN}, {"succeeded", COLOUR_GREEN}, {"ok", COLOUR_GREEN},      {"failed", COLOUR_RED},
-        {"expired", COLOUR_RED},   {"starting", COLOUR_YELLOW}, {"queued", COLOUR_YELLOW}, {"unknown", COLOUR_YELLOW},
-        {"cancelled", COLOUR_DIM}, {"absent", COLOUR_DIM},
+        {"running", COLOUR_GREEN}, {"succeeded", COLOUR_GREEN},   {"ok", COLOUR_GREEN},      {"failed", COLOUR_RED},
+        {"expired", COLOUR_RED},   {"starting", COLOUR_YELLOW},   {"queued", COLOUR_YELLOW}, {"unknown", COLOUR_YELLOW},
+        {"cancelled", COLOUR_DIM}, {"absent", COLOUR_DIM},        {"active", COLOUR_GREEN},  {"stale", COLOUR_RED},
+        {"new", COLOUR_YELLOW},    {"plain", COLOUR_RED},         {"none", COLOUR_YELLOW},   {"oscore", COLOUR_GREEN},
+        {"psk", COLOUR_GREEN},     {"certificate", COLOUR_GREEN},
     };
     const char *state = view_string(object, field->path);
 

@@ -9,6 +9,7 @@
 
 #define DEVICE_JSON                                                                                                    \
     "{\"id\":\"box-1\",\"name\":\"R\xc3\xa4mp\",\"address\":\"coap://[::1]:5683\",\"agent\":\"v2\","                   \
+    "\"security\":\"oscore\",\"allow_plain\":false,\"groups\":[\"lab\",\"bench\"],"                                    \
     "\"agent_configured\":false,\"agent_version\":\"2.0\",\"reported_id\":null,\"capabilities\":{\"pdu_size\":1204,"   \
     "\"slots\":4,\"runtimes\":[\"wasm\",\"rbpf\"],\"package_max\":65536},\"containers\":1,\"operations_unfinished\":"  \
     "0,"                                                                                                               \

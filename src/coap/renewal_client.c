@@ -135,7 +135,7 @@ static void send_harmless(struct secure *s, enum secure_phase phase)
 
     renewal_prepare_harmless(&message);
     if (s->echo_size)
-        coapmsg_add(&message, OPT_ECHO, s->echo, s->echo_size);
+        coapmsg_add(&message, COAPMSG_OPT_ECHO, s->echo, s->echo_size);
     secure_send_protected(s, s->derived, &message, OSCORE_WITH_KID_CONTEXT | OSCORE_KID_CONTEXT_WRAPPED, phase);
 }
 
@@ -235,6 +235,10 @@ static void on_stored(struct reservation *reservation, int result)
     struct secure *s = container_of(reservation, struct secure, reservation);
 
     exchange_stop(&s->exchange); /* secure_drop may have deferred it */
+    if (result < 0 && !keyring_of_device(s->device)) { /* revoked meanwhile */
+        secure_resume_later(s);
+        return;
+    }
     if (result < 0) {
         secure_end(s, AGENT_LOCAL, "the new security context could not be stored: %s", strerror(-result));
         return;

@@ -119,7 +119,7 @@ static void take_request(const struct secure *s, struct coapmsg *message)
     if (coapmsg_decode(message, s->request.data, s->request.size) != 0)
         message->failed = true;
     if (s->echo_size)
-        coapmsg_add(message, OPT_ECHO, s->echo, s->echo_size);
+        coapmsg_add(message, COAPMSG_OPT_ECHO, s->echo, s->echo_size);
 }
 
 static bool keep_request(struct secure *s, const struct coapmsg *request)
@@ -381,7 +381,7 @@ static enum exchange_verdict judge(struct exchange *exchange, const struct coapm
 /* RFC 9175 section 2.3: the request is to be sent again with this value. */
 static bool take_echo(struct secure *s, const struct coapmsg *response, unsigned max)
 {
-    const struct coapmsg_option *echo = coapmsg_find(response, OPT_ECHO);
+    const struct coapmsg_option *echo = coapmsg_find(response, COAPMSG_OPT_ECHO);
 
     if (response->code != COAPMSG_UNAUTHORIZED || !echo || echo->length == 0 || echo->length > SECURE_ECHO_MAX ||
         s->exchange.lasts || s->echoes >= max)

@@ -4,8 +4,6 @@
 #include "coap/secure.h"
 #include "coap/task.h"
 
-#define OPT_ECHO 252 /* RFC 9175 */
-
 /* Messages as they are protected and verified, one at a time; good until control goes back to the loop or another
  * request is sent (out) or another response is received (in, inner). */
 struct secure_scratch {
@@ -23,7 +21,8 @@ void secure_resume_later(struct secure *s);
 void secure_send_protected(struct secure *s, struct oscore_context *context, const struct coapmsg *message,
                            unsigned flags, enum secure_phase phase);
 
-/* Appendix B.2 as client (renewal_client.c) ------------------------------------------------------------------------------ */
+/* Appendix B.2 as client (renewal_client.c)
+ * ------------------------------------------------------------------------------ */
 
 /* True when it was begun or is waited for; false when it may not be now. */
 bool renewal_begin(struct secure *s, struct credential *credential);

@@ -13,6 +13,7 @@ void fake_keyring_open(struct core *core, uv_loop_t *loop)
 {
     memset(core, 0, sizeof *core);
     core->loop = loop;
+    list_init(&core->renewal.waiting);
     ck_assert_int_eq(oscore_crypto_new(&core->crypto, 8), 0);
     (void)uv_timer_init(loop, &core->timer);
 }
@@ -60,10 +61,8 @@ static void commit_reservation(struct core *core, struct credential *credential)
 static void commit_renewal(struct core *core)
 {
     struct credential *credential = core->renewal.credential;
-    struct reservation *done = core->renewal.done;
 
     core->renewal.credential = NULL;
-    core->renewal.done = NULL;
     if (core->result == 0) {
         core->renewals++;
         if (core->port.dropped)
@@ -72,12 +71,11 @@ static void commit_renewal(struct core *core)
         credential->context = steal_pointer(core->renewal.context);
         credential->reserved = FAKE_STEP;
         credential->state = credential->state == CREDENTIAL_STALE ? CREDENTIAL_ACTIVE : credential->state;
-        (void)oscore_context_set_sequence(credential->context, oscore_context_sequence(credential->context),
-                                          FAKE_STEP);
+        (void)oscore_context_set_sequence(credential->context, oscore_context_sequence(credential->context), FAKE_STEP);
     }
     core->renewal.context = oscore_context_free(core->renewal.context);
-    if (!list_empty(&done->node))
-        finish(done, core->result);
+    if (!list_empty(&core->renewal.waiting))
+        finish(list_first(&core->renewal.waiting, struct reservation, node), core->result);
 }
 
 void fake_keyring_commit(struct core *core)
@@ -92,8 +90,7 @@ void fake_keyring_commit(struct core *core)
 
 static int rank(const struct credential *credential)
 {
-    static const int ranks[] = {
-        [CREDENTIAL_ACTIVE] = 0, [CREDENTIAL_NEW] = 1, [CREDENTIAL_STALE] = 2};
+    static const int ranks[] = {[CREDENTIAL_ACTIVE] = 0, [CREDENTIAL_NEW] = 1, [CREDENTIAL_STALE] = 2};
 
     return (int)credential->kind * 4 + ranks[credential->state];
 }
@@ -133,6 +130,8 @@ void fake_keyring_revoke(struct core *core, struct credential *credential)
     if (core->renewal.credential == credential) {
         core->renewal.credential = NULL;
         core->renewal.context = oscore_context_free(core->renewal.context);
+        if (!list_empty(&core->renewal.waiting))
+            finish(list_first(&core->renewal.waiting, struct reservation, node), -EIO);
     }
     while (!list_empty(&credential->reservations))
         finish(list_first(&credential->reservations, struct reservation, node), -EIO);
@@ -224,7 +223,6 @@ void keyring_renew(struct core *core, struct credential *credential, struct osco
     ck_assert_ptr_eq(oscore_context_owner(context), credential);
     core->renewal.credential = credential;
     core->renewal.context = context;
-    core->renewal.done = done;
-    list_init(&done->node);
+    list_append(&core->renewal.waiting, &done->node);
     commit_later(core);
 }

@@ -6,8 +6,8 @@
 #include <uv.h>
 
 /*
- * A keyring without a database, for tests of the southbound room: devices' credentials in memory; what would be a commit
- * is done at the next turn of the loop, or when the test says so.
+ * A keyring without a database, for tests of the southbound room: devices' credentials in memory; what would be a
+ * commit is done at the next turn of the loop, or when the test says so.
  */
 
 #define FAKE_STEP 8 /* sequence numbers that are reserved at once */
@@ -23,7 +23,7 @@ struct core {
     struct {
         struct credential *credential;
         struct oscore_context *context;
-        struct reservation *done;
+        struct list waiting;
     } renewal; /* one at a time */
     struct credential *reserving[8];
     unsigned reservations, renewals, verified;
@@ -35,8 +35,8 @@ void fake_keyring_open(struct core *core, uv_loop_t *loop);
 void fake_keyring_close(struct core *core);
 void fake_keyring_commit(struct core *core);
 
-/* Another credential of a device, before or behind the others as its state asks for. The OSCORE inputs are the gateway's;
- * it has no sequence numbers yet. */
+/* Another credential of a device, before or behind the others as its state asks for. The OSCORE inputs are the
+ * gateway's; it has no sequence numbers yet. */
 struct credential *fake_keyring_add(struct core *core, struct device *device, enum credential_kind kind,
                                     enum credential_state state, const struct oscore_credentials *inputs);
 /* Revokes it: tells the port and frees it. */

@@ -282,3 +282,86 @@ void deploys(struct core_fixture *f, struct device *device, const char *uid, con
 {
     ends(f, put(f, device, uid, artifact, "running")->id, state, code);
 }
+
+enum fault_code enrols(struct core_fixture *f, struct device *device, const char *text, json_t **secrets)
+{
+    struct outcome outcome = {.called = false};
+    struct fault fault = {.code = FAULT_NONE};
+    json_t *body = json_of(text), *got = NULL;
+    int r = core_enrol_device(f->core, device, body, note_done, &outcome, &fault, &got);
+
+    json_decref(body);
+    ck_assert_int_ge(r, 0);
+    ck_assert(!outcome.called);
+    if (r == 0) {
+        core_flush(f);
+        ck_assert(outcome.called);
+        fault = outcome.fault;
+    }
+    ck_assert_int_eq(fault.code == FAULT_NONE, got != NULL);
+    if (secrets)
+        *secrets = got;
+    else
+        json_decref(got);
+    return fault.code;
+}
+
+struct credential *credential_of(const struct device *device, enum credential_kind kind, enum credential_state state)
+{
+    struct credential *credential = keyring_find(device, kind, state);
+
+    ck_assert_msg(credential != NULL, "device %s has no %s credentials that are %s", device->id,
+                  credential_kind_name(kind), credential_state_name(state));
+    return credential;
+}
+
+struct credential *enrol(struct core_fixture *f, struct device *device, const char *body)
+{
+    struct credential *newest = NULL;
+
+    ck_assert_int_eq(enrols(f, device, body, NULL), FAULT_NONE);
+    for (struct credential *c = device->credentials; c; c = c->next)
+        if (!newest || c->number > newest->number)
+            newest = c;
+    return newest;
+}
+
+struct credential *heard(struct core_fixture *f, const struct credential *credential)
+{
+    const struct oscore_credentials *ids = oscore_context_credentials(credential->context);
+
+    return keyring_find_oscore(f->core, ids->recipient_id, ids->recipient_id_size,
+                               ids->has_id_context ? ids->id_context : NULL, ids->id_context_size, NULL);
+}
+
+uint64_t take_number(struct core_fixture *f, struct credential *c)
+{
+    uint64_t next = oscore_context_sequence(c->context), left = oscore_context_sequence_left(c->context);
+
+    if (left == 0)
+        return UINT64_MAX;
+    ck_assert(oscore_context_set_sequence(c->context, next + 1, next + left));
+    keyring_spent(f->core, c);
+    return next;
+}
+
+struct waiting {
+    struct reservation reservation;
+    int result;
+};
+
+static void note_reserved(struct reservation *reservation, int result)
+{
+    container_of(reservation, struct waiting, reservation)->result = result;
+}
+
+int reserves(struct core_fixture *f, struct credential *c)
+{
+    struct waiting waiting = {.reservation.done = note_reserved, .result = 1};
+
+    keyring_reserve(f->core, c, &waiting.reservation);
+    ck_assert_int_eq(waiting.result, 1);
+    core_flush(f);
+    ck_assert_int_le(waiting.result, 0);
+    return waiting.result;
+}

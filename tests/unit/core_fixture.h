@@ -2,6 +2,7 @@
 #define TC_TESTS_CORE_FIXTURE_H
 
 #include "core/core.h"
+#include "core/keyring.h"
 #include "sim_agent.h"
 
 /* What the tests of the core share: a store, simulated devices, a manual clock, and a core on them. */
@@ -45,6 +46,19 @@ void ends(struct core_fixture *f, const char *operation, enum operation_state st
 /* Puts and runs to the end. */
 void deploys(struct core_fixture *f, struct device *device, const char *uid, const char *artifact,
              enum operation_state state, enum fault_code code);
+
+/* Asks for credentials; the body is JSON text with ' for ". What refused it, FAULT_NONE when it was made durable; the
+ * secrets (may be NULL) are the caller's. */
+enum fault_code enrols(struct core_fixture *f, struct device *device, const char *body, json_t **secrets);
+/* Each must succeed: the only credentials of a kind and state; makes them so. */
+struct credential *credential_of(const struct device *device, enum credential_kind kind, enum credential_state state);
+struct credential *enrol(struct core_fixture *f, struct device *device, const char *body);
+/* The credential that a message with the ids of this one belongs to. */
+struct credential *heard(struct core_fixture *f, const struct credential *credential);
+/* Takes the next sequence number, as a message does; UINT64_MAX when none is left. */
+uint64_t take_number(struct core_fixture *f, struct credential *credential);
+/* Waits for a reservation and returns its result. */
+int reserves(struct core_fixture *f, struct credential *credential);
 
 json_t *json_of(const char *text); /* with ' for " */
 struct spool *spool_of(struct core_fixture *f, const void *data, size_t size);

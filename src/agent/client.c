@@ -132,6 +132,7 @@ static bool take_echo(struct client *c, const struct coapmsg *message)
         return false;
     memcpy(c->echo, echo->value, echo->length);
     c->echo_size = (uint8_t)echo->length;
+    c->observation.active = false; /* a gateway that has lost its replay window has lost its observers too */
     return true;
 }
 

@@ -479,30 +479,29 @@ bool security_seal_request(struct security *s, const struct coapmsg *plain, stru
            oscore_protect_request(context, plain, flags, &call->binding, outer, room, SERVER_DATAGRAM_MAX) == 0;
 }
 
-/* The answer to the first request of Appendix B.2 brings R2; what follows goes with R2 || R3 (step 3). */
+/* An answer that brings R2: to the first request of Appendix B.2, or to an ordinary one, when the gateway has lost its
+ * part of the context. What follows goes with R2 || R3 (step 3). */
 static enum security_result open_second(struct security *s, struct security_call *call, const struct coapmsg *outer,
-                                        const struct oscore_option *option, struct coapmsg *message, uint8_t *room)
+                                        const struct bytes *r2, struct coapmsg *message, uint8_t *room)
 {
-    const struct oscore_credentials *c = oscore_context_credentials(s->first);
+    const struct oscore_credentials *c = oscore_context_credentials(s->first ? s->first : s->context);
     uint8_t id[OSCORE_ID_CONTEXT_MAX];
     struct oscore_context *second;
-    struct bytes r2;
     int r;
 
-    if (!option->kid_context || !unwrap(option->kid_context, option->kid_context_size, &r2) || r2.size < 1 ||
-        r2.size > sizeof id - SECURITY_NONCE)
+    if (r2->size < 1 || r2->size > sizeof id - SECURITY_NONCE || r2->size + c->id_context_size > sizeof id)
         return SECURITY_REFUSED;
-    memcpy(id, r2.data, r2.size);
-    memcpy(id + r2.size, c->id_context, c->id_context_size);
-    if (!derive(s, id, r2.size + c->id_context_size, false, &second))
+    memcpy(id, r2->data, r2->size);
+    memcpy(id + r2->size, c->id_context, c->id_context_size);
+    if (!derive(s, id, r2->size + c->id_context_size, false, &second))
         return SECURITY_REFUSED;
     r = oscore_unprotect_response(second, &call->binding, outer, message, room, SERVER_DATAGRAM_MAX);
     (void)oscore_context_free(second);
     if (r || message->code != COAPMSG_UNAUTHORIZED)
         return SECURITY_REFUSED;
-    security_random(id + r2.size, SECURITY_NONCE);
+    security_random(id + r2->size, SECURITY_NONCE);
     s->first = oscore_context_free(s->first);
-    if (!derive(s, id, r2.size + SECURITY_NONCE, false, &s->pending))
+    if (!derive(s, id, r2->size + SECURITY_NONCE, false, &s->pending))
         return SECURITY_REFUSED;
     begin(s->pending, OSCORE_SEQUENCE_END);
     return SECURITY_REPEAT;
@@ -541,6 +540,7 @@ enum security_result security_open_response(struct security *s, struct security_
     struct oscore_option option = {0};
     struct journal_protected p = {.role = "client"};
     int r = oscore_message_option(outer, &option);
+    struct bytes r2;
 
     if (r == OSCORE_E_UNPROTECTED) {
         note(s, "unprotected", NULL, NULL, &p, outer, NULL);
@@ -548,8 +548,11 @@ enum security_result security_open_response(struct security *s, struct security_
     }
     if (r || call->generation != s->generation)
         return SECURITY_REFUSED;
+    if (!s->pending && option.kid_context && unwrap(option.kid_context, option.kid_context_size, &r2) &&
+        open_second(s, call, outer, &r2, message, room) == SECURITY_REPEAT)
+        return SECURITY_REPEAT;
+    if (s->first)
+        return SECURITY_REFUSED;
     p = describe("client", &option, outer);
-    if (s->first && !s->pending)
-        return open_second(s, call, outer, &option, message, room);
     return open_answer(s, call, outer, &option, &p, message, room);
 }

@@ -12,7 +12,7 @@
  * journal, and a nonce that was used twice is noticed.
  */
 #define SECURITY_NONCE 8 /* bytes of R1, R3 and of an Echo value */
-#define SECURITY_RUNS 4               /* R2s that are waited for at once */
+#define SECURITY_RUNS 4  /* R2s that are waited for at once */
 
 struct security_options {
     const struct oscore_credentials *credentials; /* one for each device; NULL: none */

@@ -103,26 +103,18 @@ START_TEST(test_echo)
 }
 END_TEST
 
-/* The gateway's half of a run that the device begins: g->f->answer is its request #1. */
-static void renew(struct gateway *g, bool lose_answer)
+/* The gateway's half of a run of Appendix B.2 from step 2 on: g->f->answer is request #1, with ID Context id1, and
+ * g->binding its. */
+static void renew_from(struct gateway *g, const uint8_t id1[8], bool lose_answer)
 {
     struct oscore_option option;
-    uint8_t id1[8], id[OSCORE_R2_SIZE + 8] = "R2r2R2r2R2r2";
+    struct coapmsg plain;
+    uint8_t id[OSCORE_R2_SIZE + 8] = "R2r2R2r2R2r2";
 
-    ck_assert_int_ge(gateway_take(g), 0); /* found, whatever the old context says of it */
-    ck_assert_int_eq(oscore_message_option(&g->f->answer, &option), 0);
-    ck_assert_uint_eq(option.kid_context_size, 9);
-    memcpy(id1, option.kid_context + 1, 8);
-    gateway_use(g, gateway_derive(g, id1, 8));
-    take_report(g);
     memcpy(id + OSCORE_R2_SIZE, id1, 8);
     gateway_use(g, gateway_derive(g, id, sizeof id));
-    {
-        struct coapmsg plain;
-
-        coapmsg_init(&plain, COAPMSG_ACK, COAPMSG_UNAUTHORIZED);
-        gateway_answer(g, &plain, OSCORE_WITH_KID_CONTEXT | OSCORE_KID_CONTEXT_WRAPPED | OSCORE_KID_CONTEXT_R2);
-    }
+    coapmsg_init(&plain, COAPMSG_ACK, COAPMSG_UNAUTHORIZED);
+    gateway_answer(g, &plain, OSCORE_WITH_KID_CONTEXT | OSCORE_KID_CONTEXT_WRAPPED | OSCORE_KID_CONTEXT_R2);
     ck_assert_int_ge(gateway_take(g), 0);
     ck_assert_int_eq(oscore_message_option(&g->f->answer, &option), 0);
     ck_assert_uint_eq(option.kid_context_size, 1 + sizeof id);
@@ -136,6 +128,38 @@ static void renew(struct gateway *g, bool lose_answer)
         gateway_answer_code(g, COAPMSG_CHANGED);
     ck_assert_uint_eq(fixture_journal_count(g->f, "\"event\":\"context\"", "client"), 1);
 }
+
+/* The same for a run that the device begins: g->f->answer is its request #1. */
+static void renew(struct gateway *g, bool lose_answer)
+{
+    struct oscore_option option;
+    uint8_t id1[8];
+
+    ck_assert_int_ge(gateway_take(g), 0); /* found, whatever the old context says of it */
+    ck_assert_int_eq(oscore_message_option(&g->f->answer, &option), 0);
+    ck_assert_uint_eq(option.kid_context_size, 9);
+    memcpy(id1, option.kid_context + 1, 8);
+    gateway_use(g, gateway_derive(g, id1, 8));
+    take_report(g);
+    renew_from(g, id1, lose_answer);
+}
+
+/* The gateway may not use its context any more, and says so with an R2 at once. */
+START_TEST(test_gateway_begins)
+{
+    struct gateway *g = gateway_new("", &reports, false);
+
+    pass(g, 1);
+    take_report(g);
+    renew_from(g, (const uint8_t *)"contextA", false);
+    ck_assert_uint_eq(reports_with(g, "acknowledged"), 1);
+    pass(g, INTERVAL);
+    take_report(g);
+    gateway_answer_code(g, COAPMSG_CHANGED);
+    ck_assert_uint_eq(reports_with(g, "acknowledged"), 2);
+    gateway_end(g);
+}
+END_TEST
 
 START_TEST(test_unknown_to_the_gateway)
 {
@@ -334,6 +358,7 @@ int main(void)
     tcase_add_test(tcase, test_reports);
     tcase_add_test(tcase, test_retransmission);
     tcase_add_test(tcase, test_echo);
+    tcase_add_test(tcase, test_gateway_begins);
     tcase_add_test(tcase, test_unknown_to_the_gateway);
     tcase_add_test(tcase, test_lost_state);
     tcase_add_test(tcase, test_forged_refusals);

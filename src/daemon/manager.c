@@ -10,6 +10,7 @@
 #include "config.h"
 #include "core/core.h"
 #include "daemon/listen.h"
+#include "daemon/metrics.h"
 #include "rest/rest.h"
 #include "store/store.h"
 
@@ -159,6 +160,13 @@ static struct core_options core_options(struct manager *m)
     };
 }
 
+static void add_metrics(void *arg, metric_fn add, void *to)
+{
+    const struct manager *m = arg;
+
+    metrics_add_agents(m->agents, add, to);
+}
+
 static struct rest_options rest_options(struct manager *m)
 {
     return (struct rest_options){
@@ -171,12 +179,14 @@ static struct rest_options rest_options(struct manager *m)
         .max_connections = (uint32_t)m->conf->http_max_connections,
         .max_json_bytes = (uint32_t)m->conf->http_max_json_bytes,
         .max_artifact_bytes = (uint64_t)m->conf->max_artifact_bytes,
-        .max_raw_bytes = (uint32_t)(m->conf->coap_max_body_bytes > m->conf->max_shadow_bytes
-                                        ? m->conf->coap_max_body_bytes
-                                        : m->conf->max_shadow_bytes),
+        .max_raw_bytes =
+            (uint32_t)(m->conf->coap_max_body_bytes > m->conf->max_shadow_bytes ? m->conf->coap_max_body_bytes
+                                                                                : m->conf->max_shadow_bytes),
         .max_wait_s = (uint32_t)(m->conf->http_max_wait_ms / 1000),
         .connection_timeout_s = (uint32_t)(m->conf->http_connection_timeout_ms / 1000),
         .max_streams = (uint32_t)m->conf->http_max_streams,
+        .metrics = add_metrics,
+        .metrics_arg = m,
     };
 }
 

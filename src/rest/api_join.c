@@ -31,7 +31,7 @@ static int read_minutes(json_t *body, uint32_t *seconds, struct fault *fault)
 void api_open_join(struct http_request *req)
 {
     struct fault fault;
-    uint32_t seconds;
+    uint32_t seconds = 0;
 
     if (read_minutes(req->json, &seconds, &fault)) {
         reply_fault(req, &fault);

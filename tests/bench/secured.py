@@ -67,7 +67,7 @@ class Fleet:
 
     def received(self):
         return float(next(line.split()[1] for line in self.gateway.get("/metrics").body.decode().splitlines()
-                          if line.startswith("tcgw_shadow_reports_total ")))
+                          if line.startswith("tcgw_coap_requests_total{resource=\"reported\"} ")))
 
     def inbound_us(self):
         """Processor time of the gateway for each report that it took."""

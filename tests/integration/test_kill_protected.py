@@ -11,7 +11,7 @@ import harness
 
 ROUNDS = int(os.environ.get("TCGW_KILL_ROUNDS", "200"))
 SEED = int(os.environ.get("TCGW_KILL_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
-DEVICES = 4
+DEVICES = 16
 
 
 class KillProtected(harness.GatewayTest):

@@ -32,7 +32,7 @@ static int find_transport(struct endpoint *e, enum peer_transport kind, struct t
     int r = 0;
 
     if (kind != PEER_UDP && !e->connected) {
-        r = -EPROTONOSUPPORT;
+        r = libcoap_new(e, &e->connected);
         e->open_transports += r == 0;
     }
     *out = kind == PEER_UDP ? e->udp : e->connected;

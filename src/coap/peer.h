@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Whom a message came from or goes to: a transport, an address, and which of our own addresses it was sent to, so that
  * an answer leaves from there. Addresses are where somebody was heard, never who somebody is. */
@@ -25,6 +26,7 @@ struct peer {
         struct in6_addr v6;
     } local;          /* of the same family; zeros: any */
     unsigned ifindex; /* 0: any */
+    uint64_t session; /* which one of a connected transport, never used again; 0: none. An address may get another */
 };
 
 /* Same transport, address, port and scope. */

@@ -88,7 +88,8 @@ static void sim_begin(void *arg, struct agent_call *call)
 
     if (sim->call[i])
         sim->overlapped++;
-    ck_assert(call->verb == AGENT_CALL_PROBE || text_is_name(call->uid, CORE_ID_MAX));
+    ck_assert(call->verb == AGENT_CALL_PROBE || call->resource || text_is_name(call->uid, CORE_ID_MAX));
+    ck_assert_int_eq(call->verb == AGENT_CALL_RESOURCE, call->resource != NULL);
     ck_assert(call->verb != AGENT_CALL_LOAD || (call->artifact && call->code && call->code_size > 0));
     sim->device[i].calls[call->verb]++;
     sim->call[i] = call;
@@ -121,6 +122,26 @@ static void sim_cancel(void *arg, struct agent_call *call)
     call->driver = NULL;
 }
 
+static void sim_observe(void *arg, struct agent_observation *observation)
+{
+    struct sim *sim = arg;
+
+    ck_assert_uint_lt(sim->observation_count, array_size(sim->observations));
+    sim->observations[sim->observation_count++] = observation;
+}
+
+static void sim_unobserve(void *arg, struct agent_observation *observation)
+{
+    struct sim *sim = arg;
+
+    for (unsigned i = 0; i < sim->observation_count; i++)
+        if (sim->observations[i] == observation) {
+            sim->observations[i] = sim->observations[--sim->observation_count];
+            return;
+        }
+    ck_abort_msg("this is not observed");
+}
+
 void sim_init(struct sim *sim, const struct clock *clock)
 {
     *sim = (struct sim){.clock = clock, .latency = 20, .package_max = 1000};
@@ -133,6 +154,8 @@ struct agent_port sim_port(struct sim *sim)
                                .check = sim_check,
                                .begin = sim_begin,
                                .cancel = sim_cancel,
+                               .observe = sim_observe,
+                               .unobserve = sim_unobserve,
                                .parse_address = sim_parse_address};
 }
 
@@ -269,6 +292,14 @@ static void fill_answer(struct sim_device *device, struct agent_call *call)
         call->probe.kind = device->kind;
         call->probe.caps.slots = device->kind == AGENT_V2 ? device->slots : 0;
         (void)text_copy(call->probe.version, sizeof call->probe.version, "sim \xff 1");
+    }
+    if (call->verb == AGENT_CALL_RESOURCE) { /* tells what it was asked */
+        char text[300];
+        int n = snprintf(text, sizeof text, "%d %s?%s %zu", call->resource->method, call->resource->path,
+                         call->resource->query ? call->resource->query : "", call->resource->body_size);
+
+        call->response = (struct agent_response){.code = 69, .format = 0, .body = (uint8_t *)strdup(text)};
+        call->response.body_size = (size_t)n;
     }
     if (call->verb == AGENT_CALL_LOG) {
         call->log = (uint8_t *)strdup("line\n");

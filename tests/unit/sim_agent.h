@@ -67,6 +67,8 @@ struct sim {
         char uid[CORE_ID_MAX + 1], code[CORE_DIGEST_TEXT], artifact[CORE_DIGEST_TEXT];
         int64_t at;
     } ghost[SIM_DEVICES];
+    struct agent_observation *observations[32];
+    unsigned observation_count;
     bool ghosts;         /* cancelled requests arrive all the same */
     unsigned overlapped; /* calls begun while another one for the device was under way: must stay 0 */
     size_t package_max;  /* what check() takes, code and data together */

@@ -1,4 +1,3 @@
-
 #include "store_fixture.h"
 #include "suite.h"
 

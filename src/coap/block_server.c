@@ -563,9 +563,9 @@ void block_server_configure(struct block_server *bs, const struct block_server_o
 
 void block_server_forget(struct block_server *bs, uint64_t party)
 {
-    struct party *found = find_party(bs, party);
+    struct party *found;
 
-    for (unsigned left = found ? found->count : 0; left > 0; left--)
+    while ((found = find_party(bs, party)))
         drop(bs, list_first(&found->transfers, struct transfer, party_node));
 }
 

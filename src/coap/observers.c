@@ -178,9 +178,9 @@ void observers_remove(struct inbound *in)
 
 void observers_forget(struct server *server, uint64_t number)
 {
-    struct observers_of *of = find_of(&server->observers, number);
+    struct observers_of *of;
 
-    for (unsigned left = of ? of->count : 0; left > 0; left--)
+    while ((of = find_of(&server->observers, number)))
         remove_observer(list_first(&of->observers, struct observer, node));
 }
 
@@ -240,13 +240,15 @@ static int protect(struct observer *o, struct coapmsg *plain, struct coapmsg *se
 static void tell(struct observer *o, struct coapmsg *plain)
 {
     struct server *server = o->server;
-    struct coapmsg sealed, *message = o->is_protected ? &sealed : plain;
+    struct coapmsg sealed;
     bool is_last = COAPMSG_CLASS(plain->code) != 2; /* RFC 7641 section 4.2 */
     int r = o->is_protected ? protect(o, plain, &sealed) : 0;
 
     if (r < 0)
         return;
     if (r == 0) {
+        struct coapmsg *message = o->is_protected ? &sealed : plain;
+
         stop_notice(o);
         coapmsg_set_token(message, o->token, o->token_length);
         r = endpoint_notify(server->endpoint, &o->peer, message, true, is_last ? NULL : o, is_last ? NULL : &o->notice);

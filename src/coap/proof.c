@@ -30,7 +30,7 @@ struct input {
 
 static void put(struct input *input, const void *data, size_t size)
 {
-    if (size)
+    if (data && size)
         memcpy(input->bytes + input->size, data, size);
     input->size += size;
 }
@@ -113,7 +113,7 @@ static struct input r2_input(const uint8_t head[HEAD_SIZE], int64_t slot, const 
     put_number(&input, (uint64_t)slot);
     put_number(&input, subject->number);
     put(&input, subject->id_context ? "\1" : "", 1);
-    put(&input, subject->id_context, subject->id_context_size);
+    put(&input, subject->id_context, subject->id_context ? subject->id_context_size : 0);
     return input;
 }
 

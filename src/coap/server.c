@@ -406,7 +406,7 @@ static int init(struct server *server)
 {
     const struct clock *clock = server->options.clock;
     struct block_server_options inner = inner_options(server), outer = outer_options(server);
-    uint64_t seed;
+    uint64_t seed = 0;
     int r = proof_init(&server->proof);
 
     if (r == 0 && RAND_bytes((uint8_t *)&seed, sizeof seed) != 1)

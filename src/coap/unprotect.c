@@ -162,7 +162,7 @@ static void unprotect(struct inbound *in, const struct coapmsg *outer)
         r = open_message(in, outer, &option, &plain, &credential);
     if (r == OSCORE_E_CONTEXT && renewal_take(in, outer, &option))
         return;
-    if (r != 0 && r != OSCORE_UNSYNCHRONIZED) {
+    if (!credential || (r != 0 && r != OSCORE_UNSYNCHRONIZED)) {
         refuse(in, r);
         return;
     }

@@ -199,8 +199,14 @@ void http_wipe_json(json_t *json)
     json_t *member;
     size_t i;
 
-    json_object_foreach(json, name, member) http_wipe_json(json_incref(member));
-    json_array_foreach(json, i, member) http_wipe_json(json_incref(member));
+    json_object_foreach(json, name, member)
+    {
+        http_wipe_json(json_incref(member));
+    }
+    json_array_foreach(json, i, member)
+    {
+        http_wipe_json(json_incref(member));
+    }
     if (json_is_string(json))
         OPENSSL_cleanse((char *)(uintptr_t)json_string_value(json), json_string_length(json));
     json_decref(json);

@@ -95,7 +95,7 @@ int mapping_read(const struct http_request *req, struct mapped_request *out, str
 
 char *mapping_format_code(uint8_t code, char out[MAPPING_CODE_SIZE])
 {
-    (void)snprintf(out, MAPPING_CODE_SIZE, "%u.%02u", code >> 5, code & 31u);
+    (void)snprintf(out, MAPPING_CODE_SIZE, "%d.%02d", code >> 5, code & 31);
     return out;
 }
 

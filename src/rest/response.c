@@ -45,8 +45,9 @@ void response_free_body(const struct http_response *res)
         free(body);
 }
 
-static struct MHD_Response *create(const struct http_response *res, struct exchange *ex)
+static struct MHD_Response *create(struct exchange *ex)
 {
+    const struct http_response *res = &ex->req.response;
     struct MHD_Response *response = res->stream ? live_respond(ex) : create_from_body(res);
 
     if (!response)
@@ -70,9 +71,10 @@ static void forget(struct recent *recent)
 
 /* Making a response costs as much as all else that is done for a read. The body decides whether one can be sent again;
  * where the core keeps the text only tells where to look. */
-static struct MHD_Response *find_recent(struct server *server, struct http_response *res)
+static struct MHD_Response *find_recent(struct exchange *ex)
 {
-    struct recent *recent = &server->recent[((uintptr_t)res->body >> 4) % RECENT_COUNT];
+    struct http_response *res = &ex->req.response;
+    struct recent *recent = &ex->server->recent[((uintptr_t)res->body >> 4) % RECENT_COUNT];
     void *copy;
 
     if (recent->response && recent->size == res->size && memcmp(recent->body, res->body, res->size) == 0)
@@ -83,7 +85,7 @@ static struct MHD_Response *find_recent(struct server *server, struct http_respo
         return NULL;
     res->body = memcpy(copy, res->body, res->size);
     res->ownership = HTTP_BODY_OWNED;
-    *recent = (struct recent){.response = create(res, NULL), .body = copy, .size = res->size};
+    *recent = (struct recent){.response = create(ex), .body = copy, .size = res->size};
     return recent->response;
 }
 
@@ -96,8 +98,8 @@ struct MHD_Response *response_make(struct exchange *ex)
      * shared response out before it is queued. */
     ex->shared = res->repeatable && res->status == 200 && !ex->given_id && !ex->suspended;
     if (ex->shared)
-        return find_recent(ex->server, res);
-    response = create(res, ex);
+        return find_recent(ex);
+    response = create(ex);
     if (response)
         add(response, "X-Request-Id", ex->req.id);
     return response;

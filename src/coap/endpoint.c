@@ -140,9 +140,12 @@ int endpoint_open_channel(struct endpoint *endpoint, const char *address, const 
     struct peer peer;
     int r = peer_parse(address, &peer);
 
-    if (r == 0)
-        r = find_transport(endpoint, peer.transport, &t);
-    return r < 0 ? r : t->ops->open_channel(t, &peer, address, security, fresh, owner, out);
+    if (r < 0)
+        return r;
+    r = find_transport(endpoint, peer.transport, &t);
+    if (r < 0)
+        return r;
+    return t->ops->open_channel(t, &peer, address, security, fresh, owner, out);
 }
 
 int channel_send(struct channel *channel, struct coapmsg *request, uint32_t ack_timeout_ms, uint32_t max_retransmit)
@@ -211,9 +214,9 @@ int endpoint_notify(struct endpoint *endpoint, const struct peer *peer, struct c
     struct transport *t;
     int r = find_transport(endpoint, peer->transport, &t);
 
-    if (r == 0)
-        r = t->ops->notify(t, peer, notification, confirmable, owner, out ? out : &notice);
-    return r;
+    if (r < 0)
+        return r;
+    return t->ops->notify(t, peer, notification, confirmable, owner, out ? out : &notice);
 }
 
 void notice_cancel(struct notice *notice)

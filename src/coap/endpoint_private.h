@@ -11,18 +11,17 @@
 
 struct transport;
 
+/* All results must be looked at. */
 struct transport_ops {
     /* As the function of the same name in endpoint.h, for the kinds that the transport carries. `address` has been
      * read; `text` is for the reason. */
     int (*listen)(struct transport *transport, enum peer_transport kind, const struct peer *address, const char *text,
-                  char *reason, size_t reason_size) must_check;
+                  char *reason, size_t reason_size);
     uint16_t (*port)(const struct transport *transport, enum peer_transport kind); /* 0: not served */
     /* `peer` is the address, read; the transport fills in *out, base included. */
     int (*open_channel)(struct transport *transport, const struct peer *peer, const char *address,
-                        const struct channel_security *security, bool fresh, void *owner,
-                        struct channel **out) must_check;
-    int (*send)(struct channel *channel, struct coapmsg *request, uint32_t ack_timeout_ms,
-                uint32_t max_retransmit) must_check;
+                        const struct channel_security *security, bool fresh, void *owner, struct channel **out);
+    int (*send)(struct channel *channel, struct coapmsg *request, uint32_t ack_timeout_ms, uint32_t max_retransmit);
     bool (*awaits_ack)(const struct channel *channel);
     void (*keep_token)(struct channel *channel);
     void (*close_channel)(struct channel *channel, bool keep);
@@ -30,7 +29,7 @@ struct transport_ops {
     void (*drop)(struct incoming *incoming, bool keep);
     /* *out is NULL when there is nothing that could be cancelled. */
     int (*notify)(struct transport *transport, const struct peer *peer, struct coapmsg *notification, bool confirmable,
-                  void *owner, struct notice **out) must_check;
+                  void *owner, struct notice **out);
     void (*cancel)(struct notice *notice);
     void (*drop_identity)(struct transport *transport, const char *identity); /* NULL: no identities here */
     /* endpoint->options have changed. */

@@ -23,7 +23,7 @@ void udp_clear(struct udp *udp)
         udp_cancel(&list_first(&udp->notices, struct udp_notice, node)->base);
     HASH_ITER(hh, udp->outgoing, out, next)
     {
-        if (out->kind == UDP_ANSWER)
+        if (out->kind == UDP_ANSWER) /* cppcheck-suppress uninitvar */
             udp_free_answer(udp, out);
     }
     free(steal_pointer(udp->alarms.heap));

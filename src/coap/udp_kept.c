@@ -64,7 +64,7 @@ static bool make_room(struct udp_kept_table *table)
 
     if (table->count < table->bucket_count)
         return true;
-    buckets = calloc(count, sizeof *buckets);
+    buckets = calloc(count, sizeof *buckets); /* NOLINT(bugprone-sizeof-expression): they are pointers */
     if (!buckets)
         return table->buckets != NULL;
     free(table->buckets);

@@ -180,9 +180,11 @@ static struct udp_socket *find_socket(struct link *link, int family, int *error)
 /* An error that belongs to an earlier datagram is told once, to whoever is next. */
 static int send_one(const struct udp_socket *sock, const struct msghdr *header)
 {
-    if (sendmsg(sock->fd, header, MSG_NOSIGNAL) >= 0 || sendmsg(sock->fd, header, MSG_NOSIGNAL) >= 0)
-        return 0;
-    return -errno;
+    ssize_t r = sendmsg(sock->fd, header, MSG_NOSIGNAL);
+
+    if (r < 0)
+        r = sendmsg(sock->fd, header, MSG_NOSIGNAL);
+    return r < 0 ? -errno : 0;
 }
 
 static void flush(struct link *link)
@@ -437,7 +439,7 @@ static int listen_at(struct transport *transport, enum peer_transport kind, cons
 static uint16_t get_port(const struct transport *transport, enum peer_transport kind)
 {
     const struct link *link = container_of(transport, const struct link, udp.base);
-    struct sockaddr_in6 address; /* the port of IPv4 is at the same place */
+    struct sockaddr_in6 address = {.sin6_port = 0}; /* the port of IPv4 is at the same place */
     socklen_t size = sizeof address;
 
     if (kind != PEER_UDP || link->sockets[LISTENER].fd < 0 ||

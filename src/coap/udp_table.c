@@ -104,7 +104,7 @@ static int make_room(struct udp_alarms *alarms)
 
     if (alarms->count < alarms->room)
         return 0;
-    heap = realloc(alarms->heap, room * sizeof *heap);
+    heap = realloc(alarms->heap, room * sizeof *heap); /* NOLINT(bugprone-sizeof-expression): they are pointers */
     if (!heap)
         return -ENOMEM;
     alarms->heap = heap;

@@ -378,6 +378,13 @@ static enum exchange_verdict judge(struct exchange *exchange, const struct coapm
     return EXCHANGE_IGNORE;
 }
 
+/* The device says that it did not process what it answers. */
+static void note_unprocessed(struct secure *s)
+{
+    if (s->phase == SECURE_SENT && !s->repairing)
+        s->left = false;
+}
+
 /* RFC 9175 section 2.3: the request is to be sent again with this value. */
 static bool take_echo(struct secure *s, const struct coapmsg *response, unsigned max)
 {
@@ -390,7 +397,7 @@ static bool take_echo(struct secure *s, const struct coapmsg *response, unsigned
     s->agents->stats.security.echoes++;
     memcpy(s->echo, echo->value, echo->length);
     s->echo_size = (uint8_t)echo->length;
-    s->left = false; /* it was not processed, says the device */
+    note_unprocessed(s);
     return true;
 }
 
@@ -424,7 +431,7 @@ static void on_verified(struct secure *s)
     s->agents->stats.security.verified_responses++;
     s->credential->counters.received++;
     if (s->r2_size) {
-        s->left = false;
+        note_unprocessed(s);
         renewal_confirm(s);
     } else if (take_echo(s, inner, MAX_ECHOES)) {
         if (s->phase == SECURE_CONFIRMING)

@@ -36,10 +36,11 @@ static struct agent_resource *resource_copy(const struct agent_resource *from)
 {
     size_t size = text_size(from->path) + text_size(from->query) + from->if_match_size + from->body_size;
     struct agent_resource *copy = malloc(sizeof *copy + size);
-    uint8_t *at = (uint8_t *)(copy + 1);
+    uint8_t *at;
 
     if (!copy)
         return NULL;
+    at = (uint8_t *)(copy + 1);
     *copy = *from;
     copy->path = append(&at, from->path, text_size(from->path));
     if (from->query)

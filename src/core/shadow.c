@@ -143,19 +143,38 @@ static uint64_t next_revision(const struct shadow_state *state, int64_t wall)
     return state->counter ? state->counter + 1 : time;
 }
 
-int core_put_shadow(struct core *core, struct device *device, enum shadow_kind kind, int format, const void *body,
-                    size_t size, core_done_fn done, void *arg, struct fault *fault, uint64_t *revision)
+static int check_put(struct core *core, const struct device *device, size_t size, struct fault *fault)
 {
-    struct shadow shadow = {.format = format, .size = size, .updated = core_wall(core)};
-    struct shadow_state *state = state_of(device, kind);
-    struct commit *commit;
-
     if (check_device(core, device, fault))
         return 1;
     if (size > core->options.max_shadow_bytes)
         return fault_set(fault, FAULT_BODY_TOO_LARGE,
                          "The document has %zu bytes; the configured limit is %u (limits.shadow_size).", size,
                          core->options.max_shadow_bytes);
+    return 0;
+}
+
+static void batch_put_shadow(struct store_batch *batch, const struct device *device, enum shadow_kind kind,
+                             const struct shadow *shadow, const void *body)
+{
+    store_batch_put_shadow(batch, &(struct store_shadow){.device = device->id,
+                                                         .kind = kind_names[kind],
+                                                         .format = shadow->format,
+                                                         .revision = shadow->revision,
+                                                         .updated = shadow->updated,
+                                                         .body = {shadow->size ? body : "", shadow->size}});
+}
+
+int core_put_shadow(struct core *core, struct device *device, enum shadow_kind kind, int format, const void *body,
+                    size_t size, core_done_fn done, void *arg, struct fault *fault, uint64_t *revision)
+{
+    struct shadow shadow = {.format = format, .size = size, .updated = core_wall(core)};
+    struct shadow_state *state;
+    struct commit *commit;
+
+    if (check_put(core, device, size, fault))
+        return 1;
+    state = state_of(device, kind);
     if (!state)
         return -ENOMEM;
     shadow.revision = next_revision(state, shadow.updated);
@@ -164,12 +183,7 @@ int core_put_shadow(struct core *core, struct device *device, enum shadow_kind k
     state->latest = state->counter = shadow.revision;
     if (revision)
         *revision = shadow.revision;
-    store_batch_put_shadow(commit->batch, &(struct store_shadow){.device = device->id,
-                                                                 .kind = kind_names[kind],
-                                                                 .format = format,
-                                                                 .revision = shadow.revision,
-                                                                 .updated = shadow.updated,
-                                                                 .body = {size ? body : "", size}});
+    batch_put_shadow(commit->batch, device, kind, &shadow, body);
     commit_submit(commit);
     return 0;
 }

@@ -91,7 +91,7 @@ static void fill_oscore(struct store_credential *row, struct texts *texts, const
 {
     const struct oscore_credentials *inputs = oscore_context_credentials(c->context);
 
-    row->algorithm = inputs->algorithm;
+    row->algorithm = (int)inputs->algorithm;
     row->sender_id = text_hex(inputs->sender_id, inputs->sender_id_size, texts->sender);
     row->recipient_id = text_hex(inputs->recipient_id, inputs->recipient_id_size, texts->recipient);
     if (inputs->has_id_context)

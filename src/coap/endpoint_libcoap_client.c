@@ -1,5 +1,7 @@
 #include "coap/endpoint_libcoap_private.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -217,6 +219,16 @@ static coap_session_t *open_certificate(struct libcoap *l, coap_context_t *conte
     return coap_new_client_session_pki(context, NULL, to, proto, &setup);
 }
 
+static int load_certificates(struct libcoap *l)
+{
+    char reason[256];
+    int r = trust_load(l, reason, sizeof reason);
+
+    if (r < 0)
+        log_debug("certificates cannot be used", "reason", reason, NULL);
+    return r < 0 ? r : l->client_ca ? 0 : -EINVAL;
+}
+
 static int open_session(struct libcoap_channel *channel, const struct peer *peer, coap_session_t **out)
 {
     static const coap_proto_t protos[] = {
@@ -227,10 +239,10 @@ static int open_session(struct libcoap_channel *channel, const struct peer *peer
     coap_address_t to;
     int r = libcoap_carrier(channel->libcoap, by_certificate ? CARRIER_CERTIFICATE : CARRIER_PSK, &context);
 
+    if (r == 0 && by_certificate)
+        r = load_certificates(channel->libcoap);
     if (r < 0)
         return r;
-    if (by_certificate && !channel->libcoap->client_ca)
-        return -EINVAL;
     coap_address_init(&to);
     to.size = peer->address.any.sa_family == AF_INET ? sizeof peer->address.v4 : sizeof peer->address.v6;
     memcpy(&to.addr, &peer->address, to.size);

@@ -150,9 +150,9 @@ static const struct endpoint_handlers device_handlers = {on_response, on_event, 
 
 static char *path_of(const char *file)
 {
-    static char paths[4][128];
+    static char paths[16][128];
     static unsigned next;
-    char *path = paths[next++ % 4];
+    char *path = paths[next++ % array_size(paths)];
 
     (void)snprintf(path, sizeof paths[0], "%s/%s", connected.directory, file);
     return path;

@@ -4,6 +4,8 @@
 #include "coap/endpoint.h"
 #include "codec/ca.h"
 
+#include "core/keyring.h"
+
 #include <check.h>
 
 /* The gateway and a device, both with an endpoint of their own, on one loop and on loopback. */

@@ -63,7 +63,10 @@ void renewal_forget_all(struct agents *agents)
 {
     struct renewal *renewal, *next;
 
-    HASH_ITER(hh, agents->renewals, renewal, next) forget(agents, renewal);
+    HASH_ITER(hh, agents->renewals, renewal, next)
+    {
+        forget(agents, renewal);
+    }
 }
 
 enum claim { CLAIMED, TAKEN, REFUSED };
@@ -234,7 +237,7 @@ static void on_stored(struct reservation *reservation, int result)
 {
     struct secure *s = container_of(reservation, struct secure, reservation);
 
-    exchange_stop(&s->exchange); /* secure_drop may have deferred it */
+    exchange_stop(&s->exchange);                       /* secure_drop may have deferred it */
     if (result < 0 && !keyring_of_device(s->device)) { /* revoked meanwhile */
         secure_resume_later(s);
         return;

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define REVOKED "the device's credentials were revoked or replaced meanwhile"
-#define MAX_ECHOES 2 /* times that a device may ask for Echo in one exchange */
 
 /* Ends ------------------------------------------------------------------------------------------------------------ */
 
@@ -26,7 +25,7 @@ static void release(struct secure *s)
     renewal_end(s);
 }
 
-static void finish(struct secure *s, enum agent_outcome outcome, const struct coapmsg *response)
+void secure_finish(struct secure *s, enum agent_outcome outcome, const struct coapmsg *response)
 {
     release(s);
     s->done(s, outcome, response);
@@ -40,7 +39,7 @@ static void on_deferred_end(struct exchange *exchange, enum exchange_result resu
     (void)result;
     (void)response;
     (void)error;
-    finish(s, s->end, NULL);
+    secure_finish(s, s->end, NULL);
 }
 
 static void end_later(struct secure *s, enum agent_outcome outcome)
@@ -64,11 +63,11 @@ void secure_end(struct secure *s, enum agent_outcome outcome, const char *format
     if (s->starting)
         end_later(s, outcome);
     else
-        finish(s, outcome, NULL);
+        secure_finish(s, outcome, NULL);
 }
 
 /* Nothing more can be tried. */
-static void end_untrusted(struct secure *s)
+void secure_end_untrusted(struct secure *s)
 {
     static const char *const texts[] = {
         [SECURE_NO_HINT] = "the security context could not be renewed now",
@@ -83,7 +82,7 @@ static void end_untrusted(struct secure *s)
                s->left ? "; whether it did what was asked is not known" : "");
 }
 
-static void end_unanswered(struct secure *s, enum exchange_result result, int error)
+void secure_end_unanswered(struct secure *s, enum exchange_result result, int error)
 {
     if (s->phase != SECURE_SENT && result == EXCHANGE_NO_ANSWER) {
         secure_end(s, s->left ? AGENT_NO_ANSWER : AGENT_UNREACHABLE,
@@ -136,10 +135,6 @@ static bool keep_request(struct secure *s, const struct coapmsg *request)
     return true;
 }
 
-static enum exchange_verdict judge(struct exchange *exchange, const struct coapmsg *response, bool separate);
-static void on_exchange_done(struct exchange *exchange, enum exchange_result result, const struct coapmsg *response,
-                             int error);
-
 static struct channel_security describe_session(const struct credential *credential)
 {
     return (struct channel_security){
@@ -165,17 +160,17 @@ static void send_message(struct secure *s, struct coapmsg *message, enum secure_
         s->hint = SECURE_NO_HINT;
         s->hint_code = 0;
     }
-    s->exchange.judge = judge;
+    s->exchange.judge = secure_judge;
     s->agents->stats.requests++;
-    if (!s->exchange.lasts || exchange_continue(&s->exchange, message, &s->times, on_exchange_done) < 0) {
+    if (!s->exchange.lasts || exchange_continue(&s->exchange, message, &s->times, secure_on_exchange_done) < 0) {
         exchange_stop(&s->exchange);
         exchange_start(&s->exchange, s->device->address, s->session ? &security : NULL, message,
-                       own ? &s->times : &harmless, on_exchange_done);
+                       own ? &s->times : &harmless, secure_on_exchange_done);
     }
     s->left = s->left || (own && s->exchange.sent);
 }
 
-static void send_plain(struct secure *s)
+void secure_send_plain(struct secure *s)
 {
     struct coapmsg message;
 
@@ -245,7 +240,7 @@ static unsigned context_flags(const struct credential *credential)
     return oscore_context_credentials(credential->context)->has_id_context ? OSCORE_WITH_KID_CONTEXT : 0;
 }
 
-static void send_request(struct secure *s)
+void secure_send_request(struct secure *s)
 {
     struct coapmsg message;
 
@@ -279,13 +274,13 @@ void secure_proceed(struct secure *s)
             continue;
         s->credential = credential;
         if (s->stage < SECURE_TRY_RENEWAL) {
-            send_request(s);
+            secure_send_request(s);
             return;
         }
         if (renewal_begin(s, credential))
             return;
     }
-    end_untrusted(s);
+    secure_end_untrusted(s);
 }
 
 static void on_resume(struct exchange *exchange, enum exchange_result result, const struct coapmsg *response, int error)
@@ -310,178 +305,6 @@ void secure_resume_later(struct secure *s)
     s->credential = NULL;
     s->phase = s->phase == SECURE_STORING ? SECURE_STORING : SECURE_WAITING;
     exchange_defer(&s->exchange, on_resume);
-}
-
-/* Responses ------------------------------------------------------------------------------------------------------- */
-
-static void note_hint(struct secure *s, const struct coapmsg *response, int error, bool separate)
-{
-    struct agents *agents = s->agents;
-    bool unprotected = error == OSCORE_E_UNPROTECTED;
-
-    if (unprotected)
-        agents->stats.security.hints++;
-    else
-        agents->stats.security.failures++;
-    s->credential->counters.failures += !unprotected;
-    if (s->exchange.lasts) /* nothing cancels an observation but the device */
-        return;
-    s->hint = !unprotected                         ? SECURE_UNVERIFIED
-              : COAPMSG_CLASS(response->code) == 4 ? SECURE_REFUSED
-                                                   : SECURE_UNPROTECTED;
-    s->hint_code = unprotected ? response->code : 0;
-    /* An answer in the ACK is the device's last word, were it not that others can forge it: the genuine one has the
-     * time of one more round trip. Where trying again could do harm, it has all the time there is. */
-    if (!separate && !(s->flags & SECURE_UNREPEATABLE && s->left))
-        exchange_wait_at_most(&s->exchange, s->times.ack_timeout_ms);
-}
-
-static int verify(struct secure *s, const struct coapmsg *outer)
-{
-    struct secure_scratch *scratch = s->agents->scratch;
-    struct oscore_option option;
-    int r = oscore_message_option(outer, &option);
-
-    if (r)
-        return r;
-    if (option.kid_context && renewal_take_r2(s, outer, &option))
-        return 0;
-    if (s->phase == SECURE_RENEWING) /* only response #1 counts */
-        return OSCORE_E_DECRYPT;
-    return oscore_unprotect_response(s->derived ? s->derived : s->credential->context, &s->binding, outer,
-                                     &scratch->inner, scratch->in, sizeof scratch->in);
-}
-
-static enum exchange_verdict admit(const struct secure *s, const struct coapmsg *response)
-{
-    bool observes = s->flags & SECURE_OBSERVE && (s->phase == SECURE_SENT || s->exchange.lasts) && !s->repairing;
-
-    return observes && COAPMSG_CLASS(response->code) == 2 && coapmsg_find(response, COAPMSG_OPT_OBSERVE)
-               ? EXCHANGE_KEEP
-               : EXCHANGE_TAKE;
-}
-
-static enum exchange_verdict judge(struct exchange *exchange, const struct coapmsg *response, bool separate)
-{
-    struct secure *s = container_of(exchange, struct secure, exchange);
-    int r;
-
-    if (!s->credential)
-        return admit(s, response);
-    r = verify(s, response);
-    if (r == 0)
-        return admit(s, &s->agents->scratch->inner);
-    if (r == OSCORE_E_STALE)
-        s->credential->counters.replays++;
-    else
-        note_hint(s, response, r, separate);
-    return EXCHANGE_IGNORE;
-}
-
-/* The device says that it did not process what it answers. */
-static void note_unprocessed(struct secure *s)
-{
-    if (s->phase == SECURE_SENT && !s->repairing)
-        s->left = false;
-}
-
-/* RFC 9175 section 2.3: the request is to be sent again with this value. */
-static bool take_echo(struct secure *s, const struct coapmsg *response, unsigned max)
-{
-    const struct coapmsg_option *echo = coapmsg_find(response, COAPMSG_OPT_ECHO);
-
-    if (response->code != COAPMSG_UNAUTHORIZED || !echo || echo->length == 0 || echo->length > SECURE_ECHO_MAX ||
-        s->exchange.lasts || s->echoes >= max)
-        return false;
-    s->echoes++;
-    s->agents->stats.security.echoes++;
-    memcpy(s->echo, echo->value, echo->length);
-    s->echo_size = (uint8_t)echo->length;
-    note_unprocessed(s);
-    return true;
-}
-
-static void deliver(struct secure *s, const struct coapmsg *response)
-{
-    s->agents->stats.responses++;
-    if (s->session)
-        keyring_verified(s->agents->core, s->session, NULL);
-    s->lasts = s->exchange.lasts;
-    s->detail[0] = 0;
-    if (s->lasts)
-        s->done(s, AGENT_OK, response);
-    else
-        finish(s, AGENT_OK, response);
-}
-
-static void on_plain(struct secure *s, const struct coapmsg *response)
-{
-    /* Nobody vouches for that 4.01, so what may leave only once does not leave again because of it. */
-    if (s->times.max_retransmit && take_echo(s, response, 1)) {
-        send_plain(s);
-        return;
-    }
-    deliver(s, response);
-}
-
-static void on_verified(struct secure *s)
-{
-    const struct coapmsg *inner = &s->agents->scratch->inner;
-
-    s->agents->stats.security.verified_responses++;
-    s->credential->counters.received++;
-    if (s->r2_size) {
-        note_unprocessed(s);
-        renewal_confirm(s);
-    } else if (take_echo(s, inner, MAX_ECHOES)) {
-        if (s->phase == SECURE_CONFIRMING)
-            renewal_confirm_again(s);
-        else
-            send_request(s);
-    } else if (s->phase == SECURE_CONFIRMING) {
-        renewal_store(s);
-    } else {
-        keyring_verified(s->agents->core, s->credential, NULL);
-        if (s->repairing)
-            end_untrusted(s);
-        else
-            deliver(s, inner);
-    }
-}
-
-/* The device may have moved to the new credentials of a rotation. */
-static bool try_new_session(struct secure *s)
-{
-    struct credential *fresh = keyring_find(s->device, s->session->kind, CREDENTIAL_NEW);
-
-    if (!fresh || fresh == s->session)
-        return false;
-    s->session = fresh;
-    if (s->credential)
-        secure_proceed(s);
-    else
-        send_plain(s);
-    return true;
-}
-
-static void on_exchange_done(struct exchange *exchange, enum exchange_result result, const struct coapmsg *response,
-                             int error)
-{
-    struct secure *s = container_of(exchange, struct secure, exchange);
-
-    if (result == EXCHANGE_ANSWERED && s->credential) {
-        on_verified(s);
-    } else if (result == EXCHANGE_ANSWERED) {
-        on_plain(s, response);
-    } else if (result == EXCHANGE_DENIED && try_new_session(s)) {
-        return;
-    } else if (s->hint == SECURE_NO_HINT) {
-        end_unanswered(s, result, error);
-    } else {
-        s->repairing = s->repairing || (s->left && s->flags & SECURE_UNREPEATABLE);
-        s->stage = s->phase == SECURE_SENT ? s->stage + 1 : SECURE_TRIED;
-        secure_proceed(s);
-    }
 }
 
 bool secure_is_protected(const struct agents *agents, const struct device *device)
@@ -529,7 +352,7 @@ static void begin_plain(struct secure *s, const struct credential *credential, u
         s->agents->stats.security.plain_refused++;
         secure_end(s, AGENT_INSECURE, NULL);
     } else {
-        send_plain(s);
+        secure_send_plain(s);
     }
 }
 

@@ -11,8 +11,20 @@ struct secure_scratch {
     struct coapmsg inner;
 };
 
+/* Ends the exchange with a response, or without one. */
+void secure_finish(struct secure *s, enum agent_outcome outcome, const struct coapmsg *response);
+/* Because nothing more can be tried; because nothing came. */
+void secure_end_untrusted(struct secure *s);
+void secure_end_unanswered(struct secure *s, enum exchange_result result, int error);
 /* Ends the exchange; format may be NULL. */
 void secure_end(struct secure *s, enum agent_outcome outcome, const char *format, ...) printf_like(3, 4);
+/* Sends the request, or the harmless one in its place, with the present credential; or without any. */
+void secure_send_request(struct secure *s);
+void secure_send_plain(struct secure *s);
+/* What the exchange calls (secure_answer.c). */
+enum exchange_verdict secure_judge(struct exchange *exchange, const struct coapmsg *response, bool separate);
+void secure_on_exchange_done(struct exchange *exchange, enum exchange_result result, const struct coapmsg *response,
+                             int error);
 /* Goes on from the present stage: sends, or renews, or ends. */
 void secure_proceed(struct secure *s);
 /* The same, from the loop, when the credential may have been replaced. */

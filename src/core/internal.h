@@ -49,6 +49,7 @@ struct core {
     uint8_t context_salt[16]; /* of its marks */
     bool has_salt;
     bool clean_stop;         /* the last stop was: the windows in the rows count */
+    bool clean_mark_stays;   /* that could not be taken back at the start: the next commits have to */
     bool begun;              /* what was stored has been taken over */
     unsigned distrusted;     /* how often contexts were, since the start */
     struct pending *pending; /* uthash by id: agents that ask to join */
@@ -214,6 +215,7 @@ int keyring_load_meta(void *core, const struct store_meta *row);
 int keyring_load_credential(void *core, const struct store_credential *row);
 int keyring_load_context(void *core, const struct store_context *row);
 int keyring_begin(struct core *core) must_check; /* after loading: commits and waits */
+void keyring_remove_clean_mark(struct store_batch *batch);
 void keyring_end(struct core *core);             /* after the last message, before the credentials are freed */
 
 /* Contexts that were in use here at some time (keyring_history.c). */

@@ -190,8 +190,9 @@ static int read_progress(struct core *core, const json_t *body, const struct osc
     }
     if (history_knows(core, inputs))
         return fault_set_at(fault, FAULT_CREDENTIALS_IN_USE, fresh ? "/fresh" : "/sequence_number",
-                            "A context with this Master Secret and these ids was in use here before, so its sequence "
-                            "numbers cannot be trusted: leave this member out, and the context is derived anew.");
+                            "A context with this Master Secret and one of these ids is or was in use here, so its "
+                            "sequence numbers cannot be trusted: leave this member out, and the context is derived "
+                            "anew.");
     c->reserved = sequence < 0 ? 0 : (uint64_t)sequence;
     return 0;
 }

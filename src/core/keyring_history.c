@@ -6,9 +6,10 @@
 #include <string.h>
 
 /*
- * Marks of all OSCORE contexts that were ever in use here, so that one which comes back by import does not start over
- * at sequence number 0. A mark is a salted hash of secret, salt and ids, without the ID Context: so it also stands for
- * the contexts that Appendix B.2 made of it. Nothing is forgotten: once the marks are as many as they may be, every
+ * Marks of all OSCORE keys that were ever in use here, so that one which comes back by import does not start over at
+ * sequence number 0. A mark is a salted hash of secret, salt and the one id that the key is derived with, since
+ * contexts that have only this in common have the key and its nonces in common; without the ID Context, so that it also
+ * stands for what Appendix B.2 made of it. Nothing is forgotten: once the marks are as many as they may be, every
  * imported context counts as known.
  */
 
@@ -79,25 +80,18 @@ static int insert(struct core *core, const struct mark *mark)
     return 0;
 }
 
-/* Both directions of a pair of ids have the same mark: their keys are the same ones. */
-static int make_mark(const struct core *core, const struct oscore_credentials *inputs, struct mark *out)
+static int make_mark(const struct core *core, const struct oscore_credentials *inputs, const uint8_t *id,
+                     uint8_t id_size, struct mark *out)
 {
-    uint8_t text[16 + 2 + OSCORE_SECRET_MAX + OSCORE_SALT_MAX + 2 * (1 + OSCORE_ID_MAX)], digest[32], *at = text;
-    const uint8_t *first = inputs->sender_id, *second = inputs->recipient_id;
-    uint8_t first_size = inputs->sender_id_size, second_size = inputs->recipient_id_size;
+    uint8_t text[16 + 2 + OSCORE_SECRET_MAX + OSCORE_SALT_MAX + 1 + OSCORE_ID_MAX], digest[32], *at = text;
     bool good;
 
-    if (first_size > second_size || (first_size == second_size && memcmp(first, second, first_size) > 0)) {
-        first = inputs->recipient_id, second = inputs->sender_id;
-        first_size = inputs->recipient_id_size, second_size = inputs->sender_id_size;
-    }
     memcpy(at, core->context_salt, sizeof core->context_salt);
     at += sizeof core->context_salt;
 #define APPEND(bytes, size) *at++ = (size), memcpy(at, (bytes), (size)), at += (size)
     APPEND(inputs->secret, inputs->secret_size);
     APPEND(inputs->salt, inputs->salt_size);
-    APPEND(first, first_size);
-    APPEND(second, second_size);
+    APPEND(id, id_size);
 #undef APPEND
     good = EVP_Digest(text, (size_t)(at - text), digest, NULL, EVP_sha256(), NULL) == 1;
     OPENSSL_cleanse(text, sizeof text);
@@ -105,25 +99,35 @@ static int make_mark(const struct core *core, const struct oscore_credentials *i
     return good ? 0 : -EIO;
 }
 
+/* Of both keys. */
+static int make_marks(const struct core *core, const struct oscore_credentials *inputs, struct mark out[2])
+{
+    int r = make_mark(core, inputs, inputs->sender_id, inputs->sender_id_size, &out[0]);
+
+    return r < 0 ? r : make_mark(core, inputs, inputs->recipient_id, inputs->recipient_id_size, &out[1]);
+}
+
 bool history_knows(const struct core *core, const struct oscore_credentials *inputs)
 {
-    struct mark mark;
+    struct mark marks[2];
 
     if (core->used && core->used->count >= MARKS_MAX)
         return true;
-    return make_mark(core, inputs, &mark) < 0 || holds(core->used, &mark);
+    return make_marks(core, inputs, marks) < 0 || holds(core->used, &marks[0]) || holds(core->used, &marks[1]);
 }
 
 int history_add(struct core *core, const struct oscore_credentials *inputs, struct store_batch *batch)
 {
-    char hex[2 * MARK_SIZE + 1];
-    struct mark mark;
-    int r = make_mark(core, inputs, &mark);
+    struct mark marks[2];
+    int r = make_marks(core, inputs, marks);
 
-    if (r == 0)
-        r = insert(core, &mark);
-    if (r == 0 && holds(core->used, &mark))
-        store_batch_put_context(batch, &(struct store_context){text_hex(mark.bytes, MARK_SIZE, hex)});
+    for (size_t i = 0; i < array_size(marks) && r == 0; i++) {
+        char hex[2 * MARK_SIZE + 1];
+
+        r = insert(core, &marks[i]);
+        if (r == 0 && holds(core->used, &marks[i]))
+            store_batch_put_context(batch, &(struct store_context){text_hex(marks[i].bytes, MARK_SIZE, hex)});
+    }
     return r;
 }
 

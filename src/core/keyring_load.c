@@ -339,7 +339,13 @@ static void tell_restored(const struct core *core)
                 "contexts", contexts, NULL);
 }
 
-/* Before the first message: the windows that were taken over do not count a second time. */
+void keyring_remove_clean_mark(struct store_batch *batch)
+{
+    store_batch_put_meta(batch, &(struct store_meta){META_CLEAN, NULL});
+}
+
+/* Before the first message: the windows that were taken over do not count a second time. Where that cannot be written
+ * they do not count now, and before anything is answered numbers have to be reserved: then the mark goes, too. */
 int keyring_begin(struct core *core)
 {
     struct store_batch *batch = store_batch_new();
@@ -355,7 +361,7 @@ int keyring_begin(struct core *core)
         (void)store_batch_free(batch);
         return r;
     }
-    store_batch_put_meta(batch, &(struct store_meta){META_CLEAN, NULL});
+    keyring_remove_clean_mark(batch);
     store_submit(core->options.store, batch, note_result, &result);
     store_flush(core->options.store);
     core->begun = true;
@@ -363,6 +369,7 @@ int keyring_begin(struct core *core)
         tell_restored(core);
     if (result < 0) {
         forget_windows(core);
+        core->clean_mark_stays = true;
         log_warning("the database cannot be written: replay windows are established anew", NULL);
     }
     return 0;

@@ -12,10 +12,19 @@
 #define STEP_MAX 4096
 #define BUSY_MS 10000 /* a context that used up a step within this gets a larger one */
 
+/* Those that ask again from within, since the numbers did not last for all, wait for the next commit. */
 void reservations_finish(struct list *waiting, int result)
 {
-    while (!list_empty(waiting)) {
-        struct reservation *reservation = list_first(waiting, struct reservation, node);
+    struct list now;
+
+    list_init(&now);
+    list_each(node, waiting)
+    {
+        list_unlink(node);
+        list_append(&now, node);
+    }
+    while (!list_empty(&now)) {
+        struct reservation *reservation = list_first(&now, struct reservation, node);
 
         list_unlink(&reservation->node);
         reservation->done(reservation, result);
@@ -85,6 +94,8 @@ static void reserve(struct credential *c)
         commit->value = OSCORE_SEQUENCE_END;
     if (c->state != CREDENTIAL_STALE && commit->value > c->reserved)
         store_batch_reserve(commit->batch, c->device->id, c->number, commit->value);
+    if (c->device->core->clean_mark_stays)
+        keyring_remove_clean_mark(commit->batch);
     commit_submit(commit);
 }
 
@@ -179,7 +190,7 @@ static void write_renewal(struct commit *commit, const struct credential *c, con
     store_batch_renew_credential(
         commit->batch, c->device->id, c->number, credential_state_name(state),
         inputs->has_id_context ? text_hex(inputs->id_context, inputs->id_context_size, id_context) : NULL,
-        KEYRING_STEP);
+        renewal->reserved);
 }
 
 void keyring_renew(struct core *core, struct credential *c, struct oscore_context *context, struct reservation *done)

@@ -135,6 +135,12 @@ START_TEST(a_renewal_that_failed_leaves_the_old_context)
 }
 END_TEST
 
+static void note_nothing(struct reservation *reservation, int result)
+{
+    (void)reservation;
+    ck_assert_int_eq(result, 0);
+}
+
 static struct oscore_window window_of(const struct device *device)
 {
     struct oscore_window window;
@@ -173,6 +179,86 @@ START_TEST(windows_are_not_taken_where_that_cannot_be_written)
     fake_store_fail(1, -EIO);
     open_gateway();
     ck_assert(!window_of(core_find_device(f.core, "one")).known);
+}
+END_TEST
+
+/* Not taken over, but still in the rows: a further start must not take what was accepted since a second time. */
+START_TEST(windows_that_were_not_taken_do_not_come_back)
+{
+    struct device *one = add_device(&f, "one", AGENT_V2);
+
+    (void)enrol(&f, one, "{}");
+    oscore_context_set_window(one->credentials->context, &(struct oscore_window){true, 9, 1});
+    f.core = core_free(f.core);
+    f.store = store_close(f.store);
+    fake_store_fail(1, -ENOSPC);
+    open_gateway();
+    one = core_find_device(f.core, "one");
+    ck_assert_uint_eq(take_number(&f, one->credentials), UINT64_MAX); /* no Echo can be asked for before */
+    ck_assert_int_eq(reserves(&f, one->credentials), 0);
+    power_cut();
+    ck_assert(!window_of(core_find_device(f.core, "one")).known);
+}
+END_TEST
+
+/* As the client's part of appendix B.2 makes one: some numbers were good without a reservation. */
+START_TEST(a_renewed_context_is_reserved_as_far_as_it_goes)
+{
+    static struct reservation done;
+    struct device *one = add_device(&f, "one", AGENT_V2);
+    struct credential *c = enrol(&f, one, "{}");
+    struct oscore_context *context;
+    uint64_t number, highest = 0;
+
+    ck_assert_int_eq(oscore_context_rederive(&context, c->context, "x", 1, c), 0);
+    ck_assert(oscore_context_set_sequence(context, 2, 16));
+    done = (struct reservation){.done = note_nothing};
+    keyring_renew(f.core, c, context, &done);
+    core_flush(&f);
+    ck_assert_ptr_eq(c->context, context);
+    fake_store_fail(1000, -ENOSPC); /* the disk is full from now on */
+    while ((number = take_number(&f, c)) != UINT64_MAX) {
+        highest = number;
+        core_flush(&f);
+    }
+    ck_assert_uint_gt(highest, 200);
+    fake_store_fail(0, 0);
+    power_cut();
+    c = core_find_device(f.core, "one")->credentials;
+    ck_assert_int_eq(reserves(&f, c), 0);
+    ck_assert_uint_gt(take_number(&f, c), highest);
+}
+END_TEST
+
+/* Each of many takes a number, or asks again when none is left. */
+static unsigned served;
+
+static void take_or_ask_again(struct reservation *reservation, int result)
+{
+    struct credential *c = core_find_device(f.core, "one")->credentials;
+
+    ck_assert_int_eq(result, 0);
+    if (take_number(&f, c) == UINT64_MAX)
+        keyring_reserve(f.core, c, reservation);
+    else
+        served++;
+}
+
+START_TEST(more_may_wait_than_numbers_are_reserved)
+{
+    static struct reservation waiting[700];
+    struct device *one = add_device(&f, "one", AGENT_V2);
+
+    (void)enrol(&f, one, "{}");
+    power_cut();
+    one = core_find_device(f.core, "one");
+    for (size_t i = 0; i < array_size(waiting); i++) {
+        waiting[i] = (struct reservation){.done = take_or_ask_again};
+        keyring_reserve(f.core, one->credentials, &waiting[i]);
+    }
+    for (int i = 0; i < 10 && served < array_size(waiting); i++)
+        core_flush(&f);
+    ck_assert_uint_eq(served, array_size(waiting));
 }
 END_TEST
 
@@ -359,6 +445,9 @@ int main(void)
     tcase_add_test(tcase, a_renewal_that_failed_leaves_the_old_context);
     tcase_add_test(tcase, windows_do_not_outlive_a_crash);
     tcase_add_test(tcase, windows_are_not_taken_where_that_cannot_be_written);
+    tcase_add_test(tcase, windows_that_were_not_taken_do_not_come_back);
+    tcase_add_test(tcase, a_renewed_context_is_reserved_as_far_as_it_goes);
+    tcase_add_test(tcase, more_may_wait_than_numbers_are_reserved);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("histories");
     tcase_set_timeout(tcase, 120);

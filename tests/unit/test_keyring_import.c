@@ -91,6 +91,25 @@ static void revoke_all(struct device *device)
     core_flush(&f);
 }
 
+/* The same secret and one id in common: the same key, and the nonces of the same numbers. */
+START_TEST(contexts_that_share_a_key_do_not_share_its_numbers)
+{
+    struct credential *c = enrol(&f, one, "{" SECRET "," IDS ",'fresh':true}");
+
+    ck_assert_uint_eq(take_number(&f, c), 0);
+    ck_assert_int_eq(enrols(&f, two, "{" SECRET ",'sender_id':'01','recipient_id':'03','fresh':true}", NULL),
+                     FAULT_CREDENTIALS_IN_USE);
+    ck_assert_int_eq(enrols(&f, two, "{" SECRET ",'sender_id':'04','recipient_id':'02','sequence_number':9}", NULL),
+                     FAULT_CREDENTIALS_IN_USE);
+    ck_assert_int_eq(enrols(&f, two, "{" SECRET ",'sender_id':'04','recipient_id':'01','fresh':true}", NULL),
+                     FAULT_CREDENTIALS_IN_USE);
+    c = enrol(&f, two, "{" SECRET ",'sender_id':'01','recipient_id':'03'}");
+    ck_assert_int_eq(c->state, CREDENTIAL_STALE);
+    ck_assert_int_eq(enrols(&f, one, "{" SECRET ",'sender_id':'05','recipient_id':'06','fresh':true}", NULL),
+                     FAULT_NONE);
+}
+END_TEST
+
 START_TEST(what_was_here_before_does_not_begin_at_0_again)
 {
     struct credential *c = enrol(&f, one, "{" SECRET "," IDS ",'fresh':true}");
@@ -122,7 +141,7 @@ START_TEST(what_was_here_before_does_not_begin_at_0_again)
     restart();
     ck_assert_int_eq(enrols(&f, one, again, NULL), FAULT_CREDENTIALS_IN_USE);
     /* other ids make other keys; and it may come back to be derived anew */
-    (void)enrol(&f, one, "{" SECRET ",'sender_id':'01','recipient_id':'05','fresh':true}");
+    (void)enrol(&f, one, "{" SECRET ",'sender_id':'04','recipient_id':'05','fresh':true}");
     ck_assert_int_eq(enrol(&f, one, "{" SECRET "," IDS "}")->state, CREDENTIAL_STALE);
 }
 END_TEST
@@ -248,6 +267,7 @@ int main(void)
     tcase_add_test(tcase, a_context_keeps_what_it_came_with);
     tcase_add_test(tcase, no_id_context_and_an_empty_one_differ);
     tcase_add_test(tcase, a_history_that_nobody_vouches_for_makes_it_stale);
+    tcase_add_test(tcase, contexts_that_share_a_key_do_not_share_its_numbers);
     tcase_add_test(tcase, what_was_here_before_does_not_begin_at_0_again);
     tcase_add_test(tcase, ids_belong_to_one_device);
     tcase_add_loop_test(tcase, bad_bodies_are_refused_and_change_nothing, 0, (int)array_size(bad_bodies));

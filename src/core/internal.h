@@ -216,7 +216,7 @@ int keyring_load_credential(void *core, const struct store_credential *row);
 int keyring_load_context(void *core, const struct store_context *row);
 int keyring_begin(struct core *core) must_check; /* after loading: commits and waits */
 void keyring_remove_clean_mark(struct store_batch *batch);
-void keyring_end(struct core *core);             /* after the last message, before the credentials are freed */
+void keyring_end(struct core *core); /* after the last message, before the credentials are freed */
 
 /* Contexts that were in use here at some time (keyring_history.c). */
 bool history_knows(const struct core *core, const struct oscore_credentials *inputs);

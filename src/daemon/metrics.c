@@ -13,10 +13,8 @@ struct figure {
 
 /* Those of one name stand together. */
 static const struct figure figures[] = {
-    {"tcgw_coap_messages_total", "CoAP messages.", true,
-     "direction=\"received\"", FIGURE(messages.received)},
-    {"tcgw_coap_messages_total", "CoAP messages.", true,
-     "direction=\"sent\"", FIGURE(messages.sent)},
+    {"tcgw_coap_messages_total", "CoAP messages.", true, "direction=\"received\"", FIGURE(messages.received)},
+    {"tcgw_coap_messages_total", "CoAP messages.", true, "direction=\"sent\"", FIGURE(messages.sent)},
     {"tcgw_coap_retransmissions_total", "CoAP messages that were sent again since nobody acknowledged them.", true,
      NULL, FIGURE(messages.retransmitted)},
     {"tcgw_coap_duplicates_total", "Messages that came again and had no second effect.", true, NULL,

@@ -342,6 +342,8 @@ void agents_close(struct agents *agents, void (*closed)(void *arg), void *arg)
         secure_close(&task->secure, on_task_closed);
     }
     observe_close_all(agents);
+    if (agents->core) /* what is still being written may drop credentials, of which nothing is left here */
+        keyring_set_port(agents->core, NULL);
     if (agents->server)
         server_close(steal_pointer(agents->server), agents_release, agents);
     endpoint_close(agents->endpoint, agents_release, agents);

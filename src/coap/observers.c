@@ -303,6 +303,8 @@ static void notify(struct observer *o)
         remove_observer(o);
         return;
     }
+    if (!list_empty(&o->reservation.node)) /* when there are numbers, what is the state by then is told */
+        return;
     if (o->reading || (o->notice && now(server) - o->sent < server->options.ack_timeout_ms)) {
         postpone(o);
         return;

@@ -12,14 +12,13 @@
 
 /* Exchanges ------------------------------------------------------------------------------------------------------- */
 
-/* A load that may have reached the device is not undone by what nobody has proven. */
+/* A load that may have reached the device is not undone by what nobody has proven, nor by what fails here afterwards.
+ */
 static enum agent_outcome doubt(const struct task *task, enum agent_outcome outcome)
 {
-    bool unproven = outcome == AGENT_UNTRUSTED || outcome == AGENT_UNREACHABLE || outcome == AGENT_GARBAGE;
+    bool may_be_done = task->call->verb == AGENT_CALL_LOAD && task->secure.guarded && task->secure.left;
 
-    return task->call->verb == AGENT_CALL_LOAD && task->secure.guarded && task->secure.left && unproven
-               ? AGENT_NO_ANSWER
-               : outcome;
+    return may_be_done ? AGENT_NO_ANSWER : outcome;
 }
 
 static void on_secure_done(struct secure *secure, enum agent_outcome outcome, const struct coapmsg *response)

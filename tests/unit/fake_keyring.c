@@ -151,7 +151,7 @@ void fake_keyring_revoke_all(struct core *core, struct device *device)
 
 void keyring_set_port(struct core *core, const struct security_port *port)
 {
-    core->port = *port;
+    core->port = port ? *port : (struct security_port){.dropped = NULL};
 }
 
 struct oscore_crypto *keyring_crypto(struct core *core)

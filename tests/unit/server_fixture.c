@@ -42,12 +42,20 @@ static struct later *add_later(void (*run)(struct later *later))
     return &queue[queued++];
 }
 
+static void run_reservation(struct later *later);
+
 void world_run(void)
 {
-    while (queued > 0) {
-        struct later first = queue[0];
+    size_t held = 0;
 
-        memmove(queue, queue + 1, --queued * sizeof queue[0]);
+    while (queued > held) {
+        struct later first = queue[held];
+
+        if (world.hold_reservations && first.run == run_reservation) {
+            held++;
+            continue;
+        }
+        memmove(queue + held, queue + held + 1, (--queued - held) * sizeof queue[0]);
         first.run(&first);
         free(first.body);
     }

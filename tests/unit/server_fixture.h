@@ -64,7 +64,8 @@ struct world {
     enum fault_code put_fault; /* of the next writes */
     int read_result, reserve_result, renew_result;
     bool refuse_reads;
-    unsigned reserved; /* calls of keyring_reserve */
+    bool hold_reservations; /* until a world_run without it */
+    unsigned reserved;      /* calls of keyring_reserve */
     uint64_t puts, reads;
 };
 

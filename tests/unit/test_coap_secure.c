@@ -273,6 +273,30 @@ START_TEST(load_is_never_undone_by_a_refusal)
 }
 END_TEST
 
+/* Nor by a disk that is full when the other credentials of a rotation are tried. */
+START_TEST(load_is_never_undone_by_a_failure_of_ours)
+{
+    ck_assert_int_eq(world_call(AGENT_CALL_STATUS), AGENT_OK); /* there are numbers for the old ones */
+    (void)guard_add(2, NULL, CREDENTIAL_NEW);
+    world.core.result = -ENOSPC;
+    guard.script = load_is_refused_plainly;
+    ck_assert_int_eq(world_call(AGENT_CALL_LOAD), AGENT_NO_ANSWER);
+    ck_assert_uint_eq(guard.verified, 2);
+}
+END_TEST
+
+/* As when the last commits are told while everything closes. */
+START_TEST(nobody_is_told_of_revocation_after_the_end)
+{
+    (void)guard_add(2, NULL, CREDENTIAL_NEW);
+    agents_close(steal_pointer(world.agents), NULL, NULL);
+    fake_keyring_revoke(&world.core, world.device.credentials);
+    world_run_for(50);
+    fake_keyring_revoke_all(&world.core, &world.device);
+    world.closed = true;
+}
+END_TEST
+
 static void flip(struct guard *g)
 {
     struct coapmsg response, outer;
@@ -448,6 +472,8 @@ static TCase *case_of_attacks(void)
     tcase_add_test(tc, genuine_answer_wins_over_a_forged_refusal);
     tcase_add_test(tc, separate_refusal_does_not_shorten_the_wait);
     tcase_add_test(tc, load_is_never_undone_by_a_refusal);
+    tcase_add_test(tc, load_is_never_undone_by_a_failure_of_ours);
+    tcase_add_test(tc, nobody_is_told_of_revocation_after_the_end);
     tcase_add_loop_test(tc, flipped_answer_does_not_verify, 0, 12);
     tcase_add_test(tc, answer_to_another_request_does_not_verify);
     tcase_add_test(tc, silence_is_no_answer);

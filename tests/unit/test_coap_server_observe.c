@@ -315,6 +315,25 @@ START_TEST(notifications_wait_for_numbers)
 }
 END_TEST
 
+START_TEST(changes_while_numbers_are_waited_for_are_told_once)
+{
+    ck_assert(observe(a, "tok"));
+    (void)oscore_context_set_sequence(a->credential.context, 1 << 20, 1 << 20);
+    world.hold_reservations = true;
+    write_desired(a, "x");
+    write_desired(a, "y");
+    write_desired(a, "z");
+    ck_assert_uint_eq(world.reserved, 1);
+    ck_assert_ptr_null(world_first_notice());
+    world.hold_reservations = false;
+    world_run();
+    ck_assert_uint_eq(open_notice(a), COAPMSG_CONTENT);
+    ck_assert(payload_is("z"));
+    acknowledge();
+    ck_assert_ptr_null(world_first_notice());
+}
+END_TEST
+
 START_TEST(at_the_end_of_the_numbers_it_ends)
 {
     ck_assert(observe(a, "tok"));
@@ -423,6 +442,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, it_goes_with_its_credential);
     tcase_add_test(tc, it_may_go_while_its_document_is_read);
     tcase_add_test(tc, notifications_wait_for_numbers);
+    tcase_add_test(tc, changes_while_numbers_are_waited_for_are_told_once);
     tcase_add_test(tc, at_the_end_of_the_numbers_it_ends);
     tcase_add_test(tc, who_was_not_heard_of_for_a_day_is_asked);
     tcase_add_test(tc, a_state_that_cannot_be_read_is_told_later);

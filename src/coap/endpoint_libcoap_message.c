@@ -17,10 +17,13 @@ static void handle_log(coap_log_t level, const char *message)
     log_debug(line, "from", "libcoap", NULL);
 }
 
+/* At its debug level libcoap prints whole messages, to standard output besides. */
 void libcoap_follow_log_level(void)
 {
-    coap_set_log_level(log_enabled(LOG_LEVEL_DEBUG) ? LOG_DEBUG : LOG_EMERG);
-    coap_dtls_set_log_level(log_enabled(LOG_LEVEL_DEBUG) ? LOG_INFO : LOG_EMERG);
+    int level = log_enabled(LOG_LEVEL_DEBUG) ? LOG_INFO : LOG_EMERG;
+
+    coap_set_log_level((coap_log_t)level);
+    coap_dtls_set_log_level(level);
 }
 
 static int take_random(void *out, size_t size)

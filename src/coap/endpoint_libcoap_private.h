@@ -16,10 +16,12 @@
  */
 
 #define LIBCOAP_UNRELIABLE_MAX                                                                                         \
-    1400                          /* bytes of a message in DTLS; libcoap receives 1472 at most, DTLS's own included    \
-                                   */
-#define LIBCOAP_RELIABLE_MAX 4096 /* bytes of a message from TCP and TLS */
-#define LIBCOAP_BASE_MAX 1152     /* what everybody takes before its CSM has come (RFC 8323 section 5.3.1) */
+    1400 /* bytes of a message in DTLS; libcoap receives 1472 at most, DTLS's own included                             \
+          */
+/* Bytes of a message that we take from TCP and TLS. What is more would ask for blocks of more than 1024 bytes (BERT,
+ * RFC 8323 section 6), since libcoap offers block-wise transfer whether we like it or not. */
+#define LIBCOAP_RELIABLE_MAX 1152
+#define LIBCOAP_BASE_MAX 1152 /* what everybody takes before its CSM has come (RFC 8323 section 5.3.1) */
 
 /* libcoap keeps one way to authenticate for all client sessions of a context. */
 enum carrier_kind { CARRIER_SERVER, CARRIER_PSK, CARRIER_CERTIFICATE, CARRIER_KIND_COUNT };

@@ -150,7 +150,10 @@ static bool send_on(struct client *c, const struct coapmsg *message)
             c->block <<= c->szx - block.szx;
             c->szx = block.szx;
         }
-        transmit(c);
+        if ((size_t)c->block << (c->szx + 4) < c->task.payload_size)
+            transmit(c);
+        else
+            finish(c, CLIENT_FAILED, message->code); /* it asks for more than there is */
         return true;
     }
     if (message->code != COAPMSG_INCOMPLETE && !(message->code == COAPMSG_TOO_LARGE && sized))

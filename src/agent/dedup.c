@@ -26,7 +26,9 @@ static bool grow(struct dedup *d)
         memcpy(entries + d->used - d->next, d->entries, d->next * sizeof *entries);
     }
     free(d->entries);
-    *d = (struct dedup){entries, size, d->used, d->used};
+    d->entries = entries;
+    d->size = size;
+    d->next = d->used;
     return true;
 }
 

@@ -19,7 +19,7 @@ static uint64_t number_of(const uint8_t *piv, size_t size)
 {
     uint64_t n = 0;
 
-    for (size_t i = 0; i < size; i++)
+    for (size_t i = 0; piv && i < size; i++)
         n = n << 8 | piv[i];
     return n;
 }

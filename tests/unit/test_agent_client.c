@@ -250,6 +250,23 @@ START_TEST(test_block1)
 }
 END_TEST
 
+/* A gateway that asks for more than there is. */
+START_TEST(test_continue_without_end)
+{
+    struct gateway *g = gateway_new("", &reports, false);
+
+    pass(g, 1);
+    take_report(g);
+    gateway_answer_code(g, COAPMSG_CONTINUE);
+    ck_assert_uint_eq(reports_with(g, "failed"), 1);
+    pass(g, INTERVAL);
+    take_report(g);
+    gateway_answer_code(g, COAPMSG_CHANGED);
+    ck_assert_uint_eq(reports_with(g, "acknowledged"), 1);
+    gateway_end(g);
+}
+END_TEST
+
 static void answer_desired(struct gateway *g, uint32_t sequence, const char *payload, uint32_t block, bool more)
 {
     struct coapmsg plain;
@@ -363,6 +380,7 @@ int main(void)
     tcase_add_test(tcase, test_lost_state);
     tcase_add_test(tcase, test_forged_refusals);
     tcase_add_test(tcase, test_block1);
+    tcase_add_test(tcase, test_continue_without_end);
     tcase_add_test(tcase, test_observe);
     tcase_add_test(tcase, test_join);
     suite_add_tcase(suite, tcase);

@@ -129,17 +129,22 @@ static bool is_repeated(struct udp_channel *channel, const struct coapmsg *respo
     return repeated;
 }
 
-/* RFC 7252 section 5.3.2: it has the message ID and the token of the request. */
+/* RFC 7252 section 5.3.2: it has the message ID (or one before, when the request left under several) and the token of
+ * the request. */
 static void take_piggybacked(struct udp *udp, const struct peer *from, const struct coapmsg *response)
 {
     struct udp_channel *channel = find_channel(udp, from, response);
+    struct udp_outgoing *out = udp_find_outgoing(udp, from, response->id);
 
-    if (!channel || response->id != channel->out.key.mid)
+    if (!channel || (response->id != channel->out.key.mid && !channel->out.renumbered)) {
         udp->stats.unmatched++;
-    else if (is_repeated(channel, response))
+        if (out && out->kind == UDP_CHANNEL)
+            udp_renumber(udp, out);
+    } else if (is_repeated(channel, response)) {
         udp->stats.duplicates++;
-    else
+    } else {
         pass_on(channel, response, false);
+    }
 }
 
 static void take_separate(struct udp *udp, const struct peer *from, const struct coapmsg *response)

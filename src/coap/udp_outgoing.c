@@ -55,6 +55,7 @@ static int encode(struct udp *udp, struct udp_outgoing *out, const struct peer *
     if (r < 0)
         return r;
     msg->id = mid;
+    out->renumbered = false;
     out->peer = *to;
     out->key = udp_make_key(to, mid);
     out->size = coapmsg_encode(msg, udp->scratch, sizeof udp->scratch);
@@ -88,6 +89,23 @@ struct udp_outgoing *udp_find_outgoing(struct udp *udp, const struct peer *from,
 
     HASH_FIND(hh, udp->outgoing, &key, sizeof key, out);
     return out;
+}
+
+void udp_renumber(struct udp *udp, struct udp_outgoing *out)
+{
+    uint16_t mid;
+
+    if (!out->data || out->left == 0 || udp_take_mid(udp, &out->peer, &mid) < 0)
+        return;
+    HASH_DEL(udp->outgoing, out); /* NOLINT(clang-analyzer-core.NullDereference) */
+    out->key = udp_make_key(&out->peer, mid);
+    HASH_ADD(hh, udp->outgoing, key, sizeof out->key, out);
+    out->data[2] = (uint8_t)(mid >> 8);
+    out->data[3] = (uint8_t)mid;
+    out->renumbered = true;
+    out->left--;
+    udp->stats.retransmitted++;
+    (void)udp->driver->send(udp, &out->peer, out->data, out->size, true);
 }
 
 void udp_stop(struct udp *udp, struct udp_outgoing *out)

@@ -55,7 +55,8 @@ enum udp_kind { UDP_CHANNEL, UDP_ANSWER, UDP_NOTICE };
 /* A message that an ACK, an RST or an ICMP error may come back for. Embedded in what sent it. */
 struct udp_outgoing {
     enum udp_kind kind;
-    bool waiting; /* in udp->outgoing */
+    bool waiting;    /* in udp->outgoing */
+    bool renumbered; /* key.mid is not its first */
     struct udp_key key;
     struct peer peer;
     uint8_t *data; /* for retransmissions; NULL: none */
@@ -183,7 +184,7 @@ void udp_clear_alarm(struct udp *udp, struct udp_alarm *alarm);
 /* Rings what is due, and arms the driver anew. */
 void udp_run(struct udp *udp);
 /* A message ID that was not used for that peer in EXCHANGE_LIFETIME; -EAGAIN when there is none. Peers that were not
- * used for so long are forgotten, and beyond UDP_PEERS_MAX the longest unused, too: then it begins anew at random. */
+ * used for so long are forgotten, and beyond UDP_PEERS_MAX the longest unused, too: then it begins anew. */
 int udp_take_mid(struct udp *udp, const struct peer *peer, uint16_t *mid) must_check;
 void udp_forget_peers(struct udp *udp);
 
@@ -195,6 +196,9 @@ void udp_forget_peers(struct udp *udp);
 int udp_post(struct udp *udp, struct udp_outgoing *out, const struct peer *to, struct coapmsg *msg,
              uint32_t ack_timeout_ms, uint32_t max_retransmit, bool later) must_check;
 struct udp_outgoing *udp_find_outgoing(struct udp *udp, const struct peer *from, uint16_t mid);
+/* The peer gave the answer to an older message that had this message ID: it took this one for a copy and did not look
+ * at it. So it leaves again under another number, which counts as a retransmission; what leaves once does not. */
+void udp_renumber(struct udp *udp, struct udp_outgoing *out);
 void udp_stop(struct udp *udp, struct udp_outgoing *out); /* may be called twice */
 /* Empty ACK, RST, ICMP error or the end of the retransmissions: told to what sent it. event -1: ACK. */
 void udp_tell(struct udp *udp, struct udp_outgoing *out, int event);

@@ -1,6 +1,9 @@
 #include "coap/udp_private.h"
 
+#include "base/text.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 /* Keys ------------------------------------------------------------------------------------------------------------ */
@@ -25,13 +28,27 @@ static void mix(uint64_t v[4])
     v[2] = rotate(v[2], 32);
 }
 
-/* SipHash-1-3 with a key of this process; all keys of one table have the same size. */
+/* The machine's boot ID: strangers do not know it, and a restarted gateway finds the same one. */
+static bool read_boot_id(uint64_t secret[2])
+{
+    cleanup_close int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    char digits[33] = "", text[36];
+
+    if (fd < 0 || read(fd, text, sizeof text) != sizeof text)
+        return false;
+    for (size_t i = 0, n = 0; i < sizeof text && n < sizeof digits - 1; i++)
+        if (text[i] != '-')
+            digits[n++] = text[i];
+    return text_unhex(digits, secret, 2 * sizeof *secret);
+}
+
+/* SipHash-1-3 with a key of this boot; all keys of one table have the same size. */
 uint32_t udp_hash(const void *key, size_t size)
 {
     static uint64_t secret[2];
     uint64_t v[4] = {0x736f6d6570736575, 0x646f72616e646f6d, 0x6c7967656e657261, 0x7465646279746573}, word;
 
-    if (!secret[0] && !endpoint_random(secret, sizeof secret))
+    if (!secret[0] && !read_boot_id(secret) && !endpoint_random(secret, sizeof secret))
         secret[0] = 1; /* the tables are slower when they are attacked, but work */
     for (size_t i = 0; i < 4; i++)
         v[i] ^= secret[i % 2];
@@ -185,6 +202,13 @@ static void forget_old_peers(struct udp *udp, uint64_t now)
     }
 }
 
+/* What nobody can foresee, but ahead of what a gateway that ran a moment ago used for the same peer, which would take
+ * the message for a copy: 65,536 in EXCHANGE_LIFETIME are one in 4 ms. The loop's time is that since the boot. */
+static uint16_t first_mid(const struct udp_key *key, uint64_t now)
+{
+    return (uint16_t)(udp_hash(key, sizeof *key) + now / 4);
+}
+
 static int find_peer(struct udp *udp, const struct peer *address, uint64_t now, struct udp_peer **out)
 {
     struct udp_key key = udp_make_key(address, 0);
@@ -194,11 +218,10 @@ static int find_peer(struct udp *udp, const struct peer *address, uint64_t now, 
     if (!peer) {
         forget_old_peers(udp, now);
         peer = calloc(1, sizeof *peer);
-        if (!peer || !endpoint_random(&peer->next, sizeof peer->next)) {
-            free(peer);
+        if (!peer)
             return -ENOMEM;
-        }
         peer->key = key;
+        peer->next = first_mid(&key, now);
         list_init(&peer->node);
         HASH_ADD(hh, udp->peers, key, sizeof peer->key, peer);
     }

@@ -150,7 +150,7 @@ static void take_piggybacked(struct udp *udp, const struct peer *from, const str
 static void take_separate(struct udp *udp, const struct peer *from, const struct coapmsg *response)
 {
     bool confirmable = response->type == COAPMSG_CON;
-    struct udp_key key = udp_make_key(from, response->id);
+    struct udp_key key = udp_make_key_of(from, response);
     struct udp_channel *channel;
 
     if (udp_answer_copy(udp, &key, from))

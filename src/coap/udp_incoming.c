@@ -169,7 +169,7 @@ static bool is_held(struct udp *udp, const struct udp_key *key)
 void udp_take_request(struct udp *udp, const struct peer *from, const struct coapmsg *request)
 {
     const struct endpoint_options *options = udp_options(udp);
-    struct udp_key key = udp_make_key(from, request->id);
+    struct udp_key key = udp_make_key_of(from, request);
     struct udp_incoming *in;
 
     if (is_held(udp, &key) || udp_answer_copy(udp, &key, from))

@@ -82,6 +82,14 @@ struct udp_key udp_make_key(const struct peer *peer, uint16_t mid)
     return key;
 }
 
+struct udp_key udp_make_key_of(const struct peer *from, const struct coapmsg *msg)
+{
+    struct udp_key key = udp_make_key(from, msg->id);
+
+    key.token = udp_hash(msg->token, msg->token_length);
+    return key;
+}
+
 /* Alarms ---------------------------------------------------------------------------------------------------------- */
 
 static void place(struct udp_alarms *alarms, size_t position, struct udp_alarm *alarm)

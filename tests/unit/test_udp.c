@@ -684,6 +684,25 @@ static void check_answer(enum coapmsg_type type)
     ck_assert_uint_eq(msg->payload_size, 6);
 }
 
+/* A device that was restarted begins with the same message IDs again. */
+START_TEST(another_token_is_another_request)
+{
+    struct coapmsg msg;
+
+    seen.on_request = answer_at_once;
+    receive_request(&a, COAPMSG_CON, 1);
+    coapmsg_init(&msg, COAPMSG_CON, COAPMSG_GET);
+    msg.id = 1;
+    coapmsg_set_token(&msg, "new", 3);
+    receive(&a, &msg);
+    ck_assert_uint_eq(seen.requests, 2);
+    ck_assert_mem_eq(last_message()->token, "new", 3);
+    receive_request(&a, COAPMSG_CON, 1);
+    ck_assert_uint_eq(seen.requests, 2);
+    ck_assert_mem_eq(last_message()->token, "tok", 3);
+}
+END_TEST
+
 START_TEST(a_copy_gets_the_same_answer_without_a_second_call)
 {
     struct endpoint_stats stats = {0};
@@ -1085,6 +1104,7 @@ int main(void)
     tcase_add_test(tc, no_message_id_is_used_twice_in_its_lifetime);
     tcase_add_test(tc, message_ids_are_counted_per_peer);
     tcase_add_test(tc, peers_are_forgotten);
+    tcase_add_test(tc, another_token_is_another_request);
     tcase_add_test(tc, a_copy_gets_the_same_answer_without_a_second_call);
     tcase_add_test(tc, an_answer_that_is_not_kept_is_given_anew);
     tcase_add_test(tc, a_copy_of_a_request_under_way_is_ignored);

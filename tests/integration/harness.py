@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -56,9 +57,16 @@ def wait_for(condition, timeout=10.0, interval=0.02, what="condition"):
 
 
 def free_port(kind=socket.SOCK_STREAM):
-    with socket.socket(type=kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, below those that the system gives to whoever asks for any (a gateway that is
+    started again needs the same one)."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with socket.socket(type=kind) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 class Answer:

@@ -182,6 +182,11 @@ const char *incoming_identity(const struct incoming *incoming)
     return incoming->identity;
 }
 
+const uint8_t *incoming_fingerprint(const struct incoming *incoming)
+{
+    return incoming->fingerprint;
+}
+
 bool incoming_is_reliable(const struct incoming *incoming)
 {
     return incoming->peer.transport == PEER_TCP || incoming->peer.transport == PEER_TLS;

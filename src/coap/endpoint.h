@@ -138,6 +138,8 @@ struct channel *channel_close(struct channel *channel, bool keep);
 const struct peer *incoming_peer(const struct incoming *incoming);
 /* Who it is by PSK identity or certificate, NULL for plain transports. */
 const char *incoming_identity(const struct incoming *incoming);
+/* Of the certificate whose common name that is (SHA-256 of its DER); NULL: it is a PSK identity, or there is none. */
+const uint8_t *incoming_fingerprint(const struct incoming *incoming);
 bool incoming_is_reliable(const struct incoming *incoming); /* TCP, TLS */
 
 /* For whatever the owner wants to keep with it; NULL at first. */

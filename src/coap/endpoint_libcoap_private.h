@@ -85,6 +85,8 @@ struct link {
 
     struct peer peer;
     char identity[KEYRING_IDENTITY_MAX + 1];
+    bool has_fingerprint; /* the identity is a certificate's */
+    uint8_t fingerprint[32];
     struct list incomings, notices;
     uint32_t held;
     UT_hash_handle hh;

@@ -24,6 +24,7 @@ struct libcoap_incoming {
     uint16_t mid;
     uint8_t token_length, token[COAPMSG_MAX_TOKEN];
     char identity[KEYRING_IDENTITY_MAX + 1];
+    uint8_t fingerprint[32];
     bool acknowledged, done; /* done: answered or dropped; kept for copies of the request */
     size_t answer_size;
     uint8_t *answer; /* encoded; NULL: dropped */
@@ -106,8 +107,11 @@ static struct libcoap_incoming *new_incoming(struct link *link, const struct coa
     if (!in)
         return NULL;
     (void)text_copy(in->identity, sizeof in->identity, link->identity);
-    in->base =
-        (struct incoming){.transport = &l->base, .identity = in->identity[0] ? in->identity : NULL, .peer = link->peer};
+    memcpy(in->fingerprint, link->fingerprint, sizeof in->fingerprint);
+    in->base = (struct incoming){.transport = &l->base,
+                                 .identity = in->identity[0] ? in->identity : NULL,
+                                 .fingerprint = link->has_fingerprint ? in->fingerprint : NULL,
+                                 .peer = link->peer};
     in->libcoap = l;
     in->link = link;
     in->since = uv_now(l->timer.loop);

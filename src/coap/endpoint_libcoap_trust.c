@@ -201,6 +201,7 @@ bool trust_prove(struct link *link)
 {
     coap_tls_library_t library;
     SSL *ssl = coap_session_get_tls(link->session, &library);
+    unsigned size = sizeof link->fingerprint;
     X509 *certificate;
 
     if (!ssl || library != COAP_TLS_LIBRARY_OPENSSL || SSL_session_reused(ssl))
@@ -208,5 +209,8 @@ bool trust_prove(struct link *link)
     if (copy_psk_identity(ssl, link->identity))
         return true;
     certificate = SSL_get0_peer_certificate(ssl);
-    return certificate && SSL_get_verify_result(ssl) == X509_V_OK && copy_common_name(certificate, link->identity);
+    link->has_fingerprint = certificate && SSL_get_verify_result(ssl) == X509_V_OK &&
+                            X509_digest(certificate, EVP_sha256(), link->fingerprint, &size) == 1 &&
+                            copy_common_name(certificate, link->identity);
+    return link->has_fingerprint;
 }

@@ -60,7 +60,8 @@ struct channel {
 
 struct incoming {
     struct transport *transport;
-    const char *identity; /* NULL: none */
+    const char *identity;       /* NULL: none */
+    const uint8_t *fingerprint; /* of incoming_fingerprint */
     struct peer peer;
     void *owner; /* of incoming_set_owner */
 };

@@ -299,28 +299,23 @@ void server_dispatch(struct inbound *in, const struct coapmsg *request)
     }
 }
 
-/* The credential of a DTLS or TLS session. The name may be a PSK identity or a certificate's common name; where it is
- * one of each, of different devices, it is nobody's. */
-static struct credential *find_session_credential(const struct core *core, const char *name)
+/* The credential of a DTLS or TLS session: the one that it was made with, since names of one kind may be those of
+ * another device's other kind. */
+static struct credential *find_session_credential(const struct core *core, const struct incoming *incoming)
 {
-    struct credential *psk = keyring_find_psk(core, name, strlen(name)), *certificate = NULL;
-    const struct device *device = core_find_device(core, name);
+    const char *name = incoming_identity(incoming);
+    const uint8_t *fingerprint = incoming_fingerprint(incoming);
 
-    if (device)
-        certificate = keyring_find(device, CREDENTIAL_CERTIFICATE, CREDENTIAL_ACTIVE);
-    if (device && !certificate)
-        certificate = keyring_find(device, CREDENTIAL_CERTIFICATE, CREDENTIAL_NEW);
-    if (psk && certificate && psk->device != certificate->device)
+    if (!name)
         return NULL;
-    return psk ? psk : certificate;
+    return fingerprint ? keyring_find_certificate(core, name, fingerprint) : keyring_find_psk(core, name, strlen(name));
 }
 
 /* Without an OSCORE option: by the session, if that is enough for the device. One that has OSCORE credentials is heard
  * with OSCORE only. */
 static void take_unprotected(struct inbound *in, const struct coapmsg *request)
 {
-    const char *name = incoming_identity(in->incoming);
-    struct credential *credential = name ? find_session_credential(in->server->core, name) : NULL;
+    struct credential *credential = find_session_credential(in->server->core, in->incoming);
     bool is_enough = credential && keyring_of_device(credential->device)->kind != CREDENTIAL_OSCORE;
 
     if (is_enough && !inbound_set_credential(in, credential)) {

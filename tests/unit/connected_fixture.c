@@ -72,6 +72,7 @@ static void on_request(void *server, struct incoming *incoming, const struct coa
     uv_stop(&connected.loop); /* or UV_RUN_ONCE would wait for something else to happen */
     (void)snprintf(gateway->identity, sizeof gateway->identity, "%s",
                    incoming_identity(incoming) ? incoming_identity(incoming) : "-");
+    gateway->has_fingerprint = incoming_fingerprint(incoming) != NULL;
     gateway->peer = *incoming_peer(incoming);
     gateway->code = request->code;
     gateway->payload_size = request->payload_size;

@@ -17,6 +17,7 @@ struct connected_gateway {
     struct endpoint_options options;
     unsigned requests;
     char identity[64]; /* of the last request; "-": none */
+    bool has_fingerprint;
     struct peer peer;
     uint8_t code, payload[SENT_MAX];
     size_t payload_size;

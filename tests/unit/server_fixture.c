@@ -103,12 +103,17 @@ struct credential *keyring_find_psk(const struct core *c, const void *identity, 
     return NULL;
 }
 
-struct device *core_find_device(const struct core *c, const char *id)
+struct credential *keyring_find_certificate(const struct core *c, const char *common_name,
+                                            const uint8_t fingerprint[32])
 {
     (void)c;
-    for (size_t i = 0; i < world.count; i++)
-        if (strcmp(world.gadgets[i]->device.id, id) == 0)
-            return &world.gadgets[i]->device;
+    for (size_t i = 0; i < world.count; i++) {
+        struct credential *credential = world.gadgets[i]->device.credentials;
+
+        if (credential && credential->kind == CREDENTIAL_CERTIFICATE &&
+            memcmp(credential->fingerprint, fingerprint, sizeof credential->fingerprint) == 0)
+            return strcmp(credential->identity, common_name) == 0 ? credential : NULL;
+    }
     return NULL;
 }
 
@@ -326,6 +331,11 @@ const char *incoming_identity(const struct incoming *incoming)
     return incoming->identity;
 }
 
+const uint8_t *incoming_fingerprint(const struct incoming *incoming)
+{
+    return incoming->fingerprint;
+}
+
 void incoming_answer(struct incoming *incoming, struct coapmsg *response, bool keep)
 {
     if (incoming->state != INCOMING_HELD || response->failed)
@@ -394,9 +404,11 @@ void world_send(struct incoming *to, const struct peer *peer, const void *datagr
 {
     struct coapmsg msg;
     const char *identity = to->identity;
+    const uint8_t *fingerprint = to->fingerprint;
 
     memset(to, 0, sizeof *to);
     to->identity = identity;
+    to->fingerprint = fingerprint;
     to->peer = *peer;
     if (coapmsg_decode(&msg, datagram, size) != 0) {
         to->state = INCOMING_DROPPED; /* by the message layer */
@@ -512,6 +524,13 @@ void world_use_psk(struct gadget *gadget, const char *identity)
     oscore_registry_remove(core.registry, gadget->credential.context);
     gadget->credential.kind = CREDENTIAL_PSK;
     (void)text_copy(gadget->credential.identity, sizeof gadget->credential.identity, identity);
+}
+
+void world_use_certificate(struct gadget *gadget, const char *common_name, uint8_t fingerprint)
+{
+    world_use_psk(gadget, common_name);
+    gadget->credential.kind = CREDENTIAL_CERTIFICATE;
+    memset(gadget->credential.fingerprint, fingerprint, sizeof gadget->credential.fingerprint);
 }
 
 void world_revoke(struct gadget *gadget)

@@ -19,6 +19,7 @@ enum incoming_state { INCOMING_HELD, INCOMING_ANSWERED, INCOMING_DROPPED };
 struct incoming {
     struct peer peer;
     const char *identity;
+    const uint8_t *fingerprint;
     enum incoming_state state;
     bool keep;
     uint8_t token[COAPMSG_MAX_TOKEN], token_length;
@@ -82,6 +83,7 @@ void world_forget_window(struct gadget *gadget);
 void world_restart_server(void);
 /* A session's credential instead of OSCORE. */
 void world_use_psk(struct gadget *gadget, const char *identity);
+void world_use_certificate(struct gadget *gadget, const char *common_name, uint8_t fingerprint); /* 32 times */
 void world_revoke(struct gadget *gadget);
 void world_write_desired(struct gadget *gadget, int format, const void *body, size_t size);
 /* Runs the callbacks that are due, and those that come of them. */

@@ -323,17 +323,50 @@ START_TEST(a_session_with_the_right_psk_is_its_device)
 }
 END_TEST
 
+/* Of a session with a certificate of which all bytes of the fingerprint are the same. */
+static uint8_t exchange_certified(const char *common_name, uint8_t byte)
+{
+    uint8_t fingerprint[32];
+    struct incoming incoming = {.identity = common_name, .fingerprint = fingerprint};
+    struct coapmsg outer;
+
+    memset(fingerprint, byte, sizeof fingerprint);
+    world_send(&incoming, &a->peer, datagram, world_encode(&request, datagram));
+    world_run();
+    world_read_answer(&incoming, &outer);
+    return outer.code;
+}
+
 START_TEST(a_session_with_a_certificate_is_its_device)
 {
-    world_use_psk(a, "");
-    a->credential.kind = CREDENTIAL_CERTIFICATE;
+    world_use_certificate(a, "a", 1);
     make(COAPMSG_GET, "/shadow/desired");
-    ck_assert_uint_eq(exchange_plain("a"), COAPMSG_CONTENT);
+    ck_assert_uint_eq(exchange_certified("a", 1), COAPMSG_CONTENT);
     a->credential.state = CREDENTIAL_NEW;
-    ck_assert_uint_eq(exchange_plain("a"), COAPMSG_CONTENT);
-    ck_assert_uint_eq(exchange_plain("c"), COAPMSG_UNAUTHORIZED);
-    world_use_psk(b, "a"); /* b's PSK identity is a's name: nobody can tell who that is */
-    ck_assert_uint_eq(exchange_plain("a"), COAPMSG_UNAUTHORIZED);
+    ck_assert_uint_eq(exchange_certified("a", 1), COAPMSG_CONTENT);
+    ck_assert_int_eq(a->credential.state, CREDENTIAL_ACTIVE); /* it is the one that was used */
+    ck_assert_uint_eq(exchange_certified("a", 2), COAPMSG_UNAUTHORIZED);
+    ck_assert_uint_eq(exchange_certified("c", 1), COAPMSG_UNAUTHORIZED);
+    world_revoke(a);
+    ck_assert_uint_eq(exchange_certified("a", 1), COAPMSG_UNAUTHORIZED);
+}
+END_TEST
+
+/* An operator's own authority may give any names. */
+START_TEST(a_name_of_one_kind_is_none_of_the_other)
+{
+    struct gadget *c = world_add("c", false);
+
+    world_use_certificate(a, "a", 1);
+    world_use_certificate(b, "a", 2); /* with another device's id */
+    world_use_psk(c, "a");
+    make(COAPMSG_PUT, "/shadow/reported");
+    coapmsg_set_payload(&request, "x", 1);
+    ck_assert_uint_eq(exchange_certified("a", 2), COAPMSG_CREATED);
+    ck_assert_uint_eq(b->verified, 1);
+    ck_assert_uint_eq(exchange_plain("a"), COAPMSG_CREATED);
+    ck_assert_uint_eq(c->verified, 1);
+    ck_assert_uint_eq(a->verified, 0);
 }
 END_TEST
 
@@ -607,6 +640,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, an_authentic_request_tells_where_the_device_is);
     tcase_add_test(tc, a_session_with_the_right_psk_is_its_device);
     tcase_add_test(tc, a_session_with_a_certificate_is_its_device);
+    tcase_add_test(tc, a_name_of_one_kind_is_none_of_the_other);
     tcase_add_test(tc, a_device_with_oscore_is_heard_with_oscore_only);
     tc = make_case(suite, "echo");
     tcase_add_test(tc, after_a_restart_the_first_request_is_asked_for_an_echo);

@@ -196,7 +196,9 @@ START_TEST(a_device_is_known_by_its_certificate)
 {
     open_both(_i, true, connected_issue("box-1"));
     check_works(&by_certificate, "box-1");
+    ck_assert(connected.gateway.has_fingerprint);
     check_works(&box_2, "box-2"); /* both kinds at one port */
+    ck_assert(!connected.gateway.has_fingerprint);
     check_works(&by_certificate, "box-1");
 }
 END_TEST

@@ -132,6 +132,12 @@ static void init_server(struct agent *a, unsigned index, const struct clock *clo
     a->server.ignores_unknown_options = a->options->device.kind == DEVICE_V1;
     a->server.knows_oscore = a->options->security.credentials != NULL;
     a->server.random = ((uint64_t)a->options->device.seed + index + 1) * SEED_STEP;
+    if (a->server.knows_oscore) { /* a restarted device must not go on with the message IDs that it began with */
+        uint64_t more;
+
+        security_random(&more, sizeof more);
+        a->server.random = more ? more : a->server.random;
+    }
     server_init(&a->server);
 }
 

@@ -356,12 +356,12 @@ class GatewayTest(unittest.TestCase):
         self.addCleanup(agent.close)
         return agent.start() if start else agent
 
-    def protected_agent(self, gateway, *options, count=1, **more):
+    def protected_agent(self, gateway, *options, count=1, kind="v2", **more):
         """Enrols the devices d0, d1, ... and starts an agent that is them, keeps its state and knows the gateway."""
         agent = self.agent(*options, start=False, count=count, **more)
         secrets = []
         for i in range(count):
-            answer = gateway.post("/v1/devices", {"id": f"d{i}", "address": "coap://127.0.0.1:9", "agent": "v2"})
+            answer = gateway.post("/v1/devices", {"id": f"d{i}", "address": "coap://127.0.0.1:9", "agent": kind})
             self.assertEqual(answer.status, 201, answer)
             secrets.append(gateway.enrol(f"d{i}"))
         agent.credentials = os.path.join(agent.directory, "credentials.json")

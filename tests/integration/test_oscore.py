@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """Devices that speak OSCORE: the main job, restarts of either side, attacks, what devices send by themselves."""
+import base64
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 import unittest
 
@@ -15,6 +18,11 @@ from harness import wait_for
 HONEST = {"duplicate": 3, "replay": 2, "replay-after-reorder": 3, "reorder": 8, "reorder-beyond": 1, "old-sequence": 1,
           "corrupt": 1, "truncate": 1}
 HOSTILE = ["malformed-option", "unknown-kid", "wrong-kid-context", "other-identity", "nested", "inner-garbage"]
+
+
+def stable(body):
+    """Starts and state in a container's map; how often it ran and such change all the time."""
+    return re.search(rb"\x0a(.)\x0b\x83", body, re.S)[1], re.search(rb"\x03.\x04(.)", body, re.S)[1]
 
 
 class Protected(harness.GatewayTest):
@@ -58,6 +66,15 @@ class Protected(harness.GatewayTest):
         self.assertEqual(gateway.get("/v1/devices/d0").json["security"], "oscore")
         agent.stop()
         gateway.stop()
+
+    def test_agent_of_kind_v1(self):
+        """The public protocol, under OSCORE."""
+        gateway = self.gateway(plain=False)
+        agent = self.protected_agent(gateway, "--agent", "v1", kind="v1")
+        self.assertEqual(gateway.deploy("d0", "job", gateway.push_example("counter")).status, 200)
+        self.assert_running(gateway, "d0", "job")
+        self.assertEqual(agent.events("unprotected"), [])
+        agent.check_nonces()
 
     def test_without_credentials(self):
         gateway = self.gateway(plain=False)
@@ -227,6 +244,46 @@ class Protected(harness.GatewayTest):
         agent.start()
         self.ask(gateway)  # the true answer comes right behind the false one
         agent.check_nonces()
+
+    def test_hostile_notifications(self):
+        """Notifications that come again, or late, do not bring the past back."""
+        gateway = self.gateway(plain=False)
+        agent = self.protected_agent(gateway)
+        artifact = gateway.push_example("counter")
+        for bug in ("replay-notification", "reorder-notification"):
+            agent.stop()
+            agent.options = [option for option in agent.options if not option.startswith("--bug")] + [f"--bug={bug}"]
+            agent.start()
+            self.assertEqual(gateway.deploy("d0", "job", artifact).status, 200)
+            seen = self.watch(gateway, "/v1/devices/d0/resources/tc/c/job")
+            for action in ("stop", "start") * 3:
+                answer = gateway.post(f"/v1/devices/d0/containers/job/{action}", headers={"Prefer": "wait=10"})
+                self.assertEqual(answer.status, 200, answer)
+            last = stable(gateway.get("/v1/devices/d0/resources/tc/c/job").body)
+            wait_for(lambda seen=seen, last=last: last in seen, what="the last state to arrive")
+            time.sleep(0.3)
+            self.assertEqual(seen[-1], last)
+            starts = [state[0] for state in seen]
+            self.assertEqual(starts, sorted(starts))
+        agent.check_nonces()
+
+    def watch(self, gateway, path):
+        """What an observed container has been; the list grows."""
+        connection = gateway.connection()
+        connection.request("GET", path, headers={"Accept": "text/event-stream"})
+        stream, seen = connection.getresponse(), []
+        self.addCleanup(connection.sock.shutdown, harness.socket.SHUT_RDWR)
+        self.assertEqual(stream.status, 200)
+
+        def read():
+            try:
+                for line in stream:
+                    if line.startswith(b"data: "):
+                        seen.append(stable(base64.b64decode(json.loads(line[6:])["payload_base64"])))
+            except (OSError, AttributeError, KeyError):
+                pass  # the test is over
+        threading.Thread(target=read, daemon=True).start()
+        return seen
 
     # what devices send
 

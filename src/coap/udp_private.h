@@ -36,7 +36,7 @@ struct udp_key {
     uint8_t ip[16]; /* IPv4-mapped for IPv4 */
     uint32_t scope;
     uint16_t port, mid; /* port in network order */
-    uint32_t token;     /* of what comes: a hash; else 0 */
+    uint32_t content;   /* of what comes: a hash; else 0 */
 };
 
 struct udp_alarm {
@@ -179,8 +179,8 @@ void udp_reject(struct udp *udp, const struct peer *to, const struct coapmsg *ms
 /* udp_table.c: keys, hash, alarms, message IDs. */
 uint32_t udp_hash(const void *key, size_t size);
 struct udp_key udp_make_key(const struct peer *peer, uint16_t mid);
-/* Of a message that came: what has another token is no copy, though its message ID be the same. Many a device counts
- * them from the same number after each restart. */
+/* Of a message that came: what has another token or payload is no copy, though its message ID be the same. Many a
+ * device counts both from the same number after each restart, and what is protected differs all the same. */
 struct udp_key udp_make_key_of(const struct peer *from, const struct coapmsg *msg);
 /* -ENOMEM; never when the alarm is set already or was when this function was last called. */
 int udp_set_alarm(struct udp *udp, struct udp_alarm *alarm, uint64_t due) must_check;

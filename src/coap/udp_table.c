@@ -86,7 +86,7 @@ struct udp_key udp_make_key_of(const struct peer *from, const struct coapmsg *ms
 {
     struct udp_key key = udp_make_key(from, msg->id);
 
-    key.token = udp_hash(msg->token, msg->token_length);
+    key.content = udp_hash(msg->token, msg->token_length) ^ udp_hash(msg->payload, msg->payload_size);
     return key;
 }
 

@@ -244,8 +244,8 @@ class Gateway:
         return answer.json["id"]
 
     def push_example(self, name, **changes):
-        kind = "wasm" if os.path.exists(os.path.join(EXAMPLES, name + ".wasm")) else "rbpf"
-        return self.push(example_bytes(f"{name}.{kind}"), {**example_description(name), **changes})
+        description = example_description(name)
+        return self.push(example_bytes(f"{name}.{description['type']}"), {**description, **changes})
 
     def deploy(self, device, uid, artifact, state="running", wait=30, ttl=None):
         path = f"/v1/devices/{device}/containers/{uid}" + (f"?ttl={ttl}" if ttl else "")

@@ -731,6 +731,28 @@ START_TEST(a_copy_gets_the_same_answer_without_a_second_call)
 }
 END_TEST
 
+/* A device whose message IDs begin anew when it restarts. */
+START_TEST(another_request_under_an_id_that_was_used_is_no_copy)
+{
+    struct coapmsg msg;
+
+    seen.on_request = answer_at_once;
+    receive_request(&a, COAPMSG_CON, 1000);
+    coapmsg_init(&msg, COAPMSG_CON, COAPMSG_GET);
+    msg.id = 1000;
+    coapmsg_set_token(&msg, "tok", 3);
+    coapmsg_add_path(&msg, "/x");
+    coapmsg_set_payload(&msg, "other", 5);
+    receive(&a, &msg);
+    ck_assert_uint_eq(seen.requests, 2);
+    ck_assert_uint_eq(sent_count, 2);
+    receive(&a, &msg); /* but both have copies */
+    receive_request(&a, COAPMSG_CON, 1000);
+    ck_assert_uint_eq(seen.requests, 2);
+    ck_assert_uint_eq(sent_count, 4);
+}
+END_TEST
+
 START_TEST(an_answer_that_is_not_kept_is_given_anew)
 {
     struct endpoint_stats stats = {0};
@@ -1106,6 +1128,7 @@ int main(void)
     tcase_add_test(tc, peers_are_forgotten);
     tcase_add_test(tc, another_token_is_another_request);
     tcase_add_test(tc, a_copy_gets_the_same_answer_without_a_second_call);
+    tcase_add_test(tc, another_request_under_an_id_that_was_used_is_no_copy);
     tcase_add_test(tc, an_answer_that_is_not_kept_is_given_anew);
     tcase_add_test(tc, a_copy_of_a_request_under_way_is_ignored);
     tcase_add_test(tc, an_answer_in_time_goes_into_the_ack);

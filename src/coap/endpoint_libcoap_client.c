@@ -1,6 +1,7 @@
 #include "coap/endpoint_libcoap_private.h"
 
 #include "base/log.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -183,15 +184,14 @@ static const coap_dtls_cpsk_info_t *give_psk(coap_str_const_t *hint, coap_sessio
 static int copy_security(struct libcoap_channel *channel, const struct channel_security *security)
 {
     if (!security || !security->has_psk) {
-        if (!security || !security->peer_name || strlen(security->peer_name) > KEYRING_IDENTITY_MAX)
-            return -EINVAL;
-        strcpy(channel->peer_name, security->peer_name);
-        return 0;
+        bool fits = security && security->peer_name &&
+                    text_copy(channel->peer_name, sizeof channel->peer_name, security->peer_name);
+
+        return fits && channel->peer_name[0] ? 0 : -EINVAL;
     }
-    if (!security->identity || strlen(security->identity) > KEYRING_IDENTITY_MAX || !security->psk_size ||
-        security->psk_size > KEYRING_PSK_MAX)
+    if (!security->identity || !text_copy(channel->identity, sizeof channel->identity, security->identity) ||
+        !security->psk_size || security->psk_size > KEYRING_PSK_MAX)
         return -EINVAL;
-    strcpy(channel->identity, security->identity);
     memcpy(channel->psk, security->psk, security->psk_size);
     channel->psk_info = (coap_dtls_cpsk_info_t){
         .identity = {.s = (const uint8_t *)channel->identity, .length = strlen(channel->identity)},

@@ -241,14 +241,15 @@ static int open_gateway(const struct ca *ca, const char *directory, char *reason
 
 int ca_open(struct ca **out, const char *directory, char *reason, size_t reason_size)
 {
-    cleanup_ca struct ca *ca = calloc(1, sizeof *ca);
     struct pair pair = {.common_name = "tcgw CA"};
+    cleanup_ca struct ca *ca = NULL;
 
     *out = NULL;
-    if (!ca)
-        return pemfile_refuse(directory, reason, reason_size, "%s", strerror(ENOMEM));
     if (!join(pair.key_path, directory, CA_KEY_FILE) || !join(pair.certificate_path, directory, CA_FILE))
         return pemfile_refuse(directory, reason, reason_size, "this name is too long");
+    ca = calloc(1, sizeof *ca);
+    if (!ca)
+        return pemfile_refuse(directory, reason, reason_size, "%s", strerror(ENOMEM));
     if (open_pair(&ca->key, &ca->certificate, &pair, reason, reason_size))
         return 1;
     if (!write_pem(NULL, ca->certificate, ca->pem))

@@ -42,7 +42,8 @@ static bool is_settled(const struct libcoap *l)
 
 void libcoap_tick(struct libcoap *libcoap)
 {
-    bool is_due = !list_empty(&libcoap->unacknowledged) || !list_empty(&libcoap->proving);
+    bool is_due =
+        !list_empty(&libcoap->unacknowledged) || !list_empty(&libcoap->proving) || !list_empty(&libcoap->doubted);
 
     if (is_due && !libcoap->closing && !uv_is_active((uv_handle_t *)&libcoap->timer))
         (void)uv_timer_start(&libcoap->timer, on_timer, TICK_MS, 0);
@@ -88,6 +89,7 @@ static void on_timer(uv_timer_t *timer)
     l->awake = false;
     libcoap_acknowledge_late(l);
     link_prove_all(l);
+    link_end_doubted(l);
     settle(l);
     for (size_t i = 0; i < array_size(l->carriers); i++)
         pass(&l->carriers[i]);
@@ -328,9 +330,18 @@ static const struct transport_ops ops = {
 int libcoap_new(struct endpoint *endpoint, struct transport **out)
 {
     struct libcoap *l = calloc(1, sizeof *l);
-    struct list *lists[] = {&l->strangers.links, &l->acquaintances.links, &l->ours.links, &l->dying, &l->proving,
-                            &l->channel_events,  &l->notice_events,       &l->idle,       &l->kept,  &l->unacknowledged,
-                            &l->orphans};
+    struct list *lists[] = {&l->strangers.links,
+                            &l->acquaintances.links,
+                            &l->ours.links,
+                            &l->dying,
+                            &l->proving,
+                            &l->channel_events,
+                            &l->notice_events,
+                            &l->idle,
+                            &l->kept,
+                            &l->unacknowledged,
+                            &l->orphans,
+                            &l->doubted};
 
     if (!l)
         return -ENOMEM;

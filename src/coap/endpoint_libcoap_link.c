@@ -8,6 +8,7 @@
 /* Sessions, whoever opened them. */
 
 #define PING_INTERVAL_MS 300   /* libcoap as a peer answers four a second */
+#define DOUBT_MS 3000          /* for an answer to a ping, of which a copy is sent after a second or two */
 #define PROVE_AFTER 16384      /* bytes that may be under way in a connection before the peer is asked for progress */
 #define NEVER_S 65535          /* libcoap's longest time */
 #define UNPROVED_MAX (1 << 20) /* bytes; a peer that reads nothing would have us keep them all */
@@ -89,6 +90,7 @@ struct link *link_new(struct libcoap *libcoap, coap_session_t *session, struct l
     list_init(&link->notices);
     list_init(&link->node);
     list_init(&link->prove_node);
+    list_init(&link->doubt_node);
     link_touch(link);
     coap_session_set_app_data(session, link);
     if (!channel)
@@ -120,6 +122,7 @@ void link_end(struct link *link, enum channel_event event)
     link->event = event;
     leave_group(link);
     list_unlink(&link->prove_node);
+    list_unlink(&link->doubt_node);
     list_append(&l->dying, &link->node);
     if (!link->is_ours)
         HASH_DEL(l->by_serial, link);
@@ -198,6 +201,37 @@ static void link_answered(struct link *link)
     if (link->channel)
         channel_proved(link->channel);
     notices_proved(link);
+}
+
+/*
+ * A device that lost its session says hello again, often from the same port, which libcoap and OpenSSL take for garbage
+ * as long as they have the old session. But hellos can be forged, so the old peer is asked whether it is still there
+ * (RFC 6347 section 4.2.8).
+ */
+void link_doubt(struct link *link)
+{
+    struct libcoap *l = link->owner;
+
+    if (link->dead || !list_empty(&link->doubt_node))
+        return;
+    link->doubted_at = uv_now(l->timer.loop);
+    list_append(&l->doubted, &link->doubt_node);
+    libcoap_wake(l); /* OpenSSL is on the stack */
+}
+
+void link_end_doubted(struct libcoap *libcoap)
+{
+    uint64_t now = uv_now(libcoap->timer.loop);
+
+    list_each(node, &libcoap->doubted)
+    {
+        struct link *link = container_of(node, struct link, doubt_node);
+
+        if (now - link->doubted_at > DOUBT_MS)
+            link_end(link, CHANNEL_REFUSED);
+        else
+            link_prove(link);
+    }
 }
 
 /* Whether libcoap may have to keep it. */
@@ -320,6 +354,8 @@ void libcoap_handle_nack(coap_session_t *session, const coap_pdu_t *sent, coap_n
     if (!link || link->dead || (reason != COAP_NACK_RST && reason != COAP_NACK_TOO_MANY_RETRIES))
         return;
     if (link->pinging && mid == link->ping) {
+        if (reason == COAP_NACK_RST)
+            list_unlink(&link->doubt_node);
         link_answered(link);
         return;
     }

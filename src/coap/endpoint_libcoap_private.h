@@ -53,6 +53,7 @@ struct libcoap {
     struct link_group ours;                     /* of channels */
     struct list dying;                          /* links to release */
     struct list proving;                        /* links that are to send a ping */
+    struct list doubted;                        /* links whose peer may have begun anew, longest first */
     struct link *by_serial;                     /* uthash: peers' links */
     uint64_t last_serial;
 
@@ -74,8 +75,9 @@ struct link {
     coap_session_t *session;
     struct libcoap_channel *channel; /* whose it is; NULL: nobody's any more, or a peer opened it */
     struct link_group *group;        /* NULL: dying */
-    struct list node, prove_node;
-    bool is_ours; /* we opened it */
+    struct list node, prove_node, doubt_node;
+    uint64_t doubted_at; /* ms */
+    bool is_ours;        /* we opened it */
     bool reliable;
     bool ready; /* handshake and CSM are done */
     bool dead;  /* nothing is sent or received any more */
@@ -127,6 +129,9 @@ void link_set_times(struct link *link, uint32_t ack_timeout_ms, uint32_t max_ret
 /* Finds out what the peer has dealt with: channel_proved and notices_proved are called then. */
 void link_prove(struct link *link);
 void link_prove_all(struct libcoap *libcoap); /* for whom it is time */
+/* Somebody says hello from where the peer is. Unless the peer shows soon that it is still there, the link ends. */
+void link_doubt(struct link *link);
+void link_end_doubted(struct libcoap *libcoap); /* for whom it is time */
 void libcoap_handle_nack(coap_session_t *session, const coap_pdu_t *sent, coap_nack_reason_t reason, coap_mid_t mid);
 void libcoap_handle_pong(coap_session_t *session, const coap_pdu_t *received, coap_mid_t mid);
 int libcoap_handle_event(coap_session_t *session, coap_event_t event);

@@ -282,6 +282,7 @@ static void handle_request(coap_resource_t *resource, coap_session_t *session, c
     link->owner->stats.received++;
     libcoap_view(&request, pdu);
     link_touch(link);
+    list_unlink(&link->doubt_node);
     if (!libcoap_options(link->owner)->handlers->request)
         (void)(link->reliable || coap_send_rst(session, pdu));
     else if (request.failed)

@@ -427,11 +427,18 @@ static void bind_socket(uv_udp_t *udp, uv_udp_recv_cb callback)
     ck_assert_int_eq(uv_udp_recv_start(udp, on_alloc, callback), 0);
 }
 
+void relay_address(const struct relay *relay, char out[64])
+{
+    struct sockaddr_in name;
+    int size = (int)sizeof name;
+
+    ck_assert_int_eq(uv_udp_getsockname(&relay->front, (struct sockaddr *)&name, &size), 0);
+    (void)snprintf(out, 64, "coaps://127.0.0.1:%u", ntohs(name.sin_port));
+}
+
 const char *relay_open(struct relay *relay, enum peer_transport transport)
 {
     static char address[64];
-    struct sockaddr_in name;
-    int size = (int)sizeof name;
 
     memset(relay, 0, sizeof *relay);
     (void)connected_serve(transport);
@@ -440,8 +447,7 @@ const char *relay_open(struct relay *relay, enum peer_transport transport)
                                           .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     bind_socket(&relay->front, on_front);
     bind_socket(&relay->back, on_back);
-    ck_assert_int_eq(uv_udp_getsockname(&relay->front, (struct sockaddr *)&name, &size), 0);
-    (void)snprintf(address, sizeof address, "coaps://127.0.0.1:%u", ntohs(name.sin_port));
+    relay_address(relay, address);
     return address;
 }
 

@@ -93,6 +93,7 @@ struct relay {
     unsigned to_device, to_gateway;
 };
 const char *relay_open(struct relay *relay, enum peer_transport transport);
+void relay_address(const struct relay *relay, char out[64]); /* of its device side */
 void relay_close(struct relay *relay);
 
 #endif

@@ -386,6 +386,46 @@ START_TEST(a_lost_handshake_message_is_sent_again)
 }
 END_TEST
 
+/* A device that lost its session, as after a power cut, begins anew from the same port. */
+START_TEST(a_device_that_begins_anew_is_let_in)
+{
+    struct channel *channel = connect_by_relay();
+    struct coapmsg request;
+    char address[64];
+
+    relay.lose_to_gateway = 1; /* the alert */
+    (void)channel_close(channel, false);
+    connected_run_for(50);
+    ck_assert_uint_eq(relay.lose_to_gateway, 0);
+    ck_assert_uint_eq(stats_of(gateway->endpoint).sessions, 1);
+    relay_address(&relay, address);
+    channel = connected_open(address, &box_2);
+    coapmsg_init(&request, COAPMSG_CON, COAPMSG_PUT);
+    ck_assert_int_eq(channel_send(channel, &request, 1000, 4), 0);
+    ck_assert(connected_run(&device->responses, 2, 20000));
+    ck_assert_str_eq(gateway->identity, "box-2");
+    ck_assert_uint_eq(stats_of(gateway->endpoint).sessions, 1);
+    (void)channel_close(channel, false);
+    relay_close(&relay);
+}
+END_TEST
+
+/* But a hello alone, which anybody can send, ends nothing. */
+START_TEST(a_forged_hello_ends_nothing)
+{
+    static const uint8_t hello[14] = {0x16, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1};
+    struct channel *channel = connect_by_relay();
+    uv_buf_t buf = uv_buf_init((char *)(uintptr_t)hello, sizeof hello);
+
+    ck_assert_int_eq(uv_udp_try_send(&relay.back, &buf, 1, (struct sockaddr *)&relay.gateway), sizeof hello);
+    connected_run_for(4000);
+    ck_assert_uint_eq(stats_of(gateway->endpoint).sessions, 1);
+    connected_check_works(channel, "box-1");
+    (void)channel_close(channel, false);
+    relay_close(&relay);
+}
+END_TEST
+
 /* Notifications ---------------------------------------------------------------------------------------------------- */
 
 static int notify(const char *text, bool confirmable, struct notice **out)
@@ -786,6 +826,8 @@ int main(void)
                                     a_request_that_leaves_once_is_not_retransmitted,
                                     a_request_that_nobody_acknowledges_is_given_up,
                                     a_lost_handshake_message_is_sent_again,
+                                    a_device_that_begins_anew_is_let_in,
+                                    a_forged_hello_ends_nothing,
                                     a_notification_that_is_not_wanted_is_told,
                                     a_notification_that_nobody_acknowledges_is_told,
                                     strangers_do_not_drive_out_devices,

@@ -62,7 +62,7 @@ const struct conf_key conf_table[] = {
      "Event streams at a time; each of them takes a connection."},
 
     {"storage", "synchronous", CONF_ENUM, false, MEMBER(storage_synchronous), 0, 0, synchronous, "full",
-     "full survives a power cut without loss; normal is faster and may lose the last second then."},
+     "full survives a power cut without loss; normal is faster and may lose the last second then, but no credentials."},
 
     {"limits", "devices", CONF_INT, true, MEMBER(max_devices), 1, 100000, NULL, "10000", "Devices at most."},
     {"limits", "artifacts", CONF_INT, true, MEMBER(max_artifacts), 1, 100000, NULL, "1000", "Artifacts at most."},

@@ -125,6 +125,7 @@ static struct store *store_new(const struct store_options *options)
     if (!store)
         return NULL;
     store->lock = store->guard = -1;
+    store->relaxed = options->synchronous == 1;
     store->wake = options->wake;
     store->wake_arg = options->wake_arg;
     (void)pthread_mutex_init(&store->mutex, NULL);

@@ -18,7 +18,7 @@ struct store;
 
 struct store_options {
     const char *directory;   /* the state directory; the database is tcgw.db in it, uploads spool below it */
-    int synchronous;         /* 1 NORMAL, 2 FULL; FULL is the default */
+    int synchronous;         /* 1 NORMAL (but FULL for credentials), 2 FULL; FULL is the default */
     int64_t cache_bytes;     /* SQLite page cache of the writer; 0: 2 MiB */
     void (*wake)(void *arg); /* called from other threads when store_dispatch has something to do; must be cheap */
     void *wake_arg;

@@ -135,6 +135,7 @@ struct store {
     sqlite3_stmt *statements[STATEMENT_COUNT];
     int guard;            /* descriptor of the guard file (store_guard.c) */
     uint64_t guard_count; /* what the database says */
+    bool relaxed;         /* the last commits may be lost in a power cut, but for guarded ones */
     bool restored;
     sqlite3 *reader_db; /* the reader's thread */
 

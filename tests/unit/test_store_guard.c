@@ -2,6 +2,7 @@
 #include "suite.h"
 
 #include <check.h>
+#include <sqlite3.h>
 #include <string.h>
 
 /* A database that is older than what was done with it is noticed; one that is not is left alone. */
@@ -255,6 +256,58 @@ START_TEST(a_guard_that_cannot_be_made_ends_the_start)
 }
 END_TEST
 
+/* How often SQLite asks for what it wrote into its log to be on the disk. */
+static sqlite3_vfs counting;
+static const sqlite3_vfs *real;
+static sqlite3_io_methods counted;
+static int (*real_sync)(sqlite3_file *file, int flags);
+static unsigned syncs;
+
+static int count_sync(sqlite3_file *file, int flags)
+{
+    syncs++;
+    return real_sync(file, flags);
+}
+
+static int open_counted(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *file, int flags, int *out)
+{
+    int rc = real->xOpen(vfs, name, file, flags, out);
+
+    if (rc == SQLITE_OK && flags & SQLITE_OPEN_WAL) {
+        counted = *file->pMethods;
+        real_sync = counted.xSync;
+        counted.xSync = count_sync;
+        file->pMethods = &counted;
+    }
+    return rc;
+}
+
+START_TEST(credentials_are_durable_where_the_rest_need_not_be)
+{
+    const struct store_options options = {.directory = f.directory, .synchronous = 1};
+    const struct store_device row = fixture_device("two");
+    struct store_batch *batch = store_batch_new();
+    char reason[256];
+
+    fixture_close(&f);
+    real = sqlite3_vfs_find(NULL);
+    counting = *real;
+    counting.zName = "counting";
+    counting.xOpen = open_counted;
+    ck_assert_int_eq(sqlite3_vfs_register(&counting, 1), SQLITE_OK);
+    ck_assert_int_eq(store_open(&f.store, &options, reason, sizeof reason), 0);
+    reserve(300); /* the first commit into a new log is always synchronised */
+    syncs = 0;
+    store_batch_put_device(batch, &row);
+    ck_assert_int_eq(fixture_commit(&f, batch), 0);
+    ck_assert_uint_eq(syncs, 0);
+    reserve(600);
+    ck_assert_uint_gt(syncs, 0);
+    fixture_close(&f);
+    (void)sqlite3_vfs_unregister(&counting);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("store_guard");
@@ -273,6 +326,7 @@ int main(void)
     tcase_add_test(tcase, a_database_that_is_ahead_is_fine);
     tcase_add_test(tcase, without_contexts_nothing_is_told);
     tcase_add_test(tcase, a_guard_that_cannot_be_made_ends_the_start);
+    tcase_add_test(tcase, credentials_are_durable_where_the_rest_need_not_be);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);
 }

@@ -13,6 +13,7 @@
 #define OSCORE_SECRET_MAX 64     /* bytes of a Master Secret */
 #define OSCORE_SALT_MAX 32       /* bytes of a Master Salt */
 #define OSCORE_PIV_MAX 5
+#define OSCORE_NONCE_MAX 13
 /* The kid context may be wrapped as a CBOR byte string, with a head of at most 2 bytes. */
 #define OSCORE_OPTION_MAX (1 + OSCORE_PIV_MAX + 1 + 2 + OSCORE_ID_CONTEXT_MAX + OSCORE_ID_MAX)
 #define OSCORE_SEQUENCE_END (UINT64_C(1) << 40) /* the first number that can no longer be used */
@@ -134,6 +135,9 @@ int oscore_message_option(const struct coapmsg *outer, struct oscore_option *out
 struct oscore_binding {
     uint8_t kid[OSCORE_ID_MAX], kid_size;
     uint8_t piv[OSCORE_PIV_MAX], piv_size;
+    uint8_t nonce[OSCORE_NONCE_MAX]; /* client: the request's, also for the response of a context that was derived since
+                                        (Appendix B.2) */
+    bool has_nonce;
     bool nonce_used;   /* server: the request's nonce protected a response already; the next has its own PIV */
     bool observe;      /* the request has Observe 0 */
     bool notified;     /* client: a response to such a request was accepted */

@@ -9,7 +9,7 @@
  */
 
 #define CRYPTO_KEY_MAX 32
-#define CRYPTO_NONCE_MAX 13
+#define CRYPTO_NONCE_MAX OSCORE_NONCE_MAX
 #define CRYPTO_TAG_MAX 16
 #define CRYPTO_TEXT_MAX                                                                                                \
     65535 /* bytes of plaintext: what the length field of AES-CCM with a nonce of 13 bytes holds                       \

@@ -152,6 +152,8 @@ static int protect_request(struct outgoing *out, const struct coapmsg *from, str
     *binding = (struct oscore_binding){.kid_size = credentials->sender_id_size, .piv_size = out->option.piv_size};
     memcpy(binding->kid, credentials->sender_id, sizeof binding->kid);
     memcpy(binding->piv, out->piv, sizeof binding->piv);
+    memcpy(binding->nonce, out->nonce, sizeof binding->nonce);
+    binding->has_nonce = true;
     binding->observe = coapmsg_get_uint(from, COAPMSG_OPT_OBSERVE, &observe) && observe == 0;
     return finish(out, binding);
 }

@@ -165,6 +165,8 @@ int oscore_unprotect_response(struct oscore_context *context, struct oscore_bind
     if (option.piv)
         context_nonce(context, credentials->recipient_id, credentials->recipient_id_size, option.piv, option.piv_size,
                       nonce);
+    else if (binding->has_nonce)
+        memcpy(nonce, binding->nonce, sizeof nonce);
     else
         context_nonce(context, binding->kid, binding->kid_size, binding->piv, binding->piv_size, nonce);
     r = open_payload(&in, binding, nonce, &message, &message_size);

@@ -50,11 +50,15 @@ class InteropTest(GatewayTest):
                         "libcoap", "--output", conf], check=True, stdout=subprocess.DEVNULL)
         return conf + "," + self.file(device + ".seq")
 
-    def metric(self, name):
-        for line in self.gw.get("/metrics").body.decode().splitlines():
-            if line.startswith(name + " "):
-                return float(line.split()[1])
-        raise AssertionError(f"there is no metric {name}")
+    def enrol_for_renewal(self, device, port):
+        """The same for a libcoap that agrees on a new context each time (Appendix B.2), as one without a state does."""
+        conf = self.enrol(device, port).split(",")[0]
+        with open(conf, "a", encoding="ascii") as file:
+            file.write("rfc8613_b_2,bool,true\n")
+        return conf
+
+    def credential(self, device):
+        return self.gw.get(f"/v1/devices/{device}/credentials").json["items"][0]
 
     # libcoap's client, the gateway as server
 
@@ -135,10 +139,19 @@ class InteropTest(GatewayTest):
         self.client("-E", oscore, "-m", "put", "-e", "two", self.uri("/shadow/reported"))
         self.assertEqual(self.gw.get("/v1/devices/lc/shadow/reported").body, b"two")
 
+    def test_client_without_a_state_renews_its_context(self):
+        oscore = self.enrol_for_renewal("lc", self.port)
+        contexts = {self.credential("lc")["id_context"]}
+        for i in range(3):
+            self.client("-E", oscore, "-m", "put", "-e", f"report {i}", self.uri("/shadow/reported"))
+            self.assertEqual(self.gw.get("/v1/devices/lc/shadow/reported").body, f"report {i}".encode())
+            contexts.add(self.credential("lc")["id_context"])
+        self.assertEqual(len(contexts), 4)
+
     # libcoap's server, the gateway as client
 
-    def serve(self, device="ls"):
-        oscore = self.enrol(device, self.port)
+    def serve(self, device="ls", enrol=None):
+        oscore = (enrol or self.enrol)(device, self.port)
         log = open(self.file("coap-server.log"), "wb")
         self.addCleanup(log.close)
         process = subprocess.Popen([os.path.join(BIN, "coap-server"), "-A", "127.0.0.1", "-p", str(self.port), "-d", "10",
@@ -181,6 +194,15 @@ class InteropTest(GatewayTest):
             if i:
                 self.assertIn(self.gw.put(path, f"state-{i}", headers=text).status, (200, 204))
             self.assertEqual(self.next_representation(stream), f"state-{i}")
+
+    def test_server_renews_its_context(self):
+        self.serve(enrol=self.enrol_for_renewal)
+        before = self.credential("ls")["id_context"]
+        self.assertEqual(self.gw.post("/v1/gateway/distrust-contexts").status, 204)
+        self.assertEqual(self.credential("ls")["state"], "stale")
+        self.assertEqual(self.gw.get(self.resources + "/time").status, 200)
+        self.assertEqual(self.credential("ls")["state"], "active")
+        self.assertNotEqual(self.credential("ls")["id_context"], before)
 
     def next_representation(self, stream):
         """The payload of the next event `representation`."""

@@ -34,9 +34,9 @@ def resident_mib(pid):
     return int(line.split()[1]) / 1024
 
 
-def wrk(process, port, connections, path="/", devices=1, fresh=False):
-    """Loads a process's HTTP port for SECONDS. A %d in the path is replaced by 0 to devices - 1, one after the other;
-    with fresh the gateway shall ask the device."""
+def wrk(process, port, connections, path="/", devices=1, first=0, fresh=False):
+    """Loads a process's HTTP port for SECONDS. A %d in the path is replaced by 0 to devices - 1, one after the other,
+    beginning after first; with fresh the gateway shall ask the device."""
     parts = [os.path.join(HERE, name) for name in ("each-device.lua", "report-latency.lua")]
     joined = os.path.join(harness.BUILD, "bench", "wrk.lua")
     with open(joined, "w", encoding="utf-8") as out:
@@ -45,7 +45,8 @@ def wrk(process, port, connections, path="/", devices=1, fresh=False):
                 out.write(file.read())
     command = [*LOADING, "wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency", "-s", joined,
                f"http://127.0.0.1:{port}"]
-    variables = {"BENCH_DEVICES": str(devices), "BENCH_PATH": path, "BENCH_FRESH": "yes" if fresh else ""}
+    variables = {"BENCH_DEVICES": str(devices), "BENCH_FIRST": str(first), "BENCH_PATH": path,
+                 "BENCH_FRESH": "yes" if fresh else ""}
     used = processor_us(process)
     output = run(command, env={**os.environ, **variables})
     used = processor_us(process) - used

@@ -2,7 +2,7 @@
 local devices = tonumber(os.getenv("BENCH_DEVICES"))
 local path = os.getenv("BENCH_PATH")
 local headers = {}
-local number = 0
+local number = tonumber(os.getenv("BENCH_FIRST"))
 
 if os.getenv("BENCH_FRESH") ~= "" then
     headers["Cache-Control"] = "no-cache"

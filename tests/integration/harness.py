@@ -268,20 +268,21 @@ class Gateway:
 
 
 class Agent:
-    """A tcagent process with one or more simulated devices."""
+    """A tcagent process with one or more simulated devices. Without a journal events() is empty."""
 
-    def __init__(self, *options, port=0, count=1, wrapper=()):
+    def __init__(self, *options, port=0, count=1, wrapper=(), journal=True):
         self.directory = tempfile.mkdtemp(prefix="tcagent-test-")
         self.journal = os.path.join(self.directory, "journal")
         self.options = list(options)
         self.wrapper = list(wrapper)
+        self.with_journal = journal
         self.count = count
         self.port = port
         self.process = None
 
     def start(self):
-        command = [*self.wrapper, program("tcagent"), "--port", str(self.port), "--count", str(self.count), "--journal", self.journal,
-                   *self.options]
+        command = [*self.wrapper, program("tcagent"), "--port", str(self.port), "--count", str(self.count),
+                   *(["--journal", self.journal] if self.with_journal else []), *self.options]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         assert line.startswith("tcagent ready "), f"{command} said {line!r}"

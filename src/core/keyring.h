@@ -98,7 +98,8 @@ struct reservation {
     void (*done)(struct reservation *reservation, int result); /* 0, or -EIO, -ENOSPC, -EOVERFLOW (exhausted) */
 };
 /* Asks for further sequence numbers, durably reserved; done comes from the loop. The core asks by itself, without being
- * called, when a context runs low; so this is for the start and for bursts. */
+ * called, when a context runs low; so this is for the start and for bursts. One that waits already goes on waiting, and
+ * is told once; so it has to be zero at first. */
 void keyring_reserve(struct core *core, struct credential *credential, struct reservation *reservation);
 void keyring_cancel_reservation(struct reservation *reservation); /* harmless when none is waited for */
 /* To be called after each number that was taken: reserves ahead when few are left. Cheap. */

@@ -102,6 +102,7 @@ static void reserve(struct credential *c)
 void keyring_reserve(struct core *core, struct credential *c, struct reservation *reservation)
 {
     (void)core;
+    keyring_cancel_reservation(reservation);
     list_append(&c->reservations, &reservation->node);
     if (!c->reserving)
         reserve(c);

@@ -262,6 +262,29 @@ START_TEST(more_may_wait_than_numbers_are_reserved)
 }
 END_TEST
 
+static void count_reserved(struct reservation *reservation, int result)
+{
+    (void)reservation;
+    ck_assert_int_eq(result, 0);
+    served++;
+}
+
+/* As when an observation is to be refreshed while its last refresh still waits. */
+START_TEST(who_asks_twice_is_told_once)
+{
+    static struct reservation first, second;
+    struct credential *c = enrol(&f, add_device(&f, "one", AGENT_V2), "{}");
+
+    first = second = (struct reservation){.done = count_reserved};
+    keyring_reserve(f.core, c, &first);
+    keyring_reserve(f.core, c, &first);
+    keyring_reserve(f.core, c, &second);
+    keyring_reserve(f.core, c, &first);
+    core_flush(&f);
+    ck_assert_uint_eq(served, 2);
+}
+END_TEST
+
 /* Histories -------------------------------------------------------------------------------------------------------- */
 
 /* A number that was used, with the key that it was used with: the secret's first bytes, and the ID Context. */
@@ -448,6 +471,7 @@ int main(void)
     tcase_add_test(tcase, windows_that_were_not_taken_do_not_come_back);
     tcase_add_test(tcase, a_renewed_context_is_reserved_as_far_as_it_goes);
     tcase_add_test(tcase, more_may_wait_than_numbers_are_reserved);
+    tcase_add_test(tcase, who_asks_twice_is_told_once);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("histories");
     tcase_set_timeout(tcase, 120);

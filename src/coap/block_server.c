@@ -442,7 +442,8 @@ static enum block_verdict collect(struct block_server *bs, struct block_exchange
         return refuse_gap(bs, x, request, 0, response);
     }
     touch(bs, t);
-    buffer_append(&t->data, x->body + known, x->size - known);
+    if (known < x->size)
+        buffer_append(&t->data, x->body + known, x->size - known);
     resize(bs, t, held);
     if (t->data.failed) {
         drop(bs, t);

@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define NAME_LABEL "tcagent state of OSCORE credentials"
 
@@ -100,6 +101,8 @@ int flash_open(struct flash *f, const char *directory, const struct oscore_crede
     flash_reset(f, credentials);
     if (!directory)
         return 0;
+    if (mkdir(directory, 0700) < 0 && errno != EEXIST)
+        return -errno;
     r = make_path(f, "", path);
     if (r)
         return r;

@@ -27,8 +27,9 @@ struct flash {
     struct flash_state state;
 };
 
-/* Reads what there is. A device that has no file yet is new: its credentials were never used. One whose file cannot be
- * read as what it should be has lost its state. Returns 0 or a negative errno. */
+/* Reads what there is. The directory is made when there is none. A device that has no file yet is new: its credentials
+ * were never used. One whose file cannot be read as what it should be has lost its state. Returns 0 or a negative
+ * errno. */
 int flash_open(struct flash *f, const char *directory, const struct oscore_credentials *credentials) must_check;
 
 /* Makes the state durable: written beside, synchronised and renamed. Returns 0 or a negative errno. */

@@ -1,5 +1,7 @@
 #include "core/internal.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -47,6 +49,18 @@ void commit_free(struct commit *commit)
     free(commit);
 }
 
+/* What devices send fails without anybody at REST to hear of it; the log has the first failure and the recovery. */
+static void log_turn(struct core *core, bool fails, const struct fault *fault)
+{
+    if (fails == core->storing_fails)
+        return;
+    core->storing_fails = fails;
+    if (fails)
+        log_error("changes cannot be stored", "error", fault->detail, NULL);
+    else
+        log_info("changes are stored again", NULL);
+}
+
 static void commit_finished(void *arg, int result)
 {
     struct commit *commit = arg;
@@ -54,6 +68,7 @@ static void commit_finished(void *arg, int result)
 
     list_unlink(&commit->node);
     fault_from_store(&fault, result);
+    log_turn(commit->core, result != 0, &fault);
     if (commit->settle)
         commit->settle(commit, result == 0, &fault);
     if (commit->done)

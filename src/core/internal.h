@@ -33,6 +33,7 @@ struct core {
     struct timer sweep;        /* for answers over their time */
     int64_t announced;         /* the deadline that the loop was last told of */
     struct list commits;       /* under way */
+    bool storing_fails;        /* the last commit did, and the log has it */
     struct list part_requests; /* reads of artifact parts under way */
     size_t container_count, finished_count;
     uint64_t calls, calls_failed;

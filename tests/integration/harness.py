@@ -367,7 +367,6 @@ class GatewayTest(unittest.TestCase):
             secrets.append(gateway.enrol(f"d{i}"))
         agent.credentials = os.path.join(agent.directory, "credentials.json")
         agent.state = os.path.join(agent.directory, "state")
-        os.mkdir(agent.state)
         with open(agent.credentials, "w", encoding="utf-8") as file:
             json.dump(secrets, file)
         agent.options = ["--oscore", agent.credentials, "--state", agent.state, "--gateway",

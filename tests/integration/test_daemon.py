@@ -218,6 +218,8 @@ class Daemon(harness.GatewayTest):
         answer = gateway.post("/v1/devices", {"id": f"d{len(codes) - 1}", "address": agent.address()})
         self.assertEqual(answer.status, 201)
         wait_for(gateway.is_up, what="the health to recover")
+        self.assertEqual(gateway.log().count("changes cannot be stored"), 1)
+        self.assertEqual(gateway.log().count("changes are stored again"), 1)
         gateway.kill()
         gateway.wrapper = []
         gateway.start()

@@ -83,7 +83,8 @@ static bool read_state(const json_t *json, struct flash_state *state)
            (!window || read_window(window, &state->window));
 }
 
-void flash_reset(struct flash *f, const struct oscore_credentials *c)
+/* The state of a device that never used its credentials. */
+static void reset(struct flash *f, const struct oscore_credentials *c)
 {
     f->state = (struct flash_state){
         .has_id_context = c->has_id_context, .id_context_size = c->id_context_size, .window = {.known = true}};
@@ -98,7 +99,7 @@ int flash_open(struct flash *f, const char *directory, const struct oscore_crede
 
     *f = (struct flash){.directory = directory};
     make_name(f->name, credentials);
-    flash_reset(f, credentials);
+    reset(f, credentials);
     if (!directory)
         return 0;
     if (mkdir(directory, 0700) < 0 && errno != EEXIST)

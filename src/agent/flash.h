@@ -35,7 +35,4 @@ int flash_open(struct flash *f, const char *directory, const struct oscore_crede
 /* Makes the state durable: written beside, synchronised and renamed. Returns 0 or a negative errno. */
 int flash_write(const struct flash *f) must_check;
 
-/* The state of a device that never used its credentials. */
-void flash_reset(struct flash *f, const struct oscore_credentials *credentials);
-
 #endif

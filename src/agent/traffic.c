@@ -36,7 +36,7 @@ void traffic_clear(struct traffic *t)
     t->doing = TRAFFIC_NOTHING;
 }
 
-void traffic_write_report(struct traffic *t, size_t size)
+static void write_report(struct traffic *t, size_t size)
 {
     static const char padding[] = "................................................................";
 
@@ -70,7 +70,7 @@ static void report(struct traffic *t)
     int64_t interval = t->options->report_ms, *due = &t->due_ms[TRAFFIC_REPORT];
 
     *due += interval * ((now(t) - *due) / interval + 1); /* those that were missed are left out */
-    traffic_write_report(t, t->options->report_size);
+    write_report(t, t->options->report_size);
     client_begin(t->client, &(struct client_task){.method = COAPMSG_PUT,
                                                   .path = "/shadow/reported",
                                                   .payload = t->report.data,

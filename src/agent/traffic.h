@@ -40,9 +40,6 @@ void traffic_clear(struct traffic *t);
 void traffic_finished(struct traffic *t, enum client_outcome outcome, uint8_t code);
 void traffic_notified(struct traffic *t, uint8_t code);
 
-/* Writes the next report. */
-void traffic_write_report(struct traffic *t, size_t size);
-
 void traffic_tick(struct traffic *t);
 int64_t traffic_deadline(const struct traffic *t);
 

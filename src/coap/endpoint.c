@@ -187,21 +187,6 @@ const uint8_t *incoming_fingerprint(const struct incoming *incoming)
     return incoming->fingerprint;
 }
 
-bool incoming_is_reliable(const struct incoming *incoming)
-{
-    return incoming->peer.transport == PEER_TCP || incoming->peer.transport == PEER_TLS;
-}
-
-void incoming_set_owner(struct incoming *incoming, void *owner)
-{
-    incoming->owner = owner;
-}
-
-void *incoming_owner(const struct incoming *incoming)
-{
-    return incoming->owner;
-}
-
 void incoming_answer(struct incoming *incoming, struct coapmsg *response, bool keep)
 {
     incoming->transport->ops->answer(incoming, response, keep);

@@ -140,11 +140,6 @@ const struct peer *incoming_peer(const struct incoming *incoming);
 const char *incoming_identity(const struct incoming *incoming);
 /* Of the certificate whose common name that is (SHA-256 of its DER); NULL: it is a PSK identity, or there is none. */
 const uint8_t *incoming_fingerprint(const struct incoming *incoming);
-bool incoming_is_reliable(const struct incoming *incoming); /* TCP, TLS */
-
-/* For whatever the owner wants to keep with it; NULL at first. */
-void incoming_set_owner(struct incoming *incoming, void *owner);
-void *incoming_owner(const struct incoming *incoming);
 
 /* Sends the answer; type, message ID and token are set here. `keep`: retransmissions of the request get it again.
  * Without it they are handled as new, which is right for errors that cost and change nothing and are sent to anybody.

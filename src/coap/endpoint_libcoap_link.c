@@ -98,8 +98,9 @@ struct link *link_new(struct libcoap *libcoap, coap_session_t *session, struct l
     return link;
 }
 
-/* Whoever has proved nothing cannot drive out those who have. */
-void link_admit(struct link *link)
+/* The session is new, or has a proven identity now. Over the limit the longest unused of its kind is closed: whoever
+ * has proved nothing cannot drive out those who have. */
+static void admit(struct link *link)
 {
     link_touch(link);
     while (link->group->count > libcoap_options(link->owner)->max_sessions) {
@@ -310,7 +311,7 @@ static void on_secured(coap_session_t *session)
         coap_session_set_mtu(session, COAP_RXBUFFER_SIZE);
     }
     if (!link->is_ours)
-        link_admit(link);
+        admit(link);
 }
 
 /* What went wrong: libcoap itself does not say whether a handshake failed or was never answered. */
@@ -339,7 +340,7 @@ static void on_accepted(coap_session_t *session)
         return; /* it has proved nothing yet, not even its address */
     link = link_of_peer(session);
     if (link)
-        link_admit(link);
+        admit(link);
 }
 
 /* libcoap walks its queue while it calls this. */

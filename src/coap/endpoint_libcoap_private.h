@@ -114,8 +114,6 @@ int libcoap_carrier(struct libcoap *libcoap, enum carrier_kind kind, coap_contex
 /* Makes the link of a session; libcoap's reference is not taken over. NULL without memory. */
 struct link *link_new(struct libcoap *libcoap, coap_session_t *session, struct libcoap_channel *channel);
 struct link *link_of(const coap_session_t *session); /* NULL: none, or it is dead */
-/* The session is new, or has a proven identity now. Over the limit the longest unused of its kind is closed. */
-void link_admit(struct link *link);
 /* It was used. */
 void link_touch(struct link *link);
 /* Nothing goes over it any more; it is released when the loop settles. Twice is fine. */

@@ -63,7 +63,6 @@ struct incoming {
     const char *identity;       /* NULL: none */
     const uint8_t *fingerprint; /* of incoming_fingerprint */
     struct peer peer;
-    void *owner; /* of incoming_set_owner */
 };
 
 struct notice {

@@ -49,24 +49,16 @@ static void forget(struct agents *agents, struct renewal *renewal)
 /* The table keeps the order of their times. */
 static void forget_old(struct secure *s)
 {
-    struct renewal *renewal, *next;
+    struct renewal *oldest;
 
-    HASH_ITER(hh, s->agents->renewals, renewal, next)
-    {
-        if (renewal->runner || now(s) - renewal->at < PERIOD_MS)
-            break;
-        forget(s->agents, renewal);
-    }
+    while ((oldest = s->agents->renewals) && !oldest->runner && now(s) - oldest->at >= PERIOD_MS)
+        forget(s->agents, oldest);
 }
 
 void renewal_forget_all(struct agents *agents)
 {
-    struct renewal *renewal, *next;
-
-    HASH_ITER(hh, agents->renewals, renewal, next)
-    {
-        forget(agents, renewal);
-    }
+    while (agents->renewals)
+        forget(agents, agents->renewals);
 }
 
 enum claim { CLAIMED, TAKEN, REFUSED };

@@ -117,6 +117,28 @@ void udp_stop(struct udp *udp, struct udp_outgoing *out)
     free(steal_pointer(out->data));
 }
 
+static struct udp *udp_of_notice(const struct udp_notice *notice)
+{
+    return udp_of(notice->base.transport);
+}
+
+static void free_notice(struct udp_notice *notice)
+{
+    udp_stop(udp_of_notice(notice), &notice->out);
+    list_unlink(&notice->node);
+    free(notice);
+}
+
+static void tell_notice(struct udp_notice *notice, int event)
+{
+    const struct endpoint_handlers *handlers = udp_options(udp_of_notice(notice))->handlers;
+    void *owner = notice->base.owner;
+
+    free_notice(notice);
+    if (owner)
+        handlers->notified(owner, event);
+}
+
 void udp_tell(struct udp *udp, struct udp_outgoing *out, int event)
 {
     if (event != CHANNEL_REFUSED) /* the way may be mended in time */
@@ -131,34 +153,12 @@ void udp_tell(struct udp *udp, struct udp_outgoing *out, int event)
         break;
     case UDP_NOTICE:
         if (event != CHANNEL_REFUSED)
-            udp_tell_notice(container_of(out, struct udp_notice, out), event);
+            tell_notice(container_of(out, struct udp_notice, out), event);
         break;
     }
 }
 
 /* Notifications (RFC 7641) ---------------------------------------------------------------------------------------- */
-
-static struct udp *udp_of_notice(const struct udp_notice *notice)
-{
-    return udp_of(notice->base.transport);
-}
-
-static void free_notice(struct udp_notice *notice)
-{
-    udp_stop(udp_of_notice(notice), &notice->out);
-    list_unlink(&notice->node);
-    free(notice);
-}
-
-void udp_tell_notice(struct udp_notice *notice, int event)
-{
-    const struct endpoint_handlers *handlers = udp_options(udp_of_notice(notice))->handlers;
-    void *owner = notice->base.owner;
-
-    free_notice(notice);
-    if (owner)
-        handlers->notified(owner, event);
-}
 
 int udp_notify(struct transport *transport, const struct peer *peer, struct coapmsg *notification, bool confirmable,
                void *owner, struct notice **out)

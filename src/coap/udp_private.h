@@ -209,7 +209,6 @@ void udp_tell(struct udp *udp, struct udp_outgoing *out, int event);
 int udp_notify(struct transport *transport, const struct peer *peer, struct coapmsg *notification, bool confirmable,
                void *owner, struct notice **out) must_check;
 void udp_cancel(struct notice *notice);
-void udp_tell_notice(struct udp_notice *notice, int event);
 
 /* udp_channel.c: requests that we send. */
 int udp_open_channel(struct transport *transport, const struct peer *peer, const char *address,

@@ -24,7 +24,7 @@ struct device *device_new(struct core *core, const char *id)
     return device;
 }
 
-struct device *device_free(struct device *device)
+static struct device *free_device(struct device *device)
 {
     struct container *c, *next;
 
@@ -64,7 +64,7 @@ void device_drop(struct device *device)
     observers_end(device, FAULT_NOT_FOUND, "The device was removed.");
     drop_operations(device);
     index_drop_device(device->core, device);
-    (void)device_free(device);
+    (void)free_device(device);
 }
 
 void device_changed(struct device *device)
@@ -318,7 +318,7 @@ int core_add_device(struct core *core, const json_t *body, core_done_fn done, vo
     if (!device)
         return -ENOMEM;
     if (commit_new(&commit, core, done, arg)) {
-        (void)device_free(device);
+        (void)free_device(device);
         return -ENOMEM;
     }
     s.updated = device->created = core_wall(core);

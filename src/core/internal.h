@@ -134,7 +134,6 @@ void index_drop_operation(struct core *core, struct operation *op);
 /* Records -------------------------------------------------------------------------------------------------------- */
 
 struct device *device_new(struct core *core, const char *id); /* NULL: out of memory; not in the index */
-struct device *device_free(struct device *device);            /* and its containers; not its operations */
 void device_drop(struct device *device);                      /* with operations and queries; frees it */
 void device_changed(struct device *device);                   /* drops its rendering */
 void device_seen(struct device *device);                      /* it answered */
@@ -180,13 +179,11 @@ void credential_free(struct credential *credential); /* one that is not attached
 /* Into the tables and its device's list; -EEXIST when its ids, identity or fingerprint are taken. */
 int credential_attach(struct credential *credential) must_check;
 void credential_drop(struct credential *credential); /* out of everything, freed */
-void credential_hide(struct credential *credential); /* nobody finds it any more, and everybody is told */
 void credential_show(struct credential *credential);
 void credential_tell_dropped(struct credential *credential);
 void credential_set_state(struct credential *credential, enum credential_state state);
 void credential_set_reserved(struct credential *credential, uint64_t reserved);
 void credential_retry(struct credential *credential); /* a reservation that could not begin */
-struct credential *credential_find(const struct device *device, uint64_t number); /* hidden ones too */
 /* A commit about a credential, and the credential of a commit, NULL when it is gone. */
 int credential_commit(struct commit **out, const struct credential *credential, core_done_fn done,
                       void *arg) must_check;
@@ -197,7 +194,6 @@ void *credentials_hide(struct device *device, uint64_t number, struct store_batc
 void credentials_show(struct device *device, const void *hidden);
 bool credentials_holds(const void *hidden, uint64_t number); /* whether it was hidden by that */
 void reservations_finish(struct list *waiting, int result);
-const char *algorithm_name(enum oscore_algorithm algorithm);
 
 /* Protected, plain or not at all (security.c). */
 #define GROUPS_SIZE (CORE_GROUPS_MAX * (CORE_GROUP_MAX + 1))

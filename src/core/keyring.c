@@ -68,11 +68,6 @@ void keyring_set_port(struct core *core, const struct security_port *port)
     core->security = port ? *port : (struct security_port){.dropped = NULL};
 }
 
-struct oscore_crypto *keyring_crypto(struct core *core)
-{
-    return core->crypto;
-}
-
 /* In and out ------------------------------------------------------------------------------------------------------- */
 
 struct credential *credential_new(struct device *device, enum credential_kind kind)
@@ -176,7 +171,8 @@ void credential_tell_dropped(struct credential *c)
         port->dropped(port->arg, c);
 }
 
-void credential_hide(struct credential *c)
+/* Nobody finds it any more, and everybody is told. */
+static void hide_credential(struct credential *c)
 {
     c->hidden = true;
     device_changed(c->device);
@@ -189,7 +185,8 @@ void credential_show(struct credential *c)
     device_changed(c->device);
 }
 
-struct credential *credential_find(const struct device *device, uint64_t number)
+/* Hidden ones too. */
+static struct credential *find_credential(const struct device *device, uint64_t number)
 {
     struct credential *c = device ? device->credentials : NULL;
 
@@ -200,7 +197,7 @@ struct credential *credential_find(const struct device *device, uint64_t number)
 
 struct credential *commit_credential(const struct commit *commit)
 {
-    return credential_find(index_find_device(commit->core, commit->device), commit->number);
+    return find_credential(index_find_device(commit->core, commit->device), commit->number);
 }
 
 int credential_commit(struct commit **out, const struct credential *c, core_done_fn done, void *arg)
@@ -381,7 +378,7 @@ void *credentials_hide(struct device *device, uint64_t number, struct store_batc
         hidden->numbers[hidden->count++] = c->number;
         if (batch)
             store_batch_delete_credential(batch, device->id, c->number);
-        credential_hide(c);
+        hide_credential(c);
     }
     return hidden;
 }
@@ -401,7 +398,7 @@ void credentials_show(struct device *device, const void *from)
     const struct hidden *hidden = from;
 
     for (size_t i = 0; i < hidden->count; i++) {
-        struct credential *c = credential_find(device, hidden->numbers[i]);
+        struct credential *c = find_credential(device, hidden->numbers[i]);
 
         if (c)
             credential_show(c);
@@ -422,7 +419,7 @@ static void settle_revocation(struct commit *commit, bool durable, struct fault 
         return;
     }
     for (size_t i = 0; i < hidden->count; i++) {
-        struct credential *c = credential_find(device, hidden->numbers[i]);
+        struct credential *c = find_credential(device, hidden->numbers[i]);
 
         if (c)
             credential_drop(c);
@@ -434,7 +431,7 @@ static void settle_revocation(struct commit *commit, bool durable, struct fault 
 int core_revoke_credentials(struct core *core, struct device *device, uint64_t number, core_done_fn done, void *arg,
                             struct fault *fault)
 {
-    const struct credential *c = number ? credential_find(device, number) : keyring_of_device(device);
+    const struct credential *c = number ? find_credential(device, number) : keyring_of_device(device);
     struct commit *commit;
 
     if (core_check_accepting(core, fault))

@@ -69,8 +69,6 @@ struct security_port {
     void (*dropped)(void *arg, struct credential *credential);
 };
 void keyring_set_port(struct core *core, const struct security_port *port);
-/* Shared by all contexts. */
-struct oscore_crypto *keyring_crypto(struct core *core);
 
 /* The credential to send requests to a device with: OSCORE before DTLS (never a silent downgrade), active before new
  * before stale. NULL: it has none. */

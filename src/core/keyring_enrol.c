@@ -58,7 +58,7 @@ static const struct body_rule certificate_rules[] = {
     {"fingerprint", BODY_TEXT, false, false, CORE_DIGEST_TEXT - 1, CORE_DIGEST_TEXT - 1, NULL},
 };
 
-const char *algorithm_name(enum oscore_algorithm algorithm)
+static const char *algorithm_name(enum oscore_algorithm algorithm)
 {
     for (size_t i = 0; i < array_size(algorithms); i++)
         if (algorithms[i].algorithm == algorithm)

@@ -193,7 +193,8 @@ void http_release(struct http_request *req)
         req->transport->release(req);
 }
 
-void http_wipe_json(json_t *json)
+/* Overwrites the texts in a value and frees it; NULL is fine. */
+static void wipe_json(json_t *json)
 {
     const char *name;
     json_t *member;
@@ -201,11 +202,11 @@ void http_wipe_json(json_t *json)
 
     json_object_foreach(json, name, member)
     {
-        http_wipe_json(json_incref(member));
+        wipe_json(json_incref(member));
     }
     json_array_foreach(json, i, member)
     {
-        http_wipe_json(json_incref(member));
+        wipe_json(json_incref(member));
     }
     if (json_is_string(json))
         OPENSSL_cleanse((char *)(uintptr_t)json_string_value(json), json_string_length(json));
@@ -217,10 +218,10 @@ static void wipe(struct http_request *req)
     if (req->secret && req->body.data)
         OPENSSL_cleanse(req->body.data, req->body.size);
     if (req->secret)
-        http_wipe_json(req->json);
+        wipe_json(req->json);
     else
         json_decref(req->json);
-    http_wipe_json(req->secrets);
+    wipe_json(req->secrets);
     req->json = req->secrets = NULL;
 }
 

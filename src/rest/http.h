@@ -160,8 +160,6 @@ void http_hold(struct http_request *req);
 void http_release(struct http_request *req);
 /* Frees what a request owns, not the request itself. For transports. */
 void http_clear(struct http_request *req);
-/* Overwrites the texts in a value and frees it; NULL is fine. */
-void http_wipe_json(json_t *json);
 
 static inline const char *http_header(const struct http_request *req, const char *name)
 {

@@ -376,7 +376,7 @@ class Capture(harness.GatewayTest):
 
     def setUp(self):
         if not shutil.which("tshark"):
-            self.skipTest("tshark is not installed (scripts/check installs it)")
+            self.skipTest("tshark is not installed (scripts/test installs it)")
         probe = subprocess.run(["tshark", "-i", "lo", "-c", "1", "-a", "duration:1", "-w", os.devnull],
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if probe.returncode != 0:

@@ -154,11 +154,6 @@ void keyring_set_port(struct core *core, const struct security_port *port)
     core->port = port ? *port : (struct security_port){.dropped = NULL};
 }
 
-struct oscore_crypto *keyring_crypto(struct core *core)
-{
-    return core->crypto;
-}
-
 struct credential *keyring_of_device(const struct device *device)
 {
     return device->credentials;

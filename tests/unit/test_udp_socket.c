@@ -60,7 +60,6 @@ static void on_request(void *server, struct incoming *incoming, const struct coa
     seen.requests++;
     seen.peer = *incoming_peer(incoming);
     seen.incoming = incoming;
-    ck_assert(!incoming_is_reliable(incoming));
     ck_assert_ptr_null(incoming_identity(incoming));
     if (seen.on_request)
         seen.on_request(incoming);

@@ -357,6 +357,14 @@ class GatewayTest(unittest.TestCase):
         self.addCleanup(agent.close)
         return agent.start() if start else agent
 
+    def start_under_valgrind(self, gateway):
+        """Starts it so that a leak or a bad access fails the stop."""
+        if os.environ.get("TCGW_SANITIZED"):
+            self.skipTest("the sanitizers look for leaks in this build")
+        gateway.wrapper = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full",
+                           "--errors-for-leak-kinds=definite"]
+        return gateway.start(timeout=60)
+
     def protected_agent(self, gateway, *options, count=1, kind="v2", **more):
         """Enrols the devices d0, d1, ... and starts an agent that is them, keeps its state and knows the gateway."""
         agent = self.agent(*options, start=False, count=count, **more)

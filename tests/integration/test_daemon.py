@@ -227,11 +227,7 @@ class Daemon(harness.GatewayTest):
         self.assertEqual(gateway.check_database(), "ok")
 
     def test_under_valgrind(self):
-        if os.environ.get("TCGW_SANITIZED"):
-            self.skipTest("the sanitizers look for leaks in this build")
-        gateway = self.gateway(wrapper=["valgrind", "-q", "--error-exitcode=99", "--leak-check=full",
-                                        "--errors-for-leak-kinds=definite"], start=False)
-        gateway.start(timeout=60)
+        gateway = self.start_under_valgrind(self.gateway(start=False))
         agent = self.agent()
         gateway.add_device("box", agent)
         self.assertEqual(gateway.deploy("box", "job", gateway.push_example("counter"), wait=60).status, 200)

@@ -150,6 +150,23 @@ class DtlsTest(GatewayTest):
         with open(self.file(name), "rb") as file:
             return file.read()
 
+    def test_under_valgrind(self):
+        self.gw.stop()
+        self.start_under_valgrind(self.gw)
+        self.add_with_key("box-1")
+        certified = self.add_with_certificate("box-3")
+        for scheme in ("coaps", "coaps+tcp"):
+            self.put(f"key {scheme}", *self.with_key("box-1", KEYS["box-1"]), scheme=scheme)
+            self.assertEqual(self.reported("box-1"), f"key {scheme}".encode())
+            self.put("lies", *self.with_key("box-1", "some-other-secret"), scheme=scheme)
+            self.put(f"certified {scheme}", *certified, scheme=scheme)
+            self.assertEqual(self.reported("box-3"), f"certified {scheme}".encode())
+        port = self.serve("-k", KEYS["box-1"])
+        for scheme in ("coaps", "coaps+tcp"):
+            self.gw.set_address("box-1", f"{scheme}://127.0.0.1:{port}")
+            self.check_resources("box-1")
+        self.gw.stop(timeout=60)
+
     # Certificates
 
     def test_a_certificate_of_the_gateways_own(self):

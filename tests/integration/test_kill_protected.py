@@ -19,24 +19,7 @@ class KillProtected(harness.GatewayTest):
         self.gw = self.gateway("limits.containers_per_device=1000", "limits.queue_per_device=1000",
                                "operations.settle_delay=50ms", plain=False)
         self.artifact = self.gw.push_example("counter", limits={"loop_period_ms": 60000})
-        secrets = []
-        for i in range(DEVICES):
-            answer = self.gw.post("/v1/devices", {"id": f"d{i}", "address": "coap://127.0.0.1:9", "agent": "v2"})
-            self.assertEqual(answer.status, 201, answer)
-            answer = self.gw.post(f"/v1/devices/d{i}/credentials", {})
-            self.assertEqual(answer.status, 201, answer)
-            secrets.append(answer.json)
-        path = os.path.join(self.gw.directory, "credentials.json")
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(secrets, file)
-        state = os.path.join(self.gw.directory, "agent-state")
-        os.mkdir(state)
-        self.peer = self.agent("--slots", "2000", "--oscore", path, "--state", state, "--gateway",
-                               f"127.0.0.1:{self.gw.coap_port}", "--report", "20ms", count=DEVICES)
-        for i in range(DEVICES):
-            answer = self.gw.request("PATCH", f"/v1/devices/d{i}", {"address": self.peer.address(i)},
-                                     headers={"Content-Type": "application/merge-patch+json"})
-            self.assertEqual(answer.status, 200, answer)
+        self.peer = self.protected_agent(self.gw, "--slots", "2000", "--report", "20ms", count=DEVICES)
         self.acknowledged = []
         self.read, self.last = 0, {}
 

@@ -93,6 +93,23 @@ class Protected(harness.GatewayTest):
         self.assertNotEqual(answer.status, 200)
         self.assertEqual(agent.loads(), [])
 
+    def test_under_valgrind(self):
+        gateway = self.start_under_valgrind(self.gateway(start=False, plain=False))
+        agent = self.protected_agent(gateway, "--report", "300ms", "--report-size", "2000", "--observe-desired")
+        answer = gateway.deploy("d0", "job", gateway.push_example("counter"), wait=60)
+        self.assertEqual(answer.status, 200, answer)
+        self.next_report(agent)
+        self.assertEqual(gateway.put("/v1/devices/d0/shadow/desired", {"wish": 1}).status, 201)
+        wait_for(lambda: agent.events("desired"), what="the wish to arrive")
+        agent.process.send_signal(signal.SIGUSR2)  # loses its state: a new context by Appendix B.2
+        wait_for(lambda: agent.events("context"), 30, what="a new context")
+        self.next_report(agent)
+        self.ask(gateway)
+        gateway.enrol("d0")  # overlaps with the old ones
+        self.ask(gateway)
+        self.assertEqual(gateway.delete("/v1/devices/d0/credentials").status, 204)
+        gateway.stop(timeout=60)
+
     # restarts
 
     def test_restarts_of_the_gateway(self):

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-static void fill_randomly(void *out, size_t size)
+void security_random(void *out, size_t size)
 {
     if (getrandom(out, size, 0) != (ssize_t)size)
         abort(); /* at most 256 bytes never come short (getrandom(2)) */
@@ -272,7 +272,7 @@ static bool give_run(struct security *s, struct security_request *request, const
 
     if (id->size > sizeof id2 - OSCORE_R2_SIZE)
         return false;
-    fill_randomly(r2, OSCORE_R2_SIZE);
+    security_random(r2, OSCORE_R2_SIZE);
     memcpy(id2, r2, OSCORE_R2_SIZE);
     memcpy(id2 + OSCORE_R2_SIZE, id->data, id->size);
     if (!derive(s, id2, OSCORE_R2_SIZE + id->size, false, &second))
@@ -347,7 +347,7 @@ static bool challenge(struct security *s, struct security_request *request, stru
     struct coapmsg plain;
 
     if (!s->challenged)
-        fill_randomly(s->echo, sizeof s->echo);
+        security_random(s->echo, sizeof s->echo);
     s->challenged = true;
     coapmsg_init(&plain, COAPMSG_ACK, COAPMSG_UNAUTHORIZED);
     coapmsg_add(&plain, COAPMSG_OPT_ECHO, s->echo, sizeof s->echo);
@@ -456,7 +456,7 @@ void security_renew(struct security *s)
     uint8_t r1[SECURITY_NONCE];
 
     drop_runs(s);
-    fill_randomly(r1, sizeof r1);
+    security_random(r1, sizeof r1);
     if (derive(s, r1, sizeof r1, false, &s->first))
         begin(s->first, OSCORE_SEQUENCE_END);
 }
@@ -499,7 +499,7 @@ static enum security_result open_second(struct security *s, struct security_call
     (void)oscore_context_free(second);
     if (r || message->code != COAPMSG_UNAUTHORIZED)
         return SECURITY_REFUSED;
-    fill_randomly(id + r2->size, SECURITY_NONCE);
+    security_random(id + r2->size, SECURITY_NONCE);
     s->first = oscore_context_free(s->first);
     if (!derive(s, id, r2->size + SECURITY_NONCE, false, &s->pending))
         return SECURITY_REFUSED;

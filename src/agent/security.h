@@ -87,4 +87,7 @@ enum security_result security_open_response(struct security *s, struct security_
 /* Begins a run of Appendix B.2: the next request is its first. */
 void security_renew(struct security *s);
 
+/* Fills bytes from the system's generator. */
+void security_random(void *out, size_t size);
+
 #endif

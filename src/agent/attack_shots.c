@@ -238,6 +238,7 @@ static bool shoot_last_sequence(struct attacks *a, uint32_t step, uint32_t argum
     replace_payload(&a->shot, sealed, 17 + FORGE_TAG);
     memcpy(a->shot.call.binding.piv, last, sizeof last);
     a->shot.call.binding.piv_size = sizeof last;
+    a->shot.call.binding.has_nonce = false; /* that was another number's */
     return true;
 }
 

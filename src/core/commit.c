@@ -49,16 +49,19 @@ void commit_free(struct commit *commit)
     free(commit);
 }
 
-/* What devices send fails without anybody at REST to hear of it; the log has the first failure and the recovery. */
+/* What devices send fails without anybody at REST to hear of it: the log has the first failure and the recovery, at
+ * most once in a while where small changes succeed among large ones that fail. */
 static void log_turn(struct core *core, bool fails, const struct fault *fault)
 {
-    if (fails == core->storing_fails)
+    if (fails == core->storing_fails || (fails && core_now(core) < core->storing_quiet_until))
         return;
     core->storing_fails = fails;
-    if (fails)
-        log_error("changes cannot be stored", "error", fault->detail, NULL);
-    else
+    if (!fails) {
         log_info("changes are stored again", NULL);
+        return;
+    }
+    core->storing_quiet_until = core_now(core) + STORING_LOG_MS;
+    log_error("changes cannot be stored", "error", fault->detail, NULL);
 }
 
 static void commit_finished(void *arg, int result)

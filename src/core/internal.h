@@ -29,11 +29,12 @@ struct core {
     bool operations_unsorted;
     struct answer *answers; /* uthash by key, oldest first */
     struct timers timers;
-    struct timer retry;        /* for rows that could not be written */
-    struct timer sweep;        /* for answers over their time */
-    int64_t announced;         /* the deadline that the loop was last told of */
-    struct list commits;       /* under way */
-    bool storing_fails;        /* the last commit did, and the log has it */
+    struct timer retry;  /* for rows that could not be written */
+    struct timer sweep;  /* for answers over their time */
+    int64_t announced;   /* the deadline that the loop was last told of */
+    struct list commits; /* under way */
+    bool storing_fails;  /* as the log has it */
+    int64_t storing_quiet_until;
     struct list part_requests; /* reads of artifact parts under way */
     size_t container_count, finished_count;
     uint64_t calls, calls_failed;
@@ -61,7 +62,8 @@ struct core {
     bool started, stopped;
 };
 
-#define RETRY_MS 1000 /* between attempts to write what could not be written */
+#define RETRY_MS 1000        /* between attempts to write what could not be written */
+#define STORING_LOG_MS 60000 /* between log lines that changes cannot be stored */
 
 static inline int64_t core_now(const struct core *core)
 {

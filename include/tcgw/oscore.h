@@ -135,7 +135,7 @@ int oscore_message_option(const struct coapmsg *outer, struct oscore_option *out
 struct oscore_binding {
     uint8_t kid[OSCORE_ID_MAX], kid_size;
     uint8_t piv[OSCORE_PIV_MAX], piv_size;
-    uint8_t nonce[OSCORE_NONCE_MAX]; /* client: the request's, also for the response of a context that was derived since
+    uint8_t nonce[OSCORE_NONCE_MAX]; /* the request's, also for the response of a context that was derived since
                                         (Appendix B.2) */
     bool has_nonce;
     bool nonce_used;   /* server: the request's nonce protected a response already; the next has its own PIV */

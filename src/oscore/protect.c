@@ -169,6 +169,8 @@ static int protect_response(struct outgoing *out, const struct coapmsg *from, bo
         r = set_piv(out);
         if (r)
             return r;
+    } else if (binding->has_nonce) {
+        memcpy(out->nonce, binding->nonce, sizeof out->nonce);
     } else {
         context_nonce(out->context, binding->kid, binding->kid_size, binding->piv, binding->piv_size, out->nonce);
     }

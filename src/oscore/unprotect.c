@@ -96,6 +96,8 @@ int oscore_unprotect_request(struct oscore_context *context, const struct coapms
         return OSCORE_E_REPLAY;
     bind_request(binding, context, option);
     context_nonce(context, binding->kid, binding->kid_size, binding->piv, binding->piv_size, nonce);
+    memcpy(binding->nonce, nonce, sizeof binding->nonce);
+    binding->has_nonce = true;
     r = open_payload(&in, binding, nonce, &message, &message_size);
     if (r)
         return r;

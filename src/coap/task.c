@@ -12,13 +12,13 @@
 
 /* Exchanges ------------------------------------------------------------------------------------------------------- */
 
-/* A load that may have reached the device is not undone by what nobody has proven, nor by what fails here afterwards.
- */
+/* A load that may have reached the device is not undone by what nobody has proven, nor by what fails here afterwards;
+ * and nothing that may have reached it was not asked. */
 static enum agent_outcome doubt(const struct task *task, enum agent_outcome outcome)
 {
-    bool may_be_done = task->call->verb == AGENT_CALL_LOAD && task->secure.guarded && task->secure.left;
+    bool may_be_done = task->secure.guarded && task->secure.left;
 
-    return may_be_done ? AGENT_NO_ANSWER : outcome;
+    return may_be_done && (task->call->verb == AGENT_CALL_LOAD || outcome == AGENT_LOCAL) ? AGENT_NO_ANSWER : outcome;
 }
 
 static void on_secure_done(struct secure *secure, enum agent_outcome outcome, const struct coapmsg *response)

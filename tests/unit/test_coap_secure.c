@@ -273,15 +273,23 @@ START_TEST(load_is_never_undone_by_a_refusal)
 }
 END_TEST
 
+static void refuse_plainly_once_more(struct guard *g)
+{
+    (void)g;
+    box_answer(&world.box, COAPMSG_UNAUTHORIZED, "no");
+}
+
 /* Nor by a disk that is full when the other credentials of a rotation are tried. */
 START_TEST(load_is_never_undone_by_a_failure_of_ours)
 {
     ck_assert_int_eq(world_call(AGENT_CALL_STATUS), AGENT_OK); /* there are numbers for the old ones */
     (void)guard_add(2, NULL, CREDENTIAL_NEW);
     world.core.result = -ENOSPC;
-    guard.script = load_is_refused_plainly;
+    guard.script = refuse_plainly_once_more;
     ck_assert_int_eq(world_call(AGENT_CALL_LOAD), AGENT_NO_ANSWER);
     ck_assert_uint_eq(guard.verified, 2);
+    ck_assert_int_eq(world_call(AGENT_CALL_STOP), AGENT_NO_ANSWER); /* it was asked, for all that is known */
+    ck_assert_uint_eq(guard.verified, 3);
 }
 END_TEST
 

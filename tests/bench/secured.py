@@ -2,6 +2,7 @@
 import concurrent.futures
 import json
 import os
+import random
 import time
 
 import harness
@@ -11,10 +12,17 @@ DEVICES = 64
 FEW, MANY = 10, 10000
 CONNECTIONS = 32
 INBOUND_FEW, INBOUND_RATE, INBOUND_SECONDS = 100, 1000, 15
+FIRST_PORT = 10000
 PATH = "/v1/devices/bench-%d/resources/tc"
 PAIR_ROWS = ["oscore_passthrough"]
 MANY_ROWS = ["devices_10000", "rss_per_device", "inbound_10000"]
 KEPT = ["limits.devices=20000"]
+
+
+def make_agent(*options, count):
+    """Thousands of ports in a row are hardly free on an address that others use too, so it gets one of its own."""
+    host = f"127.{random.randint(1, 254)}.{random.randint(1, 254)}.{random.randint(1, 254)}"
+    return harness.Agent("--listen", host, *options, host=host, port=FIRST_PORT, count=count, wrapper=LOADING, journal=False)
 
 
 class Fleet:
@@ -32,7 +40,7 @@ class Fleet:
                 options += ["--oscore", self.enrol()]
             if report_ms:
                 options += ["--gateway", f"127.0.0.1:{self.gateway.coap_port}", "--report", f"{report_ms}ms"]
-            self.agent = harness.Agent(*options, count=count, wrapper=LOADING, journal=False)
+            self.agent = make_agent(*options, count=count)
             self.agent.start()
             self.each(self.move if protected else self.add)
         except BaseException:

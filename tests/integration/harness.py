@@ -270,12 +270,13 @@ class Gateway:
 class Agent:
     """A tcagent process with one or more simulated devices. Without a journal events() is empty."""
 
-    def __init__(self, *options, port=0, count=1, wrapper=(), journal=True):
+    def __init__(self, *options, port=0, count=1, wrapper=(), journal=True, host="127.0.0.1"):
         self.directory = tempfile.mkdtemp(prefix="tcagent-test-")
         self.journal = os.path.join(self.directory, "journal")
         self.options = list(options)
         self.wrapper = list(wrapper)
         self.with_journal = journal
+        self.host = host
         self.count = count
         self.port = port
         self.process = None
@@ -290,7 +291,7 @@ class Agent:
         return self
 
     def address(self, index=0):
-        return f"coap://127.0.0.1:{self.port + index}"
+        return f"coap://{self.host}:{self.port + index}"
 
     def events(self, *kinds, uid=None):
         """What really happened on the devices, oldest first."""

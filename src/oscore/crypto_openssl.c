@@ -23,19 +23,20 @@ static const struct crypto_cipher {
     {{OSCORE_CHACHA20_POLY1305, 32, 12, 16}, "ChaCha20-Poly1305", false},
 };
 
-/* A keyed cipher. Setting a key costs more than sealing a small message, so those used last are kept. */
+/* A keyed cipher. Setting a key costs more than sealing a small message, so those used last are kept; and changing the
+ * direction costs more than setting a key, so each has its own. */
 struct crypto_slot {
     struct list node; /* in crypto->slots, the one used last in front */
     struct crypto_key *key;
     const struct crypto_cipher *cipher; /* what the context is set up for, NULL: nothing */
-    int sealing;
+    int sealing;                        /* 1, or 0: opening */
     EVP_CIPHER_CTX *ctx;
 };
 
 struct oscore_crypto {
     EVP_CIPHER *fetched[array_size(ciphers)];
     EVP_KDF_CTX *hkdf;
-    struct list slots;
+    struct list slots[2]; /* by crypto_slot.sealing */
     uint8_t *scratch;
     size_t scratch_size;
     unsigned slot_count;
@@ -78,9 +79,14 @@ int oscore_crypto_new(struct oscore_crypto **out, unsigned keys)
     crypto = calloc(1, sizeof *crypto + keys * sizeof crypto->slot[0]);
     if (!crypto)
         return -ENOMEM;
-    list_init(&crypto->slots);
-    for (; crypto->slot_count < keys; crypto->slot_count++)
-        list_append(&crypto->slots, &crypto->slot[crypto->slot_count].node);
+    list_init(&crypto->slots[0]);
+    list_init(&crypto->slots[1]);
+    for (; crypto->slot_count < keys; crypto->slot_count++) {
+        struct crypto_slot *slot = &crypto->slot[crypto->slot_count];
+
+        slot->sealing = crypto->slot_count % 2;
+        list_append(&crypto->slots[slot->sealing], &slot->node);
+    }
     if (!fetch(crypto)) {
         oscore_crypto_free(crypto);
         return -EIO;
@@ -123,22 +129,20 @@ bool crypto_derive(struct oscore_crypto *crypto, const struct crypto_derivation 
     return done;
 }
 
-/* Prepares a slot for a cipher in one direction: sizes stay, only keys and nonces change after that. */
-static bool set_cipher(struct crypto_slot *slot, const struct oscore_crypto *crypto, const struct crypto_cipher *cipher,
-                       int sealing)
+/* Prepares a slot for a cipher: sizes stay, only keys and nonces change after that. */
+static bool set_cipher(struct crypto_slot *slot, const struct oscore_crypto *crypto, const struct crypto_cipher *cipher)
 {
-    if (slot->cipher == cipher && slot->sealing == sealing)
+    if (slot->cipher == cipher)
         return true;
     slot->cipher = NULL;
     if (!slot->ctx)
         slot->ctx = EVP_CIPHER_CTX_new();
     if (!slot->ctx || EVP_CIPHER_CTX_reset(slot->ctx) != 1 ||
-        EVP_CipherInit_ex2(slot->ctx, crypto->fetched[cipher - ciphers], NULL, NULL, sealing, NULL) != 1 ||
+        EVP_CipherInit_ex2(slot->ctx, crypto->fetched[cipher - ciphers], NULL, NULL, slot->sealing, NULL) != 1 ||
         EVP_CIPHER_CTX_ctrl(slot->ctx, EVP_CTRL_AEAD_SET_IVLEN, cipher->aead.nonce_size, NULL) != 1 ||
         (cipher->ccm && EVP_CIPHER_CTX_ctrl(slot->ctx, EVP_CTRL_AEAD_SET_TAG, cipher->aead.tag_size, NULL) != 1))
         return false;
     slot->cipher = cipher;
-    slot->sealing = sealing;
     return true;
 }
 
@@ -146,21 +150,22 @@ static bool set_cipher(struct crypto_slot *slot, const struct oscore_crypto *cry
 static EVP_CIPHER_CTX *keyed(struct oscore_crypto *crypto, struct crypto_key *key, const struct crypto_cipher *cipher,
                              int sealing)
 {
+    struct list *slots = &crypto->slots[sealing];
     struct crypto_slot *slot = key->slot;
 
     if (!slot) {
-        slot = container_of(crypto->slots.prev, struct crypto_slot, node);
+        slot = container_of(slots->prev, struct crypto_slot, node);
         if (slot->key)
             slot->key->slot = NULL;
         slot->key = NULL;
-        if (!set_cipher(slot, crypto, cipher, sealing) ||
+        if (!set_cipher(slot, crypto, cipher) ||
             EVP_CipherInit_ex2(slot->ctx, NULL, key->bytes, NULL, sealing, NULL) != 1)
             return NULL;
         slot->key = key;
         key->slot = slot;
     }
     list_unlink(&slot->node);
-    list_append(crypto->slots.next, &slot->node); /* before the first */
+    list_append(slots->next, &slot->node); /* before the first */
     return slot->ctx;
 }
 
@@ -173,7 +178,7 @@ void crypto_key_wipe(struct oscore_crypto *crypto, struct crypto_key *key)
         slot->cipher = NULL;
         slot->key = NULL;
         list_unlink(&slot->node);
-        list_append(&crypto->slots, &slot->node); /* the first to be used again */
+        list_append(&crypto->slots[slot->sealing], &slot->node); /* the first to be used again */
     }
     crypto_wipe(key, sizeof *key);
 }

@@ -47,11 +47,11 @@ static const struct option_spec set_options[] = {
 };
 
 static const struct option_spec enrol_options[] = {
-    {"kind", 0, "KIND", "oscore psk certificate", "what kind of credentials (oscore)"},
+    {"kind", 0, "KIND", "oscore psk certificate", "oscore, psk or certificate (oscore)"},
     {"algorithm", 0, "NAME", "AES-CCM-16-64-128 AES-CCM-16-128-128 A128GCM ChaCha20/Poly1305",
      "of OSCORE (AES-CCM-16-64-128)"},
     {"valid-days", 0, "DAYS", NULL, "how long a certificate is good"},
-    {"format", 0, "FORM", CREDENTIAL_FORMS, "how they are written (json)"},
+    {"format", 0, "FORM", CREDENTIAL_FORMS, "json, libcoap, aiocoap, c, pem or qr (json)"},
     {"output", 'o', "FILE", NULL, "write to a new file that only you can read; by default to stdout"},
     OPTION_END,
 };

@@ -492,7 +492,7 @@ static void notify_ready(struct manager *m)
         (void)uv_timer_start(&m->watchdog, feed_watchdog, 0, interval / 2000);
     (void)sd_notify(0, "READY=1\nSTATUS=serving");
     log_info("tcgwd is ready", "version", PACKAGE_VERSION, "state_directory", m->conf->state_directory, "socket",
-             m->conf->http_socket, "listen", m->conf->http_listen, "coap", m->conf->coap_listen, "coaps",
+             m->conf->http_socket, "listen", m->conf->http_listen, "coap", m->conf->coap_listen, "dtls",
              m->conf->coap_listen_dtls, "tcp", m->conf->coap_listen_tcp, "tls", m->conf->coap_listen_tls, NULL);
 }
 

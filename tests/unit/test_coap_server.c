@@ -610,19 +610,10 @@ START_TEST(one_device_cannot_hold_all_places)
 }
 END_TEST
 
-static TCase *make_case(Suite *suite, const char *name)
-{
-    TCase *tc = tcase_create(name);
-
-    tcase_add_checked_fixture(tc, set_up, tear_down);
-    suite_add_tcase(suite, tc);
-    return tc;
-}
-
 static Suite *make_suite(void)
 {
     Suite *suite = suite_create("coap_server");
-    TCase *tc = make_case(suite, "resources");
+    TCase *tc = suite_add_case(suite, "resources", set_up, tear_down);
 
     tcase_add_test(tc, discovery_is_open_and_can_be_filtered);
     tcase_add_test(tc, a_report_is_stored_and_then_acknowledged);
@@ -631,27 +622,27 @@ static Suite *make_suite(void)
     tcase_add_test(tc, failures_of_the_store_are_told);
     tcase_add_test(tc, joining);
     tcase_add_test(tc, what_is_not_there);
-    tc = make_case(suite, "options");
+    tc = suite_add_case(suite, "options", set_up, tear_down);
     tcase_add_test(tc, critical_options_that_are_not_understood_are_4_02_inside_of_the_protection);
     tcase_add_test(tc, critical_options_must_be_as_they_may);
     tcase_add_test(tc, a_non_confirmable_plain_request_with_such_an_option_is_not_answered);
-    tc = make_case(suite, "identity");
+    tc = suite_add_case(suite, "identity", set_up, tear_down);
     tcase_add_test(tc, nothing_that_belongs_to_a_device_is_open);
     tcase_add_test(tc, an_authentic_request_tells_where_the_device_is);
     tcase_add_test(tc, a_session_with_the_right_psk_is_its_device);
     tcase_add_test(tc, a_session_with_a_certificate_is_its_device);
     tcase_add_test(tc, a_name_of_one_kind_is_none_of_the_other);
     tcase_add_test(tc, a_device_with_oscore_is_heard_with_oscore_only);
-    tc = make_case(suite, "echo");
+    tc = suite_add_case(suite, "echo", set_up, tear_down);
     tcase_add_test(tc, after_a_restart_the_first_request_is_asked_for_an_echo);
     tcase_add_test(tc, an_echo_is_good_for_one_credential_and_a_minute);
     tcase_add_test(tc, the_challenge_waits_for_numbers);
     tcase_add_test(tc, challenges_to_one_device_are_few);
-    tc = make_case(suite, "blocks");
+    tc = suite_add_case(suite, "blocks", set_up, tear_down);
     tcase_add_test(tc, a_large_report_comes_in_protected_blocks);
     tcase_add_test(tc, a_transfer_goes_on_over_a_new_window);
     tcase_add_test(tc, a_large_document_is_read_in_blocks_of_one_representation);
-    tc = make_case(suite, "waiting");
+    tc = suite_add_case(suite, "waiting", set_up, tear_down);
     tcase_add_test(tc, a_request_that_is_held_survives_the_end_of_its_credential);
     tcase_add_test(tc, a_request_that_is_held_survives_the_end_of_the_server);
     tcase_add_test(tc, one_device_cannot_hold_all_places);

@@ -665,49 +665,40 @@ START_TEST(all_strangers_together_get_a_share)
 }
 END_TEST
 
-static TCase *make_case(Suite *suite, const char *name)
-{
-    TCase *tc = tcase_create(name);
-
-    tcase_add_checked_fixture(tc, set_up, tear_down);
-    suite_add_tcase(suite, tc);
-    return tc;
-}
-
 static Suite *make_suite(void)
 {
     Suite *suite = suite_create("coap_server_attacks");
-    TCase *tc = make_case(suite, "option");
+    TCase *tc = suite_add_case(suite, "option", set_up, tear_down);
 
     tcase_add_test(tc, each_malformed_option_is_4_02);
     tcase_add_test(tc, each_length_of_an_option_is_looked_at);
     tcase_add_test(tc, an_option_twice_or_without_a_payload_is_4_02);
     tcase_add_test(tc, unknown_kids_and_kid_contexts_are_4_01);
-    tc = make_case(suite, "ciphertext");
+    tc = suite_add_case(suite, "ciphertext", set_up, tear_down);
     tcase_add_test(tc, a_truncated_ciphertext_is_4_00);
     tcase_add_test(tc, no_flipped_bit_of_what_is_protected_goes_through);
     tcase_add_test(tc, flipped_bits_outside_of_the_protection_change_no_meaning);
-    tc = make_case(suite, "replay");
+    tc = suite_add_case(suite, "replay", set_up, tear_down);
     tcase_add_test(tc, a_replayed_request_is_4_01_and_has_no_second_effect);
     tcase_add_test(tc, order_does_not_matter_within_the_window_and_nothing_is_taken_twice);
     tcase_add_test(tc, a_replay_over_a_restart_has_no_effect);
     tcase_add_test(tc, challenges_never_use_the_nonce_of_a_request);
-    tc = make_case(suite, "contradictions");
+    tc = suite_add_case(suite, "contradictions", set_up, tear_down);
     tcase_add_test(tc, outer_options_that_contradict_inner_ones_do_not_count);
     tcase_add_test(tc, a_later_outer_block_of_an_answer_is_refused);
     tcase_add_test(tc, an_inner_message_that_is_none_is_4_00);
     tcase_add_test(tc, an_inner_message_with_more_options_than_we_take_is_4_00);
-    tc = make_case(suite, "outer_blocks");
+    tc = suite_add_case(suite, "outer_blocks", set_up, tear_down);
     tcase_add_test(tc, a_protected_message_in_outer_blocks_is_put_together);
     tcase_add_test(tc, outer_blocks_that_do_not_fit_are_refused);
     tcase_add_test(tc, thousands_of_outer_transfers_that_end_half_way_cost_bounded_memory);
-    tc = make_case(suite, "identity");
+    tc = suite_add_case(suite, "identity", set_up, tear_down);
     tcase_add_test(tc, no_device_can_act_as_another);
     tcase_add_test(tc, what_was_revoked_is_refused_from_the_next_datagram_on);
-    tc = make_case(suite, "numbers");
+    tc = suite_add_case(suite, "numbers", set_up, tear_down);
     tcase_add_test(tc, the_last_number_of_a_device_is_good);
     tcase_add_test(tc, when_our_numbers_have_ended_a_new_context_is_offered);
-    tc = make_case(suite, "floods");
+    tc = suite_add_case(suite, "floods", set_up, tear_down);
     tcase_add_test(tc, the_gateway_is_no_reflector);
     tcase_add_test(tc, all_strangers_together_get_a_share);
     return suite;

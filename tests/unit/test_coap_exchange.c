@@ -177,9 +177,8 @@ static void answer_strangers(struct box *p)
     uint8_t raw[sizeof empty_token];
     struct coapmsg response;
 
-    box_prepare_running(box, &response, COAPMSG_ACK);
-    response.token[0] ^= 1; /* another token */
-    box_send(p, &response);
+    if (p->requests > 1)
+        return;
     box_prepare_running(box, &response, COAPMSG_NON);
     response.token_length--;
     box_send(p, &response);
@@ -194,6 +193,9 @@ static void answer_strangers(struct box *p)
     raw[2] = (uint8_t)((p->request.id + 1) >> 8);
     raw[3] = (uint8_t)(p->request.id + 1);
     box_send_raw(p, raw, sizeof raw);
+    box_prepare_running(box, &response, COAPMSG_ACK);
+    response.token[0] ^= 1; /* the last: the request leaves again, and then either of its IDs is good */
+    box_send(p, &response);
 }
 
 START_TEST(answers_to_others_are_not_ours)

@@ -158,7 +158,8 @@ static int prepare_all(struct store *store)
         [STATEMENT_DELETE_CREDENTIAL] = "DELETE FROM credential WHERE device = ? AND number = ?",
         [STATEMENT_SET_STATE] = "UPDATE credential SET state = ?3, first_used = ?4 WHERE device = ?1 AND number = ?2",
         [STATEMENT_RESERVE] = "UPDATE credential SET reserved = max(reserved, ?3) WHERE device = ?1 AND number = ?2",
-        [STATEMENT_SET_WINDOW] = "UPDATE credential SET window_known = ?3, window_highest = ?4, window_seen = ?5" /* NOLINT */
+        /* NOLINTNEXTLINE(bugprone-suspicious-missing-comma) */
+        [STATEMENT_SET_WINDOW] = "UPDATE credential SET window_known = ?3, window_highest = ?4, window_seen = ?5"
                                  " WHERE device = ?1 AND number = ?2",
         [STATEMENT_RENEW] = "UPDATE credential SET state = ?3, id_context = ?4, reserved = ?5, window_known = 0"
                             " WHERE device = ?1 AND number = ?2",

@@ -100,6 +100,7 @@ struct endpoint_stats {
     uint32_t held;               /* requests that are neither answered nor dropped */
     uint64_t kept, kept_bytes;   /* answers */
     uint64_t received, sent, retransmitted, duplicates, malformed, unmatched, refused;
+    uint64_t denied; /* handshakes of peers that failed */
 };
 void endpoint_get_stats(const struct endpoint *endpoint, struct endpoint_stats *out);
 

@@ -261,6 +261,7 @@ static void libcoap_add_stats(const struct transport *transport, struct endpoint
     stats->duplicates += l->stats.duplicates;
     stats->unmatched += l->stats.unmatched;
     stats->refused += l->stats.refused;
+    stats->denied += l->stats.denied;
 }
 
 static void free_libcoap(struct libcoap *l)

@@ -393,6 +393,8 @@ int libcoap_handle_event(coap_session_t *session, coap_event_t event)
     case COAP_EVENT_DTLS_ERROR:
         if (link)
             link->denied = true;
+        if (coap_session_get_type(session) == COAP_SESSION_TYPE_SERVER)
+            ((struct carrier *)coap_get_app_data(coap_session_get_context(session)))->owner->stats.denied++;
         break;
     case COAP_EVENT_DTLS_CLOSED:
     case COAP_EVENT_TCP_CLOSED:

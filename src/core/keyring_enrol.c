@@ -487,6 +487,11 @@ static int check_enrolment(struct core *core, const struct device *device, const
     if (name && body_check_value(name, "/kind", &kind_rule, fault))
         return 1;
     *kind = name ? credential_kind_from_name(json_string_value(name)) : CREDENTIAL_OSCORE;
+    for (const struct credential *c = device->credentials; c; c = c->next)
+        if (c->kind == *kind && c->hidden)
+            return fault_set(fault, FAULT_CONFLICT,
+                             "Credentials of device '%s' are just being stored or revoked; repeat when that is done.",
+                             device->id);
     return body_check(body, "", makers[*kind].rules, makers[*kind].count, fault);
 }
 

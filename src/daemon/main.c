@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 int main(int argc, char **argv)
 {
@@ -35,6 +36,7 @@ int main(int argc, char **argv)
         return DAEMON_EXIT_OK;
     }
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)umask(0027); /* the database is for its owner and group; keys are for the owner alone */
     log_setup((enum log_format)conf->log_format, (enum log_level)conf->log_level);
     return manager_run(conf, &options);
 }

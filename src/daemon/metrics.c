@@ -25,6 +25,8 @@ static const struct figure figures[] = {
      FIGURE(messages.unmatched)},
     {"tcgw_coap_discarded_total", "Messages that were not taken.", true, "reason=\"overload\"",
      FIGURE(messages.refused)},
+    {"tcgw_coap_handshakes_failed_total", "DTLS and TLS handshakes of peers that failed.", true, NULL,
+     FIGURE(messages.denied)},
     {"tcgw_coap_sessions", "Open DTLS, TLS and TCP sessions, in both directions.", false, NULL,
      FIGURE(messages.sessions)},
     {"tcgw_coap_peers", "UDP peers that are remembered.", false, NULL, FIGURE(messages.peers)},

@@ -143,6 +143,7 @@ void shadow_put_reported(struct inbound *in, const struct coapmsg *request, cons
     struct device *device = in->credential->device;
     uint64_t revision = core_shadow_latest(device, SHADOW_REPORTED);
     uint32_t format;
+    struct shadow shadow;
     struct fault fault;
     int r;
 
@@ -154,8 +155,9 @@ void shadow_put_reported(struct inbound *in, const struct coapmsg *request, cons
         format = UINT32_MAX;
     in->creates = revision == 0;
     inbound_await(in);
-    r = core_put_shadow(in->server->core, device, SHADOW_REPORTED, format > UINT16_MAX ? -1 : (int)format, body, size,
-                        on_stored, in, &fault, &in->revision);
+    shadow = (struct shadow){.format = format > UINT16_MAX ? -1 : (int)format, .size = size};
+    r = core_put_shadow(in->server->core, device, SHADOW_REPORTED, &shadow, body, on_stored, in, &fault);
+    in->revision = shadow.revision;
     if (r == 0)
         return;
     (void)inbound_came(in);

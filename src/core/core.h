@@ -132,9 +132,9 @@ struct shadow {
 };
 /* What is durable, without the body. */
 struct shadow core_shadow(const struct device *device, enum shadow_kind kind);
-/* The body is copied. revision (may be NULL) is that which it will have. */
-int core_put_shadow(struct core *core, struct device *device, enum shadow_kind kind, int format, const void *body,
-                    size_t size, core_done_fn done, void *arg, struct fault *fault, uint64_t *revision) must_check;
+/* shadow->format and size describe the body, which is copied; its revision and time are set to what they will be. */
+int core_put_shadow(struct core *core, struct device *device, enum shadow_kind kind, struct shadow *shadow,
+                    const void *body, core_done_fn done, void *arg, struct fault *fault) must_check;
 int core_delete_shadow(struct core *core, struct device *device, enum shadow_kind kind, core_done_fn done, void *arg,
                        struct fault *fault) must_check;
 /* result 0, -ENOENT, -EIO, -ENOMEM; the body lives until the call returns. Never from within core_read_shadow. */

@@ -165,25 +165,23 @@ static void batch_put_shadow(struct store_batch *batch, const struct device *dev
                                                          .body = {shadow->size ? body : "", shadow->size}});
 }
 
-int core_put_shadow(struct core *core, struct device *device, enum shadow_kind kind, int format, const void *body,
-                    size_t size, core_done_fn done, void *arg, struct fault *fault, uint64_t *revision)
+int core_put_shadow(struct core *core, struct device *device, enum shadow_kind kind, struct shadow *shadow,
+                    const void *body, core_done_fn done, void *arg, struct fault *fault)
 {
-    struct shadow shadow = {.format = format, .size = size, .updated = core_wall(core)};
     struct shadow_state *state;
     struct commit *commit;
 
-    if (check_put(core, device, size, fault))
+    if (check_put(core, device, shadow->size, fault))
         return 1;
     state = state_of(device, kind);
     if (!state)
         return -ENOMEM;
-    shadow.revision = next_revision(state, shadow.updated);
-    if (new_change(&commit, device, kind, shadow, done, arg))
+    shadow->updated = core_wall(core);
+    shadow->revision = next_revision(state, shadow->updated);
+    if (new_change(&commit, device, kind, *shadow, done, arg))
         return -ENOMEM;
-    state->latest = state->counter = shadow.revision;
-    if (revision)
-        *revision = shadow.revision;
-    batch_put_shadow(commit->batch, device, kind, &shadow, body);
+    state->latest = state->counter = shadow->revision;
+    batch_put_shadow(commit->batch, device, kind, shadow, body);
     commit_submit(commit);
     return 0;
 }

@@ -109,6 +109,7 @@ static void answer_put(struct http_request *req)
 
 void api_put_desired(struct http_request *req)
 {
+    struct shadow shadow;
     struct device *device;
     uint64_t revision;
     struct fault fault;
@@ -117,8 +118,10 @@ void api_put_desired(struct http_request *req)
     if (!resolve_for_write(req, &device, &revision))
         return;
     req->created_status = revision ? 204 : 201;
-    r = core_put_shadow(rest_core(req), device, SHADOW_DESIRED, req->format, req->body.data, req->body.size,
-                        change_done, change_begin(req, answer_put), &fault, &req->revision);
+    shadow = (struct shadow){.format = req->format, .size = req->body.size};
+    r = core_put_shadow(rest_core(req), device, SHADOW_DESIRED, &shadow, req->body.data, change_done,
+                        change_begin(req, answer_put), &fault);
+    req->revision = shadow.revision;
     (void)change_was_refused(req, r, &fault);
 }
 

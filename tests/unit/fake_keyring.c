@@ -284,18 +284,16 @@ uint64_t core_shadow_latest(const struct device *device, enum shadow_kind kind)
     return 0;
 }
 
-int core_put_shadow(struct core *core, struct device *device, enum shadow_kind kind, int format, const void *body,
-                    size_t size, core_done_fn done, void *arg, struct fault *fault, uint64_t *revision)
+int core_put_shadow(struct core *core, struct device *device, enum shadow_kind kind, struct shadow *shadow,
+                    const void *body, core_done_fn done, void *arg, struct fault *fault)
 {
     (void)core;
     (void)device;
     (void)kind;
-    (void)format;
+    (void)shadow;
     (void)body;
-    (void)size;
     (void)done;
     (void)arg;
-    (void)revision;
     return fault_set(fault, FAULT_SHUTTING_DOWN, "none here");
 }
 

@@ -255,15 +255,15 @@ static void run_put(struct later *later)
     later->done(later->arg, &later->fault);
 }
 
-int core_put_shadow(struct core *c, struct device *device, enum shadow_kind kind, int format, const void *body,
-                    size_t size, core_done_fn done, void *arg, struct fault *fault, uint64_t *revision)
+int core_put_shadow(struct core *c, struct device *device, enum shadow_kind kind, struct shadow *shadow,
+                    const void *body, core_done_fn done, void *arg, struct fault *fault)
 {
     struct gadget *gadget = gadget_of_device(device);
     struct later *later;
 
     (void)c;
     world.puts++;
-    if (size > WORLD_DOCUMENT_MAX - 4096)
+    if (shadow->size > WORLD_DOCUMENT_MAX - 4096)
         return fault_set(fault, FAULT_BODY_TOO_LARGE, "too large");
     later = add_later(run_put);
     later->gadget = gadget;
@@ -271,13 +271,14 @@ int core_put_shadow(struct core *c, struct device *device, enum shadow_kind kind
     later->done = done;
     later->arg = arg;
     later->fault.code = world.put_fault;
-    later->shadow = (struct shadow){gadget->documents[kind].shadow.revision + 1, format, size, 1};
-    later->body = malloc(size + 1);
+    shadow->revision = gadget->documents[kind].shadow.revision + 1;
+    shadow->updated = 1;
+    later->shadow = *shadow;
+    later->body = malloc(shadow->size + 1);
     if (!later->body)
         abort();
-    if (size)
-        memcpy(later->body, body, size);
-    *revision = later->shadow.revision;
+    if (shadow->size)
+        memcpy(later->body, body, shadow->size);
     return 0;
 }
 

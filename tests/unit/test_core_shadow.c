@@ -46,12 +46,11 @@ static void teardown(void)
 
 static uint64_t start_put(enum shadow_kind kind, const char *body, struct outcome *outcome)
 {
-    uint64_t revision = 0;
+    struct shadow shadow = {.format = 50, .size = strlen(body)};
 
     *outcome = (struct outcome){.called = false};
-    ck_assert_int_eq(core_put_shadow(f.core, one, kind, 50, body, strlen(body), note_done, outcome, NULL, &revision),
-                     0);
-    return revision;
+    ck_assert_int_eq(core_put_shadow(f.core, one, kind, &shadow, body, note_done, outcome, NULL), 0);
+    return shadow.revision;
 }
 
 static uint64_t put_document(enum shadow_kind kind, const char *body)
@@ -187,7 +186,9 @@ START_TEST(a_deleted_document_comes_back_with_another_revision)
     core_flush(&f);
     ck_assert_uint_eq(core_shadow_latest(one, SHADOW_DESIRED), revision);
     ck_assert_int_eq(core_remove_device(f.core, one, NULL, NULL, NULL), 0);
-    ck_assert_int_eq(core_put_shadow(f.core, one, SHADOW_DESIRED, -1, "x", 1, NULL, NULL, &fault, NULL), 1);
+    ck_assert_int_eq(core_put_shadow(f.core, one, SHADOW_DESIRED, &(struct shadow){.format = -1, .size = 1}, "x", NULL,
+                                     NULL, &fault),
+                     1);
     core_flush(&f);
     ck_assert_uint_eq(fake_store_rows("shadow"), 0);
     clock_manual_advance(&f.clock, 1000);
@@ -202,13 +203,19 @@ START_TEST(documents_are_bounded)
     struct fault fault;
 
     memset(body, 'x', sizeof body);
-    ck_assert_int_eq(core_put_shadow(f.core, one, SHADOW_DESIRED, -1, body, 1001, NULL, NULL, &fault, NULL), 1);
+    ck_assert_int_eq(core_put_shadow(f.core, one, SHADOW_DESIRED, &(struct shadow){.format = -1, .size = 1001}, body,
+                                     NULL, NULL, &fault),
+                     1);
     ck_assert_int_eq(fault.code, FAULT_BODY_TOO_LARGE);
-    ck_assert_int_eq(core_put_shadow(f.core, one, SHADOW_DESIRED, -1, body, 1000, NULL, NULL, &fault, NULL), 0);
+    ck_assert_int_eq(core_put_shadow(f.core, one, SHADOW_DESIRED, &(struct shadow){.format = -1, .size = 1000}, body,
+                                     NULL, NULL, &fault),
+                     0);
     core_flush(&f);
     ck_assert_uint_eq(core_shadow(one, SHADOW_DESIRED).size, 1000);
     core_stop(f.core);
-    ck_assert_int_eq(core_put_shadow(f.core, one, SHADOW_DESIRED, -1, body, 1, NULL, NULL, &fault, NULL), 1);
+    ck_assert_int_eq(core_put_shadow(f.core, one, SHADOW_DESIRED, &(struct shadow){.format = -1, .size = 1}, body, NULL,
+                                     NULL, &fault),
+                     1);
     ck_assert_int_eq(fault.code, FAULT_SHUTTING_DOWN);
 }
 END_TEST

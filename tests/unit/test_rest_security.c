@@ -412,8 +412,9 @@ START_TEST(what_a_device_said_is_shown)
 
     request(&f, &a, "GET", REPORTED, NULL, NULL);
     expect_problem(&a, FAULT_NOT_FOUND);
-    ck_assert_int_eq(
-        core_put_shadow(f.core, device, SHADOW_REPORTED, 50, "{\"t\":1}", 7, reported, &done, &fault, NULL), 0);
+    ck_assert_int_eq(core_put_shadow(f.core, device, SHADOW_REPORTED, &(struct shadow){.format = 50, .size = 7},
+                                     "{\"t\":1}", reported, &done, &fault),
+                     0);
     fixture_wait(&f, &done);
     request(&f, &a, "GET", REPORTED, NULL, NULL);
     expect_status(&a, 200);

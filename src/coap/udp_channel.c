@@ -1,5 +1,7 @@
 #include "coap/udp_private.h"
 
+#include "base/memory.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -16,7 +18,7 @@ static struct udp_channel *channel_of(struct channel *channel)
 int udp_open_channel(struct transport *transport, const struct peer *peer, const char *address,
                      const struct channel_security *security, bool fresh, void *owner, struct channel **out)
 {
-    struct udp_channel *channel = calloc(1, sizeof *channel);
+    struct udp_channel *channel = memory_new(sizeof *channel);
 
     (void)address;
     (void)security;

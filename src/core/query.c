@@ -1,5 +1,7 @@
 #include "core/internal.h"
 
+#include "base/memory.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -135,7 +137,7 @@ static struct query *find_shared(const struct device *device, const char *uid)
 
 static struct query *query_new(struct device *device)
 {
-    struct query *query = calloc(1, sizeof *query);
+    struct query *query = memory_new(sizeof *query);
 
     if (!query)
         return NULL;
@@ -196,7 +198,7 @@ int core_query_container(struct core *core, struct container *c, enum core_query
     query = kind == CORE_QUERY_STATUS ? find_shared(c->device, c->uid) : NULL;
     if (!query && device_check_queue(c->device, fault))
         return 1;
-    waiter = calloc(1, sizeof *waiter);
+    waiter = memory_new(sizeof *waiter);
     if (waiter && !query)
         query = query_container(c, kind);
     if (!waiter || !query) {
@@ -212,7 +214,7 @@ int core_query_container(struct core *core, struct container *c, enum core_query
 int query_resource(struct device *device, struct agent_resource *resource, uint32_t timeout_ms, core_resource_fn done,
                    void *arg)
 {
-    struct waiter *waiter = calloc(1, sizeof *waiter);
+    struct waiter *waiter = memory_new(sizeof *waiter);
     struct query *query = waiter ? query_new(device) : NULL;
 
     if (!query) {

@@ -1,6 +1,7 @@
 #include "core/internal.h"
 
 #include "base/log.h"
+#include "base/memory.h"
 
 #include <errno.h>
 #include <string.h>
@@ -82,7 +83,7 @@ static void call_done(struct agent_call *call)
 struct agent_call *device_new_call(struct device *device, enum agent_verb verb, struct operation *op,
                                    struct query *query)
 {
-    struct exchange *exchange = calloc(1, sizeof *exchange);
+    struct exchange *exchange = memory_new(sizeof *exchange);
 
     if (!exchange)
         return NULL;

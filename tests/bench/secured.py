@@ -72,8 +72,11 @@ class Fleet:
         return path
 
     def warm_up(self):
-        """Each device at least once: then its credential is active and its numbers are reserved."""
+        """A gateway as it is after a start, not after thousands of enrolments in a row, whose leavings lie all over its
+        memory; and each device at least once: then its credential is active and its numbers are reserved."""
         asked = 0
+        self.gateway.stop()
+        self.gateway.start()
         while asked <= self.count:
             asked += self.load()["requests"]
 

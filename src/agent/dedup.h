@@ -13,10 +13,12 @@
  */
 #define DEDUP_ENTRIES 512
 #define DEDUP_LIFETIME_MS 247000
+#define DEDUP_NONE UINT16_MAX
 
 struct dedup_entry {
     struct peer peer;
     uint16_t id;
+    uint16_t older; /* place of the one before it in its bucket, DEDUP_NONE: none */
     int64_t expires_ms;
     uint8_t *answer;
     size_t size;
@@ -24,8 +26,9 @@ struct dedup_entry {
 
 struct dedup {
     struct dedup_entry *entries; /* a ring that grows with its use */
-    size_t size;
-    size_t next; /* the place of the next one, which is also the oldest when all are in use */
+    uint16_t *buckets;           /* as many: place of the newest entry with that hash, DEDUP_NONE: none */
+    size_t size;                 /* a power of two */
+    size_t next;                 /* the place of the next one, which is also the oldest when all are in use */
     size_t used;
 };
 

@@ -28,7 +28,7 @@ struct journal_protected {
     const struct oscore_credentials *context; /* NULL: none was found; its ID Context is written, nothing else */
     const char *number; /* "piv", or "request_piv" for an answer under its request's number; NULL: none */
     uint64_t piv;
-    uint64_t hash; /* of the ciphertext */
+    uint64_t hash; /* the last 8 bytes of the ciphertext, of its authentication tag; 0: none */
 };
 
 struct journal_entry {

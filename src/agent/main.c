@@ -9,7 +9,7 @@
 
 #define EXIT_USAGE 2
 #define SPARE_DESCRIPTORS 64
-#define KEYED_CIPHERS 256
+#define SPARE_CONTEXTS 16 /* of runs of Appendix B.2 */
 
 struct program {
     uv_loop_t loop;
@@ -89,12 +89,14 @@ static int run(struct program *p, const struct settings *s, const struct journal
     return EXIT_SUCCESS;
 }
 
-/* With credentials their cryptography must be there first, and go last. */
+/* With credentials their cryptography must be there first, and go last. Each context keeps its two keyed ciphers, so
+ * that a device costs the same among many as among few. */
 static int run_protected(struct program *p, struct settings *s, const struct journal *journal)
 {
     int r;
 
-    if (s->agent.security.credentials && oscore_crypto_new(&s->agent.security.crypto, KEYED_CIPHERS)) {
+    if (s->agent.security.credentials &&
+        oscore_crypto_new(&s->agent.security.crypto, 2 * (s->count + SPARE_CONTEXTS))) {
         (void)fprintf(stderr, "tcagent: the cryptographic library has no OSCORE algorithms\n");
         return EXIT_FAILURE;
     }

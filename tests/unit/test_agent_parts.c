@@ -353,9 +353,10 @@ END_TEST
 /* Each answer stays until DEDUP_ENTRIES newer ones came, or its time is over. */
 START_TEST(test_dedup)
 {
-    struct peer peer = {.size = sizeof peer.address.v4};
+    struct peer peer = {.size = sizeof peer.address.v4}, other = peer;
     struct dedup d = {0};
 
+    other.address.v4.sin_port = 1;
     for (uint16_t id = 0; id < DEDUP_ENTRIES + 100; id++) {
         dedup_store(&d, &peer, id, 1000, &id, sizeof id);
         ck_assert_ptr_nonnull(dedup_find(&d, &peer, id / 2 + id % 2, 1000));
@@ -366,6 +367,10 @@ START_TEST(test_dedup)
         ck_assert_int_eq(e != NULL, id >= 100);
         ck_assert(!e || memcmp(e->answer, &id, sizeof id) == 0);
     }
+    ck_assert_ptr_null(dedup_find(&d, &other, 300, 1000));
+    dedup_store(&d, &other, 300, 1000, "else", 4);
+    ck_assert_uint_eq(dedup_find(&d, &other, 300, 1000)->size, 4);
+    ck_assert_uint_eq(dedup_find(&d, &peer, 300, 1000)->size, sizeof(uint16_t));
     ck_assert_ptr_null(dedup_find(&d, &peer, 300, 1000 + DEDUP_LIFETIME_MS));
     dedup_clear(&d);
     for (uint16_t id = 0; id < 100; id++) /* with time between them the room of old ones is used again */

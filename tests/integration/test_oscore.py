@@ -399,9 +399,10 @@ class Capture(harness.GatewayTest):
         if probe.returncode != 0:
             self.skipTest("tshark may not capture on the loopback interface: " + probe.stdout.strip()[-200:])
 
-    def capture(self, path):
-        process = subprocess.Popen(["tshark", "-q", "-i", "lo", "-f", "udp", "-w", path], stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.PIPE, text=True)
+    def capture(self, path, port):
+        """Of one port's messages only: other tests may speak plainly on this interface at the same time."""
+        process = subprocess.Popen(["tshark", "-q", "-i", "lo", "-f", f"udp port {port}", "-w", path],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.kill)
         wait_for(lambda: os.path.exists(path) and os.path.getsize(path) > 0, what="the capture to begin")
@@ -411,7 +412,7 @@ class Capture(harness.GatewayTest):
         gateway = self.gateway(plain=False)
         path = os.path.join(gateway.directory, "capture.pcap")
         agent = self.protected_agent(gateway, "--report", "200ms", "--observe-desired")
-        process = self.capture(path)
+        process = self.capture(path, gateway.coap_port)
         code = harness.example_bytes("door-watch.wasm")
         answer = gateway.deploy("d0", "secret-uid", gateway.push_example("door-watch"))
         self.assertEqual(answer.status, 200, answer)

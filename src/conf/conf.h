@@ -28,6 +28,7 @@ enum conf_type {
 struct conf {
     /* [gateway] */
     char *state_directory;
+    char *gateway_id; /* in topics and payloads of the uplink; empty: the host's name */
     /* [log] */
     int log_format; /* enum log_format */
     int log_level;  /* enum log_level */
@@ -46,7 +47,7 @@ struct conf {
     /* [limits] */
     int64_t max_devices, max_artifacts, max_containers_per_device, max_queue_per_device;
     int64_t max_artifact_bytes;
-    int64_t max_pending, max_shadow_bytes;
+    int64_t max_pending, max_shadow_bytes, max_operations;
     int64_t operations_kept;
     /* [operations] */
     int64_t operation_ttl_ms, operation_ttl_max_ms;
@@ -59,6 +60,19 @@ struct conf {
     int64_t coap_max_transfers, coap_max_body_bytes, coap_max_unfragmented_bytes, coap_max_observers;
     char *coap_allow_plain_groups;                              /* names with spaces between, "*": every device */
     char *coap_certificate, *coap_private_key, *coap_client_ca; /* PEM files; empty: the gateway's own CA */
+    /* [telemetry] */
+    int64_t telemetry_max_rate, telemetry_max_series, telemetry_max_records;
+    int64_t telemetry_clock_ahead_ms, telemetry_clock_behind_ms;
+    int64_t telemetry_max_age_ms, telemetry_downsample_ms, telemetry_downsampled_age_ms, telemetry_max_bytes;
+    /* [journal] */
+    int64_t journal_max_age_ms, journal_max_bytes, journal_memory_bytes;
+    /* [presence] */
+    int64_t presence_online_ms, presence_late_ms, presence_awake_ms, presence_failures;
+    /* [directory] */
+    int64_t directory_max_registrations, directory_max_per_address;
+    /* [proxy] */
+    bool proxy_allow_unknown_hosts;
+    int64_t proxy_cache_bytes;
     /* [security] */
     char *security_sealing_key; /* file of 32 bytes; empty: the systemd credential tcgw.sealing-key, else a file in the
                                    state directory, which is made */
@@ -81,7 +95,7 @@ struct conf_key {
     const char *help;
 };
 
-#define CONF_KEYS_MAX 64 /* in the table */
+#define CONF_KEYS_MAX 96 /* in the table */
 #define CONF_REASON_SIZE 256
 
 extern const struct conf_key conf_table[];

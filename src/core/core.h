@@ -5,6 +5,7 @@
 #include "codec/ca.h"
 #include "core/model.h"
 #include "core/ports.h"
+#include "store/history.h"
 #include "store/spool.h"
 #include "store/store.h"
 
@@ -34,9 +35,21 @@ struct core_options {
     uint32_t settle_delay_ms;      /* between a lost answer and the first question about it */
     uint32_t operation_ttl_ms;     /* default time to live */
     uint32_t operation_ttl_max_ms;
-    uint32_t operations_kept;       /* finished operations that are remembered */
-    uint32_t max_pending;           /* agents that ask to join */
-    uint32_t max_shadow_bytes;      /* of a shadow document */
+    uint32_t operations_kept;  /* finished operations that are remembered */
+    uint32_t max_pending;      /* agents that ask to join */
+    uint32_t max_shadow_bytes; /* of a shadow document */
+    uint32_t max_operations;   /* unfinished ones of all devices */
+    struct {
+        uint32_t max_rate, max_series, max_records; /* per device and second, per device, per message */
+        int64_t clock_ahead_ms, clock_behind_ms;
+        struct store_retention retention; /* of the journal too */
+    } telemetry;
+    uint64_t journal_memory; /* bytes for the newest entries */
+    struct {
+        uint32_t online_ms, late_ms, awake_ms, failures;
+    } presence;
+    uint32_t max_registrations, max_registrations_per_address;
+    uint64_t cache_bytes;
     const char *allow_plain_groups; /* names with spaces between, "*": every device; copied */
     const uint8_t *sealing_key;     /* 32 bytes that secrets are encrypted with in the database; copied. NULL: there is
                                        none, and nobody can be enrolled */

@@ -59,6 +59,11 @@ struct core {
     int64_t join_closes_at;  /* wall ms */
     struct shadow_listener shadow_listeners[SHADOW_LISTENERS + 1]; /* ended by one without `changed` */
     struct list shadow_reads;                                      /* under way */
+    struct journal *journal;                                       /* journal.c */
+    struct telemetry *telemetry;                                   /* telemetry.c */
+    struct directory *directory;                                   /* directory.c */
+    struct cache *cache;                                           /* cache.c */
+    struct groups *groups;                                         /* group.c */
     bool started, stopped;
 };
 

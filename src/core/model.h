@@ -43,7 +43,11 @@ struct device_caps {
 struct credential;
 struct operation;
 struct operation_parts;
+struct cache_entries;
+struct device_series;
+struct presence_record;
 struct shadow_states;
+struct watches;
 struct core;
 
 /* A representation that is kept until its record changes; a time in it that changes often is patched in place. */
@@ -75,7 +79,13 @@ struct device {
     bool credentials_lost; /* it has some that could not be read; it may not be used plainly */
     struct credential *credentials; /* keyring.h; the one to send with first */
 
-    struct shadow_states *shadows; /* core-private; NULL: it never had any */
+    struct shadow_states *shadows;    /* core-private; NULL: it never had any */
+    struct presence_record *presence; /* core-private (presence.h) */
+    struct cache_entries *cache;      /* core-private (cache.h) */
+    struct watches *watches;          /* core-private: observations that the gateway holds by itself */
+    struct device_series *series;     /* core-private: of its telemetry */
+    uint32_t sleep_s, awake_ms;       /* configured by a person; 0: not configured */
+    char *observe;                    /* paths that the gateway observes, with spaces between; NULL: none */
 
     struct container *containers; /* uthash by uid */
     struct list operations;       /* unfinished, oldest first (operation.device_node) */
@@ -152,7 +162,8 @@ enum operation_kind {
     OPERATION_START,
     OPERATION_STOP,
     OPERATION_REMOVE,
-    OPERATION_PROBE, /* learn the device's agent kind and capabilities */
+    OPERATION_REQUEST, /* a request to a resource, which waits for a device that sleeps */
+    OPERATION_PROBE,   /* learn the device's agent kind and capabilities */
     OPERATION_KIND_COUNT
 };
 

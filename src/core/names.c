@@ -22,8 +22,8 @@ static const char *const container_loads[LOAD_COUNT] = {
 };
 
 static const char *const operation_kinds[OPERATION_KIND_COUNT] = {
-    [OPERATION_DEPLOY] = "deploy", [OPERATION_START] = "start", [OPERATION_STOP] = "stop",
-    [OPERATION_REMOVE] = "remove", [OPERATION_PROBE] = "probe",
+    [OPERATION_DEPLOY] = "deploy", [OPERATION_START] = "start",     [OPERATION_STOP] = "stop",
+    [OPERATION_REMOVE] = "remove", [OPERATION_REQUEST] = "request", [OPERATION_PROBE] = "probe",
 };
 
 static const char *const operation_states[OPERATION_STATE_COUNT] = {

@@ -132,6 +132,18 @@ static struct agents_options agents_options(struct manager *m)
     };
 }
 
+static struct store_retention retention(const struct conf *conf)
+{
+    return (struct store_retention){
+        .journal_age_ms = conf->journal_max_age_ms,
+        .journal_bytes = (uint64_t)conf->journal_max_bytes,
+        .raw_age_us = conf->telemetry_max_age_ms * 1000,
+        .downsample_us = conf->telemetry_downsample_ms * 1000,
+        .downsampled_age_us = conf->telemetry_downsampled_age_ms * 1000,
+        .telemetry_bytes = (uint64_t)conf->telemetry_max_bytes,
+    };
+}
+
 static void rearm_core(void *arg);
 
 static struct core_options core_options(struct manager *m)
@@ -154,6 +166,21 @@ static struct core_options core_options(struct manager *m)
         .operations_kept = (uint32_t)m->conf->operations_kept,
         .max_pending = (uint32_t)m->conf->max_pending,
         .max_shadow_bytes = (uint32_t)m->conf->max_shadow_bytes,
+        .max_operations = (uint32_t)m->conf->max_operations,
+        .telemetry = {.max_rate = (uint32_t)m->conf->telemetry_max_rate,
+                      .max_series = (uint32_t)m->conf->telemetry_max_series,
+                      .max_records = (uint32_t)m->conf->telemetry_max_records,
+                      .clock_ahead_ms = m->conf->telemetry_clock_ahead_ms,
+                      .clock_behind_ms = m->conf->telemetry_clock_behind_ms,
+                      .retention = retention(m->conf)},
+        .journal_memory = (uint64_t)m->conf->journal_memory_bytes,
+        .presence = {.online_ms = (uint32_t)m->conf->presence_online_ms,
+                     .late_ms = (uint32_t)m->conf->presence_late_ms,
+                     .awake_ms = (uint32_t)m->conf->presence_awake_ms,
+                     .failures = (uint32_t)m->conf->presence_failures},
+        .max_registrations = (uint32_t)m->conf->directory_max_registrations,
+        .max_registrations_per_address = (uint32_t)m->conf->directory_max_per_address,
+        .cache_bytes = (uint64_t)m->conf->proxy_cache_bytes,
         .allow_plain_groups = m->conf->coap_allow_plain_groups,
         .sealing_key = m->sealing_key,
         .ca = m->ca,

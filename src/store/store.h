@@ -60,6 +60,12 @@ void store_flush(struct store *store);
  * copied by store_batch_*; in a loading callback they live until it returns. Times are wall milliseconds, 0 for never.
  * Strings may be NULL where that says "none". */
 
+/* Bytes of a row; NULL: none. */
+struct store_bytes {
+    const void *data;
+    size_t size;
+};
+
 struct store_device {
     const char *id;
     const char *name;
@@ -77,12 +83,59 @@ struct store_device {
     uint64_t revision;
     const char *groups; /* names with spaces between; NULL: none */
     bool allow_plain;
+    uint32_t sleep_s, awake_ms; /* configured: how long it sleeps and listens; 0: not configured */
+    const char *observe;        /* paths that the gateway observes, with spaces between; NULL: none */
 };
 
-/* Bytes of a row; NULL: none. */
-struct store_bytes {
-    const void *data;
-    size_t size;
+/* One entry of the journal; kind is the core's. */
+struct store_journal {
+    uint64_t seq;
+    int64_t time;       /* wall ms */
+    int kind;           /* enum journal_kind */
+    const char *device; /* NULL: of none */
+    uint64_t origin;    /* of a message; 0: none */
+    struct store_bytes body;
+};
+
+/* How far a reader of the journal has come. */
+struct store_cursor {
+    const char *name;
+    uint64_t seq;
+};
+
+/* An endpoint in the resource directory (core/directory.h). */
+struct store_registration {
+    uint64_t number;
+    const char *ep, *sector, *base, *address;
+    const char *device; /* NULL: bound to none */
+    uint32_t lifetime;
+    int64_t registered, updated; /* wall ms */
+    const char *links, *attributes;
+};
+
+struct store_group {
+    const char *name;
+    const char *observe; /* paths with spaces between; NULL: none */
+};
+
+/* A cached representation of a device's resource, kept over a restart. */
+struct store_representation {
+    const char *device;
+    const char *key; /* path, query and Accept */
+    int format;
+    uint32_t max_age;
+    int64_t received; /* wall ms */
+    struct store_bytes etag, body;
+};
+
+/* A batch that a sink gave up. */
+struct store_dead_letter {
+    const char *sink;
+    uint64_t first, last; /* numbers of its entries; first is the key beside the sink */
+    int64_t time;         /* wall ms */
+    const char *reason;
+    uint32_t attempts;
+    struct store_bytes body; /* as it was sent */
 };
 
 struct store_credential {
@@ -158,6 +211,7 @@ struct store_operation {
     const char *fault_detail;
     const char *result; /* JSON text, NULL: none */
     int64_t created, started, ended, expires;
+    struct store_bytes request; /* of a request to a resource, until it has ended */
 };
 
 /* An answer that is kept for a repeated Idempotency-Key. */
@@ -182,6 +236,15 @@ struct store_loader {
     int (*credential)(void *arg, const struct store_credential *row);
     int (*context)(void *arg, const struct store_context *row);
     int (*shadow)(void *arg, const struct store_shadow *row);
+    int (*cursor)(void *arg, const struct store_cursor *row);
+    int (*registration)(void *arg, const struct store_registration *row);
+    int (*group)(void *arg, const struct store_group *row);
+    int (*representation)(void *arg, const struct store_representation *row);
+    int (*dead_letter)(void *arg, const struct store_dead_letter *row);
+    /* The newest entries (without bodies), oldest first: those taken in at journal_since (wall ms) or later, and at
+     * least the last one. */
+    int (*journal)(void *arg, const struct store_journal *row);
+    int64_t journal_since;
     void *arg;
 };
 
@@ -201,7 +264,7 @@ struct store_batch *store_batch_new(void);
 struct store_batch *store_batch_free(struct store_batch *batch); /* for one that is not submitted; returns NULL */
 
 void store_batch_put_device(struct store_batch *batch, const struct store_device *row);
-/* And its containers, operations, credentials and shadows. */
+/* And its containers, operations, credentials, shadows, registrations, representations and telemetry. */
 void store_batch_delete_device(struct store_batch *batch, const char *id);
 /* Paths name spool files whose content becomes the blobs; NULL for none. The files stay the caller's. */
 void store_batch_put_artifact(struct store_batch *batch, const struct store_artifact *row, const char *code_path,
@@ -231,6 +294,19 @@ void store_batch_renew_credential(struct store_batch *batch, const char *device,
                                   const char *id_context, uint64_t reserved);
 void store_batch_distrust_contexts(struct store_batch *batch); /* state "stale", no window, for all of OSCORE */
 
+void store_batch_add_journal(struct store_batch *batch, const struct store_journal *row);
+void store_batch_put_cursor(struct store_batch *batch, const struct store_cursor *row);
+void store_batch_delete_cursor(struct store_batch *batch, const char *name);
+void store_batch_put_registration(struct store_batch *batch, const struct store_registration *row);
+void store_batch_delete_registration(struct store_batch *batch, uint64_t number);
+void store_batch_put_group(struct store_batch *batch, const struct store_group *row);
+void store_batch_delete_group(struct store_batch *batch, const char *name);
+void store_batch_put_representation(struct store_batch *batch, const struct store_representation *row);
+void store_batch_delete_representation(struct store_batch *batch, const char *device,
+                                       const char *key); /* key NULL: all */
+void store_batch_put_dead_letter(struct store_batch *batch, const struct store_dead_letter *row);
+void store_batch_delete_dead_letter(struct store_batch *batch, const char *sink, uint64_t first);
+
 /* Takes the batch over. done (may be NULL) is called from store_dispatch or store_flush, never from here. */
 void store_submit(struct store *store, struct store_batch *batch, store_done_fn done, void *arg);
 
@@ -255,6 +331,20 @@ typedef void (*store_shadow_fn)(void *arg, int result, const struct store_shadow
 /* Reads a shadow document off the loop, as store_read_blobs. */
 int store_read_shadow(struct store *store, const char *device, const char *kind, store_shadow_fn done,
                       void *arg) must_check;
+
+/* Journal ------------------------------------------------------------------------------------------------------- */
+
+struct store_journal_page {
+    size_t count;
+    const struct store_journal *rows;
+    uint64_t first_kept; /* the oldest number that is kept now; what was asked for below it is gone */
+    uint64_t gone;       /* about how many entries after `after` are gone */
+};
+/* result 0, -EIO, -ENOMEM; the page lives until the callback returns. */
+typedef void (*store_journal_fn)(void *arg, int result, const struct store_journal_page *page);
+/* Reads the entries that follow `after`, off the loop, at most `max` and about max_bytes. As store_read_blobs. */
+int store_read_journal(struct store *store, uint64_t after, size_t max, size_t max_bytes, store_journal_fn done,
+                       void *arg) must_check;
 
 /* Figures ------------------------------------------------------------------------------------------------------- */
 

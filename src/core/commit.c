@@ -131,6 +131,8 @@ void batch_put_device(struct store_batch *batch, const struct device *device)
                                       .revision = device->revision,
                                       .groups = device->groups,
                                       .allow_plain = device->allow_plain,
+                                      .sleep_s = device->sleep_s,
+                                      .awake_ms = device->awake_ms,
                                   });
 }
 

@@ -151,7 +151,7 @@ void container_apply_status(struct container *c, const struct agent_call *call)
     enum container_state state = call->outcome == AGENT_ABSENT ? CONTAINER_ABSENT : call->state;
 
     c->reported_at = core_wall(c->device->core);
-    if (c->rendered.time_at)
+    if (c->rendered.time_at[0])
         c->rendered.time_stale = true;
     else
         container_changed(c);

@@ -95,8 +95,10 @@ void core_start(struct core *core)
     core->started = true;
     core_note_security(core);
     core_arm(core, &core->sweep, core_now(core) + SWEEP_MS);
-    for (struct device *device = core->devices; device; device = device->hh.next)
+    for (struct device *device = core->devices; device; device = device->hh.next) {
+        presence_reconsider(device);
         device_pump(device);
+    }
     tell_loop(core);
 }
 
@@ -188,6 +190,9 @@ void core_configure(struct core *core, const struct core_options *options)
     now->max_pending = options->max_pending;
     now->max_shadow_bytes = options->max_shadow_bytes;
     configure_plain_groups(core, options->allow_plain_groups);
+    now->presence = options->presence;
+    for (struct device *device = core->devices; device; device = device->hh.next)
+        presence_reconsider(device);
 }
 
 int64_t core_next_deadline(const struct core *core)

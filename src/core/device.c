@@ -36,6 +36,7 @@ static struct device *free_device(struct device *device)
     }
     while (device->credentials)
         credential_drop(device->credentials);
+    presence_free(device);
     rendering_drop(&device->rendered);
     free(device->shadows);
     free(device->groups);
@@ -89,12 +90,13 @@ struct device *core_find_device(const struct core *core, const char *id)
 void device_seen(struct device *device)
 {
     device->last_seen = core_wall(device->core);
-    if (device->rendered.time_at)
+    if (device->rendered.time_at[0])
         device->rendered.time_stale = true;
     else
         device_changed(device);
     if (llabs(device->last_seen - device->last_seen_saved) >= SEEN_SAVED_MS) /* also when the clock was set back */
         device_write(device);
+    presence_note(device, PRESENCE_HEARD);
 }
 
 /* What a person may set ------------------------------------------------------------------------------------------- */
@@ -109,6 +111,7 @@ struct settings {
     uint32_t caps_configured;
     char groups[GROUPS_SIZE];
     bool allow_plain;
+    uint32_t sleep_s, awake_ms;
     int64_t updated;
     uint64_t revision;
 };
@@ -123,6 +126,8 @@ static void settings_take(struct settings *s, const struct device *device)
     s->caps_configured = device->caps_configured;
     (void)text_copy(s->groups, sizeof s->groups, device->groups ? device->groups : "");
     s->allow_plain = device->allow_plain;
+    s->sleep_s = device->sleep_s;
+    s->awake_ms = device->awake_ms;
     s->updated = device->updated;
     s->revision = device->revision;
 }
@@ -137,9 +142,12 @@ static void settings_give(const struct settings *s, struct device *device)
     device->caps_configured = s->caps_configured;
     device_set_groups(device, s->groups);
     device->allow_plain = s->allow_plain;
+    device->sleep_s = s->sleep_s;
+    device->awake_ms = s->awake_ms;
     device->updated = s->updated;
     device->revision = s->revision;
     device_changed(device);
+    presence_reconsider(device);
 }
 
 static const struct body_rule caps_rules[] = {
@@ -203,6 +211,20 @@ static int read_caps(struct settings *s, const json_t *caps, struct fault *fault
     return 0;
 }
 
+static const struct body_rule sleep_rules[] = {
+    {"sleep_s", BODY_NUMBER, true, false, 1, SLEEP_MAX_S, NULL},
+    {"awake_ms", BODY_NUMBER, false, true, 1, AWAKE_MAX_MS, NULL},
+};
+
+static int read_sleep(struct settings *s, const json_t *sleep, struct fault *fault)
+{
+    if (!json_is_null(sleep) && body_check(sleep, "/sleep", sleep_rules, array_size(sleep_rules), fault))
+        return 1;
+    s->sleep_s = (uint32_t)json_integer_value(json_object_get(sleep, "sleep_s"));
+    s->awake_ms = (uint32_t)json_integer_value(json_object_get(sleep, "awake_ms"));
+    return 0;
+}
+
 static void read_agent(struct settings *s, const json_t *agent)
 {
     enum agent_kind kind = json_is_string(agent) ? agent_kind_from_name(json_string_value(agent)) : AGENT_UNKNOWN;
@@ -216,7 +238,7 @@ static void read_agent(struct settings *s, const json_t *agent)
         {"address", BODY_TEXT, with_address, false, 1, CORE_ADDRESS_MAX, NULL},                                        \
         {"agent", BODY_CHOICE, false, true, 0, 0, "v1 v2 unknown"},                                                    \
         {"groups", BODY_ARRAY, false, true, 0, CORE_GROUPS_MAX, NULL},                                                 \
-        {"allow_plain", BODY_BOOL, false, true, 0, 0, NULL},                                                           \
+        {"allow_plain", BODY_BOOL, false, true, 0, 0, NULL}, {"sleep", BODY_OBJECT, false, true, 0, 0, NULL},          \
     {                                                                                                                  \
         "capabilities", BODY_OBJECT, false, true, 0, 0, NULL                                                           \
     }
@@ -231,6 +253,7 @@ static int read_settings(struct core *core, struct settings *s, const json_t *bo
     const char *name = body_text(body, "name"), *address = body_text(body, "address");
     const json_t *agent = json_object_get(body, "agent"), *caps = json_object_get(body, "capabilities");
     const json_t *groups = json_object_get(body, "groups"), *allow_plain = json_object_get(body, "allow_plain");
+    const json_t *sleep = json_object_get(body, "sleep");
 
     if (json_object_get(body, "name"))
         (void)text_copy(s->name, sizeof s->name, name ? name : "");
@@ -245,6 +268,8 @@ static int read_settings(struct core *core, struct settings *s, const json_t *bo
         s->allow_plain = json_is_true(allow_plain);
     if (agent)
         read_agent(s, agent);
+    if (sleep && read_sleep(s, sleep, fault))
+        return 1;
     return caps ? read_caps(s, caps, fault) : 0;
 }
 

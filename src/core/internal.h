@@ -5,6 +5,7 @@
 
 #include "base/buffer.h"
 #include "core/keyring.h"
+#include "core/presence.h"
 
 /* What the files of this room share; nobody else includes it. */
 
@@ -37,6 +38,7 @@ struct core {
     int64_t storing_quiet_until;
     struct list part_requests; /* reads of artifact parts under way */
     size_t container_count, finished_count;
+    size_t presence[PRESENCE_STATE_COUNT]; /* devices with a presence record by state (presence.c) */
     uint64_t calls, calls_failed;
     struct oscore_crypto *crypto;
     struct oscore_registry *registry;

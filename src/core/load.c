@@ -44,6 +44,8 @@ static int load_device(void *arg, const struct store_device *row)
     device->last_seen = device->last_seen_saved = row->last_seen;
     device->revision = row->revision;
     device->allow_plain = row->allow_plain;
+    device->sleep_s = row->sleep_s;
+    device->awake_ms = row->awake_ms;
     device_set_groups(device, or_empty(row->groups));
     index_add_device(core, device);
     return 0;

@@ -54,8 +54,8 @@ struct core;
 struct rendering {
     char *json; /* NULL: none */
     size_t size;
-    size_t time_at;  /* where the text of that time stands; 0: it is null */
-    bool time_stale; /* the text at time_at is not the record's */
+    size_t time_at[2]; /* where the text of that time stands; 0: it is null, or not there a second time */
+    bool time_stale;   /* the text at time_at is not the record's */
 };
 
 struct device {

@@ -15,7 +15,10 @@ struct exchange {
     struct device *device;
     struct operation *op; /* or */
     struct query *query;
+    int64_t begun; /* monotonic ms */
 };
+
+#define UNANSWERED_MS 10000 /* an exchange that is given up after this long says that there was no answer */
 
 static struct exchange *exchange_of(const struct device *device)
 {
@@ -72,6 +75,8 @@ static void call_done(struct agent_call *call)
         core->calls_failed++;
     if (is_sign_of_life(call->outcome))
         device_seen(device);
+    else if (call->outcome == AGENT_NO_ANSWER || call->outcome == AGENT_UNREACHABLE)
+        presence_note(device, PRESENCE_FAILED);
     if (exchange->op)
         operation_answer(exchange->op, call);
     else
@@ -102,6 +107,7 @@ void device_send_call(struct device *device, struct agent_call *call)
     const struct agent_port *port = &device->core->options.agents;
 
     device->call = call;
+    exchange_of(device)->begun = core_now(device->core);
     device->core->calls++;
     port->begin(port->arg, call);
 }
@@ -113,6 +119,8 @@ void device_cancel_call(struct device *device)
 
     if (!exchange)
         return;
+    if (core_now(device->core) - exchange->begun >= UNANSWERED_MS)
+        presence_note(device, PRESENCE_FAILED);
     port->cancel(port->arg, &exchange->call);
     device->call = NULL;
     if (exchange->op)

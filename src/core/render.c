@@ -1,4 +1,5 @@
 #include "core/internal.h"
+#include "core/presence.h"
 
 #include <string.h>
 
@@ -146,6 +147,30 @@ static void append_fault(struct buffer *b, const struct fault *fault)
     buffer_append_u8(b, '}');
 }
 
+static void append_sleep(struct buffer *b, const struct device *device)
+{
+    char awake[16] = "null";
+
+    if (device->awake_ms)
+        (void)snprintf(awake, sizeof awake, "%u", device->awake_ms);
+    if (device->sleep_s)
+        buffer_printf(b, ",\"sleep\":{\"sleep_s\":%u,\"awake_ms\":%s}", device->sleep_s, awake);
+    else
+        buffer_append_text(b, ",\"sleep\":null");
+}
+
+static void append_presence(struct buffer *b, struct device *device)
+{
+    struct presence presence = core_presence(device);
+
+    buffer_printf(b, ",\"presence\":{\"state\":\"%s\"", presence_state_name(presence.state));
+    (void)append_time(b, "since", presence.since);
+    append_text(b, "reason", presence.reason);
+    device->rendered.time_at[1] = append_time(b, "last_heard_at", presence.heard);
+    (void)append_time(b, "expected_at", presence.expected);
+    buffer_printf(b, ",\"sleepy\":%s}", presence.sleepy ? "true" : "false");
+}
+
 static void render_device(struct buffer *b, struct device *device)
 {
     buffer_append_text(b, "{\"id\":");
@@ -165,7 +190,9 @@ static void render_device(struct buffer *b, struct device *device)
                   device->operation_count);
     (void)append_time(b, "created_at", device->created);
     (void)append_time(b, "updated_at", device->updated);
-    device->rendered.time_at = append_time(b, "last_seen_at", device->last_seen);
+    device->rendered.time_at[0] = append_time(b, "last_seen_at", device->last_seen);
+    append_sleep(b, device);
+    append_presence(b, device);
     buffer_printf(b, ",\"revision\":%llu}", (unsigned long long)device->revision);
 }
 
@@ -178,7 +205,7 @@ static void render_container(struct buffer *b, struct container *c)
     append_text(b, "artifact", c->desired_artifact);
     buffer_printf(b, "},\"reported\":{\"state\":\"%s\"", container_state_name(c->reported));
     append_text(b, "artifact", c->reported_artifact);
-    c->rendered.time_at = append_time(b, "at", c->reported_at);
+    c->rendered.time_at[0] = append_time(b, "at", c->reported_at);
     buffer_printf(b, "},\"load\":\"%s\"", container_load_name(c->load));
     append_fault(b, &c->fault);
     (void)append_time(b, "created_at", c->created);
@@ -186,13 +213,16 @@ static void render_container(struct buffer *b, struct container *c)
     buffer_printf(b, ",\"revision\":%llu}", (unsigned long long)c->revision);
 }
 
-/* Brings the kept text's time up to date. */
+/* Brings the kept text's times up to date. */
 static const char *refresh(struct rendering *rendering, int64_t wall_ms, size_t *size)
 {
     char text[RFC3339_SIZE];
 
     if (rendering->json && rendering->time_stale) {
-        memcpy(rendering->json + rendering->time_at, clock_format_rfc3339(wall_ms, text), RFC3339_SIZE - 1);
+        (void)clock_format_rfc3339(wall_ms, text);
+        for (size_t i = 0; i < array_size(rendering->time_at); i++)
+            if (rendering->time_at[i])
+                memcpy(rendering->json + rendering->time_at[i], text, RFC3339_SIZE - 1);
         rendering->time_stale = false;
     }
     *size = rendering->json ? rendering->size : 2;

@@ -9,23 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static char **text_member(struct conf *conf, const struct conf_key *key)
-{
-    bool is_text = key->type <= CONF_WORDS;
-
-    return is_text ? (char **)(void *)((char *)conf + key->offset) : NULL;
-}
-
-static int set_fallbacks(struct conf *conf)
-{
-    char reason[CONF_REASON_SIZE];
-    int result = 0;
-
-    for (size_t i = 0; i < conf_table_size && result == 0; i++)
-        result = conf_parse_value(conf, &conf_table[i], conf_table[i].fallback, reason, sizeof reason);
-    return result;
-}
-
 /* A variable of the environment that holds absolute paths, of which the first (systemd separates them by colons). */
 static const char *directory_from(const char *variable, int *length)
 {
@@ -87,7 +70,7 @@ int conf_new(struct conf **out)
     *out = NULL;
     if (!conf)
         return -ENOMEM;
-    result = set_fallbacks(conf);
+    result = conf_set_fallbacks(conf, conf_table, conf_table_size);
     if (result == 0)
         result = find_state_directory(conf);
     if (result == 0)
@@ -102,14 +85,26 @@ struct conf *conf_free(struct conf *conf)
 {
     if (!conf)
         return NULL;
-    for (size_t i = 0; i < conf_table_size; i++) {
-        char **text = text_member(conf, &conf_table[i]);
-
-        if (text)
-            free(*text);
-    }
+    conf_free_texts(conf, conf_table, conf_table_size);
+    conf_free_sinks(conf);
     free(conf);
     return NULL;
+}
+
+/* "NAME.key" */
+static int set_sink(struct conf *conf, const char *name, const char *value, char *reason, size_t reason_size)
+{
+    const char *dot = strchr(name, '.');
+    const struct conf_key *key = dot ? conf_find_sink_key(dot + 1) : NULL;
+    char text[CONF_SINK_NAME_MAX + 2];
+    struct conf_sink *sink;
+    int result;
+
+    if (!key)
+        return conf_refuse_sink_key(dot ? dot + 1 : "", reason, reason_size);
+    (void)snprintf(text, sizeof text, "%.*s", (int)(dot - name), name);
+    result = conf_take_sink(conf, text, &sink, reason, reason_size);
+    return result ? result : conf_parse_value(sink, key, value, reason, reason_size);
 }
 
 int conf_set(struct conf *conf, const char *name, const char *value, char *reason, size_t reason_size)
@@ -124,6 +119,8 @@ int conf_set(struct conf *conf, const char *name, const char *value, char *reaso
     }
     memcpy(section, name, (size_t)(dot - name));
     section[dot - name] = 0;
+    if (strcmp(section, "sink") == 0)
+        return set_sink(conf, dot + 1, value, reason, reason_size);
     key = conf_find_key(section, dot + 1);
     if (!key)
         return conf_refuse_key(section, dot + 1, reason, reason_size);
@@ -167,6 +164,8 @@ static const char *find_problem(const struct conf *conf)
                "or [::1], or set http.allow_remote = yes if the network is trusted";
     if (conf->operation_ttl_ms > conf->operation_ttl_max_ms)
         return "operations.ttl is longer than operations.ttl_max: lower the first or raise the second";
+    if (*conf->gateway_id && !text_is_name(conf->gateway_id, 63))
+        return "gateway.id is not one word of letters, digits and . _ ~ -";
     if (!*conf->coap_certificate != !*conf->coap_private_key)
         return "coap.certificate and coap.private_key belong together: set both, or none of them for a certificate of "
                "the gateway's own CA";
@@ -178,7 +177,7 @@ int conf_check(const struct conf *conf, char *reason, size_t reason_size)
     const char *problem = find_problem(conf);
 
     if (!problem)
-        return 0;
+        return conf_check_sinks(conf, reason, reason_size);
     (void)text_copy(reason, reason_size, problem);
     return 1;
 }
@@ -221,4 +220,6 @@ void conf_apply_reload(struct conf *conf, const struct conf *fresh, char *ignore
         if (!key->reload || conf_parse_value(conf, key, new_value, reason, sizeof reason))
             append_name(key, ignored, ignored_size);
     }
+    if (conf != fresh && !conf_copy_sinks(conf, fresh))
+        (void)text_copy(ignored, ignored_size, "sinks (out of memory)");
 }

@@ -15,6 +15,7 @@
 
 enum conf_type {
     CONF_PATH,     /* char *; may be relative to where the program was started */
+    CONF_TEXT,     /* char *; or empty */
     CONF_LISTEN,   /* char *; literal "127.0.0.1:8080" or "[::1]:8080", or empty */
     CONF_WORDS,    /* char *; words with spaces between, or empty */
     CONF_INT,      /* int64_t */
@@ -76,6 +77,39 @@ struct conf {
     /* [security] */
     char *security_sealing_key; /* file of 32 bytes; empty: the systemd credential tcgw.sealing-key, else a file in the
                                    state directory, which is made */
+    /* [sink NAME], as they stand in the file */
+    struct conf_sink *sinks;
+    size_t sink_count;
+};
+
+#define CONF_SINKS_MAX 16
+#define CONF_SINK_NAME_MAX 32 /* bytes: lower-case letters, digits and - _ */
+
+enum conf_sink_type { CONF_SINK_MQTT, CONF_SINK_WEBHOOK };
+enum conf_sink_format { CONF_FORMAT_JSON, CONF_FORMAT_SENML };
+enum conf_commands { CONF_COMMANDS_OFF, CONF_COMMANDS_READ, CONF_COMMANDS_ALL };
+
+/* Where the journal goes to; conf_sink_table has its keys. Texts are never NULL. */
+struct conf_sink {
+    char name[CONF_SINK_NAME_MAX + 1];
+    int type;                               /* enum conf_sink_type */
+    char *kinds, *devices, *groups, *names; /* words; empty: all */
+    int format;                             /* of telemetry: enum conf_sink_format */
+    char *ca, *username, *password_file;    /* for both types */
+    char *certificate, *private_key;        /* of the gateway as a client, PEM files */
+    bool allow_insecure;
+    int64_t timeout_ms, backoff_max_ms;
+    /* mqtt */
+    char *host;
+    int64_t port;     /* 0: 1883, with TLS 8883 */
+    int mqtt_version; /* 4: 3.1.1, 5 */
+    bool tls;
+    char *client_id, *topic_prefix;
+    int64_t keepalive_ms, max_inflight;
+    int commands; /* enum conf_commands */
+    /* webhook */
+    char *url, *secret_file;
+    int64_t batch_max, batch_bytes, batch_delay_ms, max_refusals, give_up_after_ms;
 };
 
 struct conf_choice {
@@ -100,6 +134,10 @@ struct conf_key {
 
 extern const struct conf_key conf_table[];
 extern const size_t conf_table_size;
+/* The keys of each [sink NAME]; offsets are of struct conf_sink. */
+extern const struct conf_key conf_sink_table[];
+extern const size_t conf_sink_table_size;
+extern const char conf_sink_help[]; /* what these sections are, one line */
 
 /* All defaults. As root the state directory is /var/lib/tcgw and the socket /run/tcgw/tcgw.sock; for others below
  * $XDG_STATE_HOME (or ~/.local/state) and $XDG_RUNTIME_DIR (or the state directory). Under systemd $STATE_DIRECTORY and
@@ -111,7 +149,7 @@ struct conf *conf_free(struct conf *conf);
  * negative errno when the file cannot be read (reason says so too). After a failure some values may have been taken
  * over. A line has at most 198 bytes; comments (# or ;) stand on lines of their own. */
 int conf_read(struct conf *conf, const char *path, char *reason, size_t reason_size) must_check;
-/* Sets one key from text ("section.key"), as the command line's -o does. */
+/* Sets one key from text ("section.key", "sink.NAME.key"), as the command line's -o does. */
 int conf_set(struct conf *conf, const char *name, const char *value, char *reason, size_t reason_size) must_check;
 /* Checks that go across keys (paths that fit a socket address, listener beyond localhost, ttl <= ttl_max ...). */
 int conf_check(const struct conf *conf, char *reason, size_t reason_size) must_check;
@@ -123,7 +161,16 @@ void conf_make_parents(const struct conf *conf);
 void conf_print(const struct conf *conf, FILE *to, bool help);
 /* What a key takes, for documentation: "size, 1K to 16M, default 64K". Returns out. */
 char *conf_describe(const struct conf_key *key, char *out, size_t size);
-/* Copies the reloadable keys from `fresh`; writes the names of others that differ to `ignored` (a list for a log). */
+/* A sink by its name, NULL when there is none. */
+struct conf_sink *conf_find_sink(const struct conf *conf, const char *name);
+/* A copy that outlives the configuration; NULL: out of memory. */
+struct conf_sink *conf_sink_copy(const struct conf_sink *sink);
+struct conf_sink *conf_sink_free(struct conf_sink *sink);                   /* NULL is fine; returns NULL */
+bool conf_sink_equal(const struct conf_sink *a, const struct conf_sink *b); /* in all keys */
+/* True when the words of a text have one, or when there are none; a word that ends in * stands for what begins so. */
+bool conf_words_match(const char *words, const char *word);
+/* Copies the reloadable keys, and the sinks, from `fresh`; writes the names of others that differ to `ignored` (a list
+ * for a log). */
 void conf_apply_reload(struct conf *conf, const struct conf *fresh, char *ignored, size_t ignored_size);
 
 #endif

@@ -96,3 +96,23 @@ int conf_refuse_key(const char *section, const char *key, char *reason, size_t r
                        section);
     return 1;
 }
+
+int conf_refuse_sink_key(const char *key, char *reason, size_t reason_size)
+{
+    const struct conf_key *nearest = NULL;
+    unsigned best = 0;
+
+    for (size_t i = 0; i < conf_sink_table_size; i++) {
+        unsigned edits = distance(key, conf_sink_table[i].key);
+
+        if (is_near(key, edits) && (!nearest || edits < best)) {
+            nearest = &conf_sink_table[i];
+            best = edits;
+        }
+    }
+    (void)snprintf(reason, reason_size, "unknown key %.40s of a sink; %s%s", key,
+                   nearest ? "did you mean " : "tcgw.conf(5) lists what there is", nearest ? nearest->key : "");
+    if (nearest)
+        (void)strncat(reason, "?", reason_size - strlen(reason) - 1);
+    return 1;
+}

@@ -37,10 +37,9 @@ char *conf_describe_range(const struct conf_key *key, char *out, size_t size)
 char *conf_describe(const struct conf_key *key, char *out, size_t size)
 {
     static const char *const names[] = {
-        [CONF_PATH] = "path, ",         [CONF_LISTEN] = "address and port",
-        [CONF_WORDS] = "words, ",       [CONF_INT] = "number, ",
-        [CONF_MODE] = "octal, ",        [CONF_SIZE] = "size, ",
-        [CONF_DURATION] = "duration, ", [CONF_BOOL] = "yes or no",
+        [CONF_PATH] = "path, ",   [CONF_TEXT] = "text, ",         [CONF_LISTEN] = "address and port",
+        [CONF_WORDS] = "words, ", [CONF_INT] = "number, ",        [CONF_MODE] = "octal, ",
+        [CONF_SIZE] = "size, ",   [CONF_DURATION] = "duration, ", [CONF_BOOL] = "yes or no",
         [CONF_ENUM] = "one of ",
     };
     char range[96];
@@ -50,18 +49,20 @@ char *conf_describe(const struct conf_key *key, char *out, size_t size)
     return out;
 }
 
-static void print_help(const struct conf_key *key, FILE *to)
+void conf_print_key(const void *object, const struct conf_key *key, FILE *to, bool help, const char *indent)
 {
-    char description[160];
+    char text[CONF_VALUE_SIZE];
 
-    (void)fprintf(to, "\n# %s\n# %s%s.\n", key->help, conf_describe(key, description, sizeof description),
-                  key->reload ? "" : "; read at the start only");
+    if (help)
+        (void)fprintf(to, "\n# %s\n# %s%s.\n", key->help, conf_describe(key, text, sizeof text),
+                      key->reload ? "" : "; read at the start only");
+    (void)conf_format_value(object, key, text, sizeof text);
+    (void)fprintf(to, "%s%s =%s%s\n", indent, key->key, *text ? " " : "", text);
 }
 
 void conf_print(const struct conf *conf, FILE *to, bool help)
 {
     const char *section = "";
-    char value[CONF_VALUE_SIZE];
 
     if (help)
         (void)fputs("# Configuration of tcgwd, see tcgw.conf(5). Comments stand on lines of their own.\n", to);
@@ -72,9 +73,7 @@ void conf_print(const struct conf *conf, FILE *to, bool help)
             section = key->section;
             (void)fprintf(to, "%s[%s]\n", i || help ? "\n" : "", section);
         }
-        if (help)
-            print_help(key, to);
-        (void)conf_format_value(conf, key, value, sizeof value);
-        (void)fprintf(to, "%s =%s%s\n", key->key, *value ? " " : "", value);
+        conf_print_key(conf, key, to, help, "");
     }
+    conf_print_sinks(conf, to, help);
 }

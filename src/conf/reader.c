@@ -19,6 +19,7 @@ struct reader {
     int line;
     int result;              /* of the first failure, which ends the reading */
     int seen[CONF_KEYS_MAX]; /* line in which a key was set; 0: not yet */
+    int sinks_seen[CONF_SINKS_MAX][CONF_KEYS_MAX];
     char what[CONF_REASON_SIZE];
 };
 
@@ -34,20 +35,47 @@ static int refuse(struct reader *reader, const char *format, ...)
     return 1;
 }
 
+/* The name of a [sink NAME]; NULL for other sections. */
+static const char *sink_name(const char *section)
+{
+    return strncmp(section, "sink ", 5) == 0 ? section + 5 : NULL;
+}
+
+static int set_value(struct reader *reader, void *object, const struct conf_key *key, int *seen, const char *section,
+                     const char *value)
+{
+    if (*seen)
+        return refuse(reader, "%s.%s was set before, in line %d: remove one of them", section, key->key, *seen);
+    *seen = reader->line;
+    return conf_parse_value(object, key, value, reader->what, sizeof reader->what);
+}
+
+static int set_sink_key(struct reader *reader, const char *section, const char *name, const char *value)
+{
+    const struct conf_key *key = conf_find_sink_key(name);
+    struct conf_sink *sink;
+    int result;
+
+    if (!key)
+        return conf_refuse_sink_key(name, reader->what, sizeof reader->what);
+    result = conf_take_sink(reader->conf, sink_name(section), &sink, reader->what, sizeof reader->what);
+    if (result)
+        return result;
+    return set_value(reader, sink, key, &reader->sinks_seen[sink - reader->conf->sinks][key - conf_sink_table], section,
+                     value);
+}
+
 static int set_key(struct reader *reader, const char *section, const char *name, const char *value)
 {
     const struct conf_key *key = conf_find_key(section, name);
-    int *seen;
 
+    if (sink_name(section))
+        return set_sink_key(reader, section, name, value);
     if (!section[0])
         return refuse(reader, "key %.40s stands before the first [section]", name);
     if (!key)
         return conf_refuse_key(section, name, reader->what, sizeof reader->what);
-    seen = &reader->seen[key - conf_table];
-    if (*seen)
-        return refuse(reader, "%s.%s was set before, in line %d: remove one of them", section, name, *seen);
-    *seen = reader->line;
-    return conf_parse_value(reader->conf, key, value, reader->what, sizeof reader->what);
+    return set_value(reader, reader->conf, key, &reader->seen[key - conf_table], section, value);
 }
 
 /* inih's handler: non-zero for success. */
@@ -62,12 +90,15 @@ static int take_pair(void *arg, const char *section, const char *name, const cha
 /* A section's line has to be "[name]" and nothing more. */
 static int check_section(struct reader *reader, const char *line)
 {
-    char name[32];
+    char name[48];
     size_t length = strlen(line);
+    struct conf_sink *sink;
 
     if (length < 3 || strcspn(line, "]") != length - 1)
         return refuse(reader, "a section is written [name], and nothing else stands in its line");
     (void)snprintf(name, sizeof name, "%.*s", (int)length - 2, line + 1);
+    if (sink_name(name))
+        return conf_take_sink(reader->conf, sink_name(name), &sink, reader->what, sizeof reader->what);
     return conf_is_section(name) ? 0 : conf_refuse_section(name, reader->what, sizeof reader->what);
 }
 

@@ -18,9 +18,9 @@ static const struct unit duration_units[] = {
 };
 static const struct unit size_units[] = {{"G", 1 << 30}, {"M", 1 << 20}, {"K", 1 << 10}, {"", 1}};
 
-static void *member_of(const struct conf *conf, const struct conf_key *key)
+static void *member_of(const void *object, const struct conf_key *key)
 {
-    return (char *)conf + key->offset;
+    return (char *)(uintptr_t)object + key->offset;
 }
 
 bool conf_has_comment(const char *text)
@@ -170,6 +170,7 @@ static int refuse_value(const struct conf_key *key, const char *text, char *reas
 {
     static const char *const expected[] = {
         [CONF_PATH] = "a path without quotes or comment, ",
+        [CONF_TEXT] = "text without quotes or comment, ",
         [CONF_LISTEN] = "a literal address and port such as 127.0.0.1:8080 or [::1]:8080 (no names)",
         [CONF_WORDS] = "words of letters, digits and . _ ~ - with spaces between, ",
         [CONF_INT] = "a number, ",
@@ -193,14 +194,15 @@ static bool parse_text(const struct conf_key *key, const char *text)
     return is_path(key, text) && (key->type != CONF_WORDS || is_words(text));
 }
 
-int conf_parse_value(struct conf *conf, const struct conf_key *key, const char *text, char *reason, size_t reason_size)
+int conf_parse_value(void *object, const struct conf_key *key, const char *text, char *reason, size_t reason_size)
 {
-    void *member = member_of(conf, key);
+    void *member = member_of(object, key);
     int64_t number;
     bool valid;
 
     switch (key->type) {
     case CONF_PATH:
+    case CONF_TEXT:
     case CONF_LISTEN:
     case CONF_WORDS:
         if (parse_text(key, text))
@@ -250,12 +252,13 @@ static const char *choice_name(const struct conf_choice *choices, int value)
     return choices->name;
 }
 
-char *conf_format_value(const struct conf *conf, const struct conf_key *key, char *out, size_t size)
+char *conf_format_value(const void *object, const struct conf_key *key, char *out, size_t size)
 {
-    const void *member = member_of(conf, key);
+    const void *member = member_of(object, key);
 
     switch (key->type) {
     case CONF_PATH:
+    case CONF_TEXT:
     case CONF_LISTEN:
     case CONF_WORDS:
         (void)text_copy(out, size, *(char *const *)member);
@@ -269,4 +272,21 @@ char *conf_format_value(const struct conf *conf, const struct conf_key *key, cha
     default:
         return conf_format_number(key->type, *(const int64_t *)member, out, size);
     }
+}
+
+int conf_set_fallbacks(void *object, const struct conf_key *table, size_t size)
+{
+    char reason[CONF_REASON_SIZE];
+    int result = 0;
+
+    for (size_t i = 0; i < size && result == 0; i++)
+        result = conf_parse_value(object, &table[i], table[i].fallback, reason, sizeof reason);
+    return result;
+}
+
+void conf_free_texts(void *object, const struct conf_key *table, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (table[i].type <= CONF_WORDS)
+            free(*(char **)member_of(object, &table[i]));
 }

@@ -104,9 +104,10 @@ END_TEST
 START_TEST(every_key_has_a_member_of_its_own_and_help)
 {
     static const size_t sizes[] = {
-        [CONF_PATH] = sizeof(char *),      [CONF_LISTEN] = sizeof(char *), [CONF_WORDS] = sizeof(char *),
-        [CONF_INT] = sizeof(int64_t),      [CONF_MODE] = sizeof(int64_t),  [CONF_SIZE] = sizeof(int64_t),
-        [CONF_DURATION] = sizeof(int64_t), [CONF_BOOL] = sizeof(bool),     [CONF_ENUM] = sizeof(int),
+        [CONF_PATH] = sizeof(char *),  [CONF_TEXT] = sizeof(char *),      [CONF_LISTEN] = sizeof(char *),
+        [CONF_WORDS] = sizeof(char *), [CONF_INT] = sizeof(int64_t),      [CONF_MODE] = sizeof(int64_t),
+        [CONF_SIZE] = sizeof(int64_t), [CONF_DURATION] = sizeof(int64_t), [CONF_BOOL] = sizeof(bool),
+        [CONF_ENUM] = sizeof(int),
     };
     char used[sizeof(struct conf)] = "";
 
@@ -294,6 +295,13 @@ START_TEST(the_manual_page_follows_the_table)
             (void)fprintf(to, ".SS [%s]\n", section = key->section);
         (void)fprintf(to, ".TP\n.B %s\n%s%s.\n.br\n%s\n", key->key, conf_describe(key, description, sizeof description),
                       key->reload ? "; reloadable" : "", key->help);
+    }
+    (void)fprintf(to, ".SS [sink NAME]\n%s\n", conf_sink_help);
+    for (size_t i = 0; i < conf_sink_table_size; i++) {
+        const struct conf_key *key = &conf_sink_table[i];
+
+        (void)fprintf(to, ".TP\n.B %s\n%s; reloadable.\n.br\n%s\n", key->key,
+                      conf_describe(key, description, sizeof description), key->help);
     }
     ck_assert_int_eq(fclose(to), 0);
     ck_assert_str_eq(keys, expected);

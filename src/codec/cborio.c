@@ -102,9 +102,34 @@ static void on_null(void *item)
     set(item, CBORIO_NULL, 0);
 }
 
-static void on_indefinite(void *item)
+static void begin_indefinite(void *item, enum cborio_type type)
 {
-    set(item, CBORIO_NONE, 0);
+    *(struct cborio_item *)item = (struct cborio_item){.type = type, .indefinite = true};
+}
+
+static void on_bytes_start(void *item)
+{
+    begin_indefinite(item, CBORIO_BYTES);
+}
+
+static void on_text_start(void *item)
+{
+    begin_indefinite(item, CBORIO_TEXT);
+}
+
+static void on_array_start(void *item)
+{
+    begin_indefinite(item, CBORIO_ARRAY);
+}
+
+static void on_map_start(void *item)
+{
+    begin_indefinite(item, CBORIO_MAP);
+}
+
+static void on_break(void *item)
+{
+    begin_indefinite(item, CBORIO_BREAK);
 }
 
 static const struct cbor_callbacks callbacks = {
@@ -127,16 +152,16 @@ static const struct cbor_callbacks callbacks = {
     .undefined = on_null,
     .null = on_null,
     .boolean = on_bool,
-    .byte_string_start = on_indefinite,
-    .string_start = on_indefinite,
-    .indef_array_start = on_indefinite,
-    .indef_map_start = on_indefinite,
-    .indef_break = on_indefinite,
+    .byte_string_start = on_bytes_start,
+    .string_start = on_text_start,
+    .indef_array_start = on_array_start,
+    .indef_map_start = on_map_start,
+    .indef_break = on_break,
 };
 
 struct cborio_reader cborio_reader_init(const void *data, size_t size)
 {
-    return (struct cborio_reader){cursor_init(data, size)};
+    return (struct cborio_reader){.cursor = cursor_init(data, size)};
 }
 
 bool cborio_failed(const struct cborio_reader *r)
@@ -160,7 +185,8 @@ bool cborio_next(struct cborio_reader *r, struct cborio_item *item)
         return false;
     }
     result = cbor_stream_decode(c->data + c->offset, cursor_left(c), &callbacks, item);
-    if (result.status != CBOR_DECODER_FINISHED || item->type == CBORIO_NONE || !cursor_take(c, result.read)) {
+    if (result.status != CBOR_DECODER_FINISHED || item->type == CBORIO_NONE ||
+        (item->indefinite && !r->allows_indefinite) || !cursor_take(c, result.read)) {
         *item = (struct cborio_item){.type = CBORIO_NONE};
         cursor_fail(c);
         return false;
@@ -177,14 +203,18 @@ enum cborio_type cborio_peek(const struct cborio_reader *r)
     return item.type;
 }
 
-/* How many items follow a head before its own item is complete. */
+/* How many items follow a head before its own item is complete: UNTIL_BREAK for an indefinite one. */
+#define UNTIL_BREAK UINT64_MAX
+
 static uint64_t items_inside(const struct cborio_item *item)
 {
+    if (item->indefinite)
+        return UNTIL_BREAK;
     switch (item->type) {
-    case CBORIO_ARRAY:
-        return item->value;
-    case CBORIO_MAP: /* more pairs than this cannot be in any input */
-        return item->value > SIZE_MAX / 2 ? SIZE_MAX : 2 * item->value;
+    case CBORIO_ARRAY: /* more elements or pairs than these cannot be in any input */
+        return item->value == UNTIL_BREAK ? UNTIL_BREAK - 1 : item->value;
+    case CBORIO_MAP:
+        return item->value > UINT64_MAX / 2 ? UNTIL_BREAK - 1 : 2 * item->value;
     case CBORIO_TAG:
         return 1;
     default:
@@ -204,9 +234,18 @@ void cborio_skip(struct cborio_reader *r)
                 return;
             depth--;
         }
-        open[depth]--;
         if (!cborio_next(r, &item))
             return;
+        if (item.type == CBORIO_BREAK) {
+            if (open[depth] != UNTIL_BREAK) {
+                cursor_fail(&r->cursor);
+                return;
+            }
+            open[depth] = 0;
+            continue;
+        }
+        if (open[depth] != UNTIL_BREAK)
+            open[depth]--;
         if (items_inside(&item) == 0)
             continue;
         if (depth == CBORIO_MAX_NESTING) {
@@ -384,10 +423,15 @@ void cborio_put_uint(struct cborio_writer *w, uint64_t value)
     advance(w, cbor_encode_uint(value, ROOM(w)));
 }
 
+void cborio_put_negative(struct cborio_writer *w, uint64_t n)
+{
+    advance(w, cbor_encode_negint(n, ROOM(w)));
+}
+
 void cborio_put_int(struct cborio_writer *w, int64_t value)
 {
     if (value < 0)
-        advance(w, cbor_encode_negint((uint64_t)(-1 - value), ROOM(w)));
+        cborio_put_negative(w, (uint64_t)(-1 - value));
     else
         cborio_put_uint(w, (uint64_t)value);
 }
@@ -403,15 +447,25 @@ static void put_content(struct cborio_writer *w, const void *data, size_t size)
     w->used += size;
 }
 
-void cborio_put_bytes(struct cborio_writer *w, const void *data, size_t size)
+void cborio_put_bytes_head(struct cborio_writer *w, size_t size)
 {
     advance(w, cbor_encode_bytestring_start(size, ROOM(w)));
+}
+
+void cborio_put_text_head(struct cborio_writer *w, size_t size)
+{
+    advance(w, cbor_encode_string_start(size, ROOM(w)));
+}
+
+void cborio_put_bytes(struct cborio_writer *w, const void *data, size_t size)
+{
+    cborio_put_bytes_head(w, size);
     put_content(w, data, size);
 }
 
 void cborio_put_text(struct cborio_writer *w, const char *text)
 {
-    advance(w, cbor_encode_string_start(strlen(text), ROOM(w)));
+    cborio_put_text_head(w, strlen(text));
     put_content(w, text, strlen(text));
 }
 
@@ -438,6 +492,27 @@ void cborio_put_bool(struct cborio_writer *w, bool value)
 void cborio_put_null(struct cborio_writer *w)
 {
     advance(w, cbor_encode_null(ROOM(w)));
+}
+
+void cborio_put_number(struct cborio_writer *w, double value)
+{
+    float single = (float)value;
+    uint8_t half[3];
+
+    if ((double)single != value) {
+        cborio_put_double(w, value);
+        return;
+    }
+    /* libcbor cuts what a half cannot hold: reading it again shows. */
+    if (cbor_encode_half(single, half, sizeof half) == sizeof half) {
+        struct cborio_reader r = cborio_reader_init(half, sizeof half);
+
+        if (cborio_get_number(&r) == value) {
+            put_content(w, half, sizeof half);
+            return;
+        }
+    }
+    advance(w, cbor_encode_single(single, ROOM(w)));
 }
 
 void cborio_put_double(struct cborio_writer *w, double value)

@@ -10,7 +10,8 @@
 /*
  * CBOR (RFC 8949) without allocation and without a tree: a reader that takes one item after the other from bytes of
  * others, and a writer into memory of the caller. Both have a sticky error, so that a whole structure can be read or
- * written and asked about once. Items of indefinite length are refused; integers may be longer than they need be.
+ * written and asked about once. Items of indefinite length are refused unless the reader allows them; integers may be
+ * longer than they need be.
  */
 
 #define CBORIO_MAX_NESTING 16 /* of what cborio_skip passes over */
@@ -27,6 +28,7 @@ enum cborio_type {
     CBORIO_BOOL,
     CBORIO_NULL, /* null and undefined */
     CBORIO_FLOAT,
+    CBORIO_BREAK, /* the end of an item of indefinite length; of cborio_next only */
 };
 
 /* One head: an integer, a string, or the beginning of an array, a map or a tagged item. */
@@ -35,10 +37,12 @@ struct cborio_item {
     uint64_t value;      /* the integer (n of -1 - n), boolean, tag, number of bytes, elements or pairs */
     double number;       /* of a float of any width */
     const uint8_t *data; /* a view of a string's bytes */
+    bool indefinite;     /* a string, array or map: its parts follow until CBORIO_BREAK, value is 0 */
 };
 
 struct cborio_reader {
     struct cursor cursor;
+    bool allows_indefinite; /* cborio_next and cborio_skip take items of indefinite length; set it after the init */
 };
 
 struct cborio_reader cborio_reader_init(const void *data, size_t size);
@@ -84,13 +88,22 @@ size_t cborio_written(const struct cborio_writer *w);
 /* Integers and lengths take the shortest form. */
 void cborio_put_uint(struct cborio_writer *w, uint64_t value);
 void cborio_put_int(struct cborio_writer *w, int64_t value);
+void cborio_put_negative(struct cborio_writer *w, uint64_t n); /* -1 - n */
 void cborio_put_bytes(struct cborio_writer *w, const void *data, size_t size);
 void cborio_put_text(struct cborio_writer *w, const char *text);
+/* Their heads, for content that is written otherwise. */
+void cborio_put_bytes_head(struct cborio_writer *w, size_t size);
+void cborio_put_text_head(struct cborio_writer *w, size_t size);
+/* Their heads, for content that is written otherwise. */
+void cborio_put_bytes_head(struct cborio_writer *w, size_t size);
+void cborio_put_text_head(struct cborio_writer *w, size_t size);
 void cborio_put_array(struct cborio_writer *w, size_t count);
 void cborio_put_map(struct cborio_writer *w, size_t pairs);
 void cborio_put_tag(struct cborio_writer *w, uint64_t tag);
 void cborio_put_bool(struct cborio_writer *w, bool value);
 void cborio_put_null(struct cborio_writer *w);
 void cborio_put_double(struct cborio_writer *w, double value);
+/* The shortest of the three widths that holds the number. */
+void cborio_put_number(struct cborio_writer *w, double value);
 
 #endif

@@ -87,6 +87,9 @@ struct store_device {
     const char *observe;        /* paths that the gateway observes, with spaces between; NULL: none */
 };
 
+/* The kind of entry whose body is a pack (codec/pack.h): history is made from these. The other kinds are the core's. */
+#define STORE_JOURNAL_TELEMETRY 0
+
 /* One entry of the journal; kind is the core's. */
 struct store_journal {
     uint64_t seq;

@@ -196,6 +196,10 @@ void store_batch_delete_device(struct store_batch *batch, const char *id)
     delete_by_text(batch, STATEMENT_DELETE_DEVICE_CONTAINERS, id);
     delete_by_text(batch, STATEMENT_DELETE_DEVICE_CREDENTIALS, id);
     delete_by_text(batch, STATEMENT_DELETE_DEVICE_SHADOWS, id);
+    delete_by_text(batch, STATEMENT_DELETE_DEVICE_REGISTRATIONS, id);
+    delete_by_text(batch, STATEMENT_DELETE_DEVICE_REPRESENTATIONS, id);
+    delete_by_text(batch, STATEMENT_DELETE_DEVICE_SERIES, id);
+    delete_by_text(batch, STATEMENT_BURY_DEVICE, id);
     delete_by_text(batch, STATEMENT_DELETE_DEVICE, id);
 }
 
@@ -326,4 +330,80 @@ void store_batch_renew_credential(struct store_batch *batch, const char *device,
 void store_batch_distrust_contexts(struct store_batch *batch)
 {
     run_with(batch, STATEMENT_DISTRUST, NULL, 0);
+}
+
+static struct value bytes_value(struct store_bytes bytes)
+{
+    return (struct value){.type = bytes.data ? VALUE_BYTES : VALUE_NULL, .bytes = bytes};
+}
+
+void store_batch_add_journal(struct store_batch *batch, const struct store_journal *row)
+{
+    const struct value values[] = {number_value((int64_t)row->seq),
+                                   number_value(row->time),
+                                   number_value(row->kind),
+                                   optional_text(row->device),
+                                   number_value((int64_t)row->origin),
+                                   bytes_value(row->body)};
+
+    run_with(batch, STATEMENT_ADD_JOURNAL, values, array_size(values));
+}
+
+void store_batch_put_cursor(struct store_batch *batch, const struct store_cursor *row)
+{
+    put_row(batch, RECORD_CURSOR, row);
+}
+
+void store_batch_delete_cursor(struct store_batch *batch, const char *name)
+{
+    delete_by_text(batch, STATEMENT_DELETE_CURSOR, name);
+}
+
+void store_batch_put_registration(struct store_batch *batch, const struct store_registration *row)
+{
+    put_row(batch, RECORD_REGISTRATION, row);
+}
+
+void store_batch_delete_registration(struct store_batch *batch, uint64_t number)
+{
+    const struct value value = number_value((int64_t)number);
+
+    run_with(batch, STATEMENT_DELETE_REGISTRATION, &value, 1);
+}
+
+void store_batch_put_group(struct store_batch *batch, const struct store_group *row)
+{
+    put_row(batch, RECORD_GROUP, row);
+}
+
+void store_batch_delete_group(struct store_batch *batch, const char *name)
+{
+    delete_by_text(batch, STATEMENT_DELETE_GROUP, name);
+}
+
+void store_batch_put_representation(struct store_batch *batch, const struct store_representation *row)
+{
+    put_row(batch, RECORD_REPRESENTATION, row);
+}
+
+void store_batch_delete_representation(struct store_batch *batch, const char *device, const char *key)
+{
+    const struct value values[] = {text_value(device), optional_text(key)};
+
+    if (key)
+        run_with(batch, STATEMENT_DELETE_REPRESENTATION, values, 2);
+    else
+        run_with(batch, STATEMENT_DELETE_DEVICE_REPRESENTATIONS, values, 1);
+}
+
+void store_batch_put_dead_letter(struct store_batch *batch, const struct store_dead_letter *row)
+{
+    put_row(batch, RECORD_DEAD_LETTER, row);
+}
+
+void store_batch_delete_dead_letter(struct store_batch *batch, const char *sink, uint64_t first)
+{
+    const struct value values[] = {text_value(sink), number_value((int64_t)first)};
+
+    run_with(batch, STATEMENT_DELETE_DEAD_LETTER, values, array_size(values));
 }

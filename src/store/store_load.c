@@ -13,16 +13,30 @@ union any_row {
     struct store_context context;
     struct store_shadow shadow;
     struct store_meta meta;
+    struct store_cursor cursor;
+    struct store_registration registration;
+    struct store_group group;
+    struct store_representation representation;
+    struct store_dead_letter dead_letter;
 };
 
 static bool is_wanted(const struct store_loader *loader, enum record_kind kind)
 {
     const bool wanted[RECORD_COUNT] = {
-        [RECORD_DEVICE] = loader->device,       [RECORD_ARTIFACT] = loader->artifact,
-        [RECORD_CONTAINER] = loader->container, [RECORD_OPERATION] = loader->operation,
-        [RECORD_ANSWER] = loader->answer,       [RECORD_CREDENTIAL] = loader->credential,
-        [RECORD_CONTEXT] = loader->context,     [RECORD_SHADOW] = loader->shadow,
+        [RECORD_DEVICE] = loader->device,
+        [RECORD_ARTIFACT] = loader->artifact,
+        [RECORD_CONTAINER] = loader->container,
+        [RECORD_OPERATION] = loader->operation,
+        [RECORD_ANSWER] = loader->answer,
+        [RECORD_CREDENTIAL] = loader->credential,
+        [RECORD_CONTEXT] = loader->context,
+        [RECORD_SHADOW] = loader->shadow,
         [RECORD_META] = loader->meta,
+        [RECORD_CURSOR] = loader->cursor,
+        [RECORD_REGISTRATION] = loader->registration,
+        [RECORD_GROUP] = loader->group,
+        [RECORD_REPRESENTATION] = loader->representation,
+        [RECORD_DEAD_LETTER] = loader->dead_letter,
     };
 
     return wanted[kind];
@@ -47,6 +61,16 @@ static int hand_row(const struct store_loader *loader, enum record_kind kind, co
         return loader->shadow(loader->arg, &row->shadow);
     case RECORD_META:
         return loader->meta(loader->arg, &row->meta);
+    case RECORD_CURSOR:
+        return loader->cursor(loader->arg, &row->cursor);
+    case RECORD_REGISTRATION:
+        return loader->registration(loader->arg, &row->registration);
+    case RECORD_GROUP:
+        return loader->group(loader->arg, &row->group);
+    case RECORD_REPRESENTATION:
+        return loader->representation(loader->arg, &row->representation);
+    case RECORD_DEAD_LETTER:
+        return loader->dead_letter(loader->arg, &row->dead_letter);
     default:
         return loader->answer(loader->arg, &row->answer);
     }
@@ -84,6 +108,57 @@ static int load_record(struct store *store, const struct store_loader *loader, e
     return result;
 }
 
+/* The number of the oldest entry to load: walks back from the newest while they are of the time asked for. */
+static int find_journal_start(struct store *store, int64_t since, int64_t *start)
+{
+    sqlite3_stmt *from = NULL;
+    int rc = sqlite3_prepare_v2(store->db, "SELECT seq, time FROM journal ORDER BY seq DESC", -1, &from, NULL);
+    bool enough = false;
+
+    *start = INT64_MAX;
+    while (rc == SQLITE_OK && !enough && (rc = sqlite3_step(from)) == SQLITE_ROW) {
+        enough = sqlite3_column_int64(from, 1) < since;
+        if (!enough || *start == INT64_MAX)
+            *start = sqlite3_column_int64(from, 0);
+        rc = SQLITE_OK;
+    }
+    (void)sqlite3_finalize(from);
+    return rc == SQLITE_OK || rc == SQLITE_DONE ? 0 : -EIO;
+}
+
+static int hand_entries(const struct store_loader *loader, sqlite3_stmt *from)
+{
+    int rc, result = 0;
+
+    while (result == 0 && (rc = sqlite3_step(from)) != SQLITE_DONE) {
+        struct store_journal row;
+
+        if (rc != SQLITE_ROW)
+            return -EIO;
+        journal_take_row(from, &row);
+        result = loader->journal(loader->arg, &row);
+    }
+    return result;
+}
+
+static int load_journal(struct store *store, const struct store_loader *loader)
+{
+    static const char sql[] = "SELECT seq, time, kind, device, origin, NULL FROM journal WHERE seq >= ? ORDER BY seq";
+    sqlite3_stmt *from = NULL;
+    int64_t start;
+    int result = find_journal_start(store, loader->journal_since, &start);
+
+    if (result < 0)
+        return result;
+    if (sqlite3_prepare_v2(store->db, sql, -1, &from, NULL) == SQLITE_OK &&
+        sqlite3_bind_int64(from, 1, start) == SQLITE_OK)
+        result = hand_entries(loader, from);
+    else
+        result = -EIO;
+    (void)sqlite3_finalize(from);
+    return result;
+}
+
 int store_load(struct store *store, const struct store_loader *loader)
 {
     int result = 0;
@@ -91,5 +166,7 @@ int store_load(struct store *store, const struct store_loader *loader)
     for (int kind = 0; kind < RECORD_COUNT && result == 0; kind++)
         if (is_wanted(loader, (enum record_kind)kind))
             result = load_record(store, loader, (enum record_kind)kind);
+    if (result == 0 && loader->journal)
+        result = load_journal(store, loader);
     return result;
 }

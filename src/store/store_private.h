@@ -20,16 +20,26 @@ enum record_kind {
     RECORD_CREDENTIAL,
     RECORD_CONTEXT,
     RECORD_SHADOW,
+    RECORD_CURSOR,
+    RECORD_REGISTRATION,
+    RECORD_GROUP,
+    RECORD_REPRESENTATION,
+    RECORD_DEAD_LETTER,
     RECORD_COUNT
 };
 
 enum statement {
     STATEMENT_PUT_PART = RECORD_COUNT,
+    STATEMENT_ADD_JOURNAL,
     STATEMENT_DELETE_DEVICE,
     STATEMENT_DELETE_DEVICE_CONTAINERS,
     STATEMENT_DELETE_DEVICE_OPERATIONS,
     STATEMENT_DELETE_DEVICE_CREDENTIALS,
     STATEMENT_DELETE_DEVICE_SHADOWS,
+    STATEMENT_DELETE_DEVICE_REGISTRATIONS,
+    STATEMENT_DELETE_DEVICE_REPRESENTATIONS,
+    STATEMENT_DELETE_DEVICE_SERIES,
+    STATEMENT_BURY_DEVICE,
     STATEMENT_DELETE_ARTIFACT,
     STATEMENT_DELETE_PARTS,
     STATEMENT_DELETE_CONTAINER,
@@ -38,6 +48,11 @@ enum statement {
     STATEMENT_DELETE_META,
     STATEMENT_DELETE_CREDENTIAL,
     STATEMENT_DELETE_SHADOW,
+    STATEMENT_DELETE_CURSOR,
+    STATEMENT_DELETE_REGISTRATION,
+    STATEMENT_DELETE_GROUP,
+    STATEMENT_DELETE_REPRESENTATION,
+    STATEMENT_DELETE_DEAD_LETTER,
     STATEMENT_SET_STATE,
     STATEMENT_RESERVE,
     STATEMENT_SET_WINDOW,
@@ -113,6 +128,19 @@ struct job {
     void (*finish)(struct job *job, bool call); /* frees the job; runs its callback first when `call` */
 };
 
+/* What the reader's thread has open. */
+struct reader {
+    sqlite3 *db;
+    sqlite3_stmt *parts, *shadow, *journal, *bounds;
+};
+
+/* A request of any kind to the reader. */
+struct read_job {
+    struct job job;
+    int (*run)(struct read_job *read, const struct reader *reader); /* on the reader's thread */
+    int result;
+};
+
 struct store_batch {
     struct job job;
     struct arena_chunk *chunks; /* newest first */
@@ -177,6 +205,9 @@ void store_advance_guard(struct store *store);
 uint64_t store_file_bytes(const struct store *store);
 void *store_writer_main(void *store);
 void *store_reader_main(void *store);
+void reader_submit(struct store *store, struct read_job *read);
+/* A row of the columns seq, time, kind, device, origin, body; good until the statement's next step. */
+void journal_take_row(sqlite3_stmt *from, struct store_journal *row);
 /* Hands finished jobs to the loop's thread; `group`: what the writer adds to the figures, NULL from the reader. */
 void store_hand_back(struct store *store, struct list *jobs, size_t count, const struct store_stats *group);
 

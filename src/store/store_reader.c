@@ -3,20 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* What the reader's thread has open. */
-struct reader {
-    sqlite3 *db;
-    sqlite3_stmt *parts, *shadow;
-};
-
-/* A request of any kind. */
-struct read_job {
-    struct job job;
-    int (*run)(struct read_job *read, const struct reader *reader); /* on the reader's thread */
-    int result;
-};
-
-static void submit(struct store *store, struct read_job *read)
+void reader_submit(struct store *store, struct read_job *read)
 {
     list_init(&read->job.node);
     pthread_mutex_lock(&store->mutex);
@@ -119,7 +106,7 @@ int store_read_blobs(struct store *store, const char *artifact_id, store_blobs_f
     job->done = done;
     job->arg = arg;
     memcpy(job->artifact, artifact_id, size);
-    submit(store, &job->read);
+    reader_submit(store, &job->read);
     return 0;
 }
 
@@ -193,7 +180,7 @@ int store_read_shadow(struct store *store, const char *device, const char *kind,
     job->arg = arg;
     memcpy(job->device, device, size);
     job->kind = memcpy(job->device + size, kind, kind_size);
-    submit(store, &job->read);
+    reader_submit(store, &job->read);
     return 0;
 }
 
@@ -219,10 +206,18 @@ static int prepare(struct reader *reader)
     static const char parts[] = "SELECT part.n, part.kind = 'code' FROM artifact LEFT JOIN part ON part.artifact = "
                                 "artifact.id WHERE artifact.id = ?";
     static const char shadow[] = "SELECT format, revision, updated, body FROM shadow WHERE device = ? AND kind = ?";
+    static const char journal[] = "SELECT seq, time, kind, device, origin, body FROM journal WHERE seq > ? ORDER BY seq"
+                                  " LIMIT ?";
+    static const char bounds[] = "SELECT (SELECT min(seq) FROM journal), (SELECT value FROM history WHERE key ="
+                                 " 'trimmed')";
     int rc = sqlite3_prepare_v3(reader->db, parts, -1, SQLITE_PREPARE_PERSISTENT, &reader->parts, NULL);
 
     if (rc == SQLITE_OK)
         rc = sqlite3_prepare_v3(reader->db, shadow, -1, SQLITE_PREPARE_PERSISTENT, &reader->shadow, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_prepare_v3(reader->db, journal, -1, SQLITE_PREPARE_PERSISTENT, &reader->journal, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_prepare_v3(reader->db, bounds, -1, SQLITE_PREPARE_PERSISTENT, &reader->bounds, NULL);
     return rc;
 }
 
@@ -243,5 +238,7 @@ void *store_reader_main(void *arg)
     }
     (void)sqlite3_finalize(reader.parts);
     (void)sqlite3_finalize(reader.shadow);
+    (void)sqlite3_finalize(reader.journal);
+    (void)sqlite3_finalize(reader.bounds);
     return NULL;
 }

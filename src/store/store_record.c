@@ -28,6 +28,9 @@ static const struct column device_columns[] = {
     COLUMN(U64, device, revision),
     COLUMN(TEXT, device, groups),
     COLUMN(BOOL, device, allow_plain),
+    COLUMN(U32, device, sleep_s),
+    COLUMN(U32, device, awake_ms),
+    COLUMN(TEXT, device, observe),
 };
 
 static const struct column artifact_columns[] = {
@@ -50,7 +53,7 @@ static const struct column operation_columns[] = {
     COLUMN(TEXT, operation, device), COLUMN(TEXT, operation, uid),    COLUMN(TEXT, operation, artifact),
     COLUMN(TEXT, operation, step),   COLUMN(TEXT, operation, fault),  COLUMN(TEXT, operation, fault_detail),
     COLUMN(TEXT, operation, result), COLUMN(I64, operation, created), COLUMN(I64, operation, started),
-    COLUMN(I64, operation, ended),   COLUMN(I64, operation, expires),
+    COLUMN(I64, operation, ended),   COLUMN(I64, operation, expires), COLUMN(BYTES, operation, request),
 };
 
 static const struct column answer_columns[] = {
@@ -79,6 +82,29 @@ static const struct column shadow_columns[] = {
     COLUMN(U64, shadow, revision), COLUMN(I64, shadow, updated), COLUMN(BODY, shadow, body),
 };
 
+static const struct column cursor_columns[] = {COLUMN(TEXT, cursor, name), COLUMN(U64, cursor, seq)};
+
+static const struct column registration_columns[] = {
+    COLUMN(U64, registration, number),   COLUMN(TEXT, registration, ep),         COLUMN(TEXT, registration, sector),
+    COLUMN(TEXT, registration, base),    COLUMN(TEXT, registration, address),    COLUMN(TEXT, registration, device),
+    COLUMN(U32, registration, lifetime), COLUMN(I64, registration, registered),  COLUMN(I64, registration, updated),
+    COLUMN(TEXT, registration, links),   COLUMN(TEXT, registration, attributes),
+};
+
+static const struct column group_columns[] = {COLUMN(TEXT, group, name), COLUMN(TEXT, group, observe)};
+
+static const struct column representation_columns[] = {
+    COLUMN(TEXT, representation, device), COLUMN(TEXT, representation, key),     COLUMN(INT, representation, format),
+    COLUMN(U32, representation, max_age), COLUMN(I64, representation, received), COLUMN(BYTES, representation, etag),
+    COLUMN(BYTES, representation, body),
+};
+
+static const struct column dead_letter_columns[] = {
+    COLUMN(TEXT, dead_letter, sink),  COLUMN(U64, dead_letter, first),   COLUMN(U64, dead_letter, last),
+    COLUMN(I64, dead_letter, time),   COLUMN(TEXT, dead_letter, reason), COLUMN(U32, dead_letter, attempts),
+    COLUMN(BYTES, dead_letter, body),
+};
+
 const struct record store_records[RECORD_COUNT] = {
     [RECORD_META] = {"meta", "key", "key", meta_columns, array_size(meta_columns)},
     [RECORD_DEVICE] = {"device", "id", "id", device_columns, array_size(device_columns)},
@@ -90,6 +116,14 @@ const struct record store_records[RECORD_COUNT] = {
                            array_size(credential_columns)},
     [RECORD_CONTEXT] = {"context_used", "mark", "mark", context_columns, array_size(context_columns)},
     [RECORD_SHADOW] = {"shadow", "device, kind", "device, kind", shadow_columns, array_size(shadow_columns)},
+    [RECORD_CURSOR] = {"cursor", "name", "name", cursor_columns, array_size(cursor_columns)},
+    [RECORD_REGISTRATION] = {"registration", "number", "number", registration_columns,
+                             array_size(registration_columns)},
+    [RECORD_GROUP] = {"device_group", "name", "name", group_columns, array_size(group_columns)},
+    [RECORD_REPRESENTATION] = {"representation", "device, key", "device, key", representation_columns,
+                               array_size(representation_columns)},
+    [RECORD_DEAD_LETTER] = {"dead_letter", "sink, first", "sink, first", dead_letter_columns,
+                            array_size(dead_letter_columns)},
 };
 
 static void append_columns(struct buffer *sql, const struct record *record)

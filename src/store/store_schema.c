@@ -44,7 +44,38 @@ static const char version_2[] =
     " updated INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY(device, kind));"
     "CREATE TABLE meta(key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;";
 
-const char *const schema_migrations[] = {version_1, version_2};
+/*
+ * What devices say. A journal row is the first copy of telemetry and of every event: appended by number, read by
+ * number, without an index. Behind `sealed` (in history) its records are in chunks: a row for some hundred records of a
+ * series, disjoint in time among those with the same `downsampled`. Their bodies are larger than what a table without a
+ * rowid holds well. A series without a device is of one that was removed: its chunks go in the background; grave says
+ * what of the unsealed journal is such a device's.
+ */
+static const char version_3[] =
+    "ALTER TABLE device ADD COLUMN sleep_s INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE device ADD COLUMN awake_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE device ADD COLUMN observe TEXT;"
+    "ALTER TABLE operation ADD COLUMN request BLOB;"
+    "CREATE TABLE journal(seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind INTEGER NOT NULL, device TEXT,"
+    " origin INTEGER NOT NULL, body BLOB);"
+    "CREATE TABLE cursor(name TEXT PRIMARY KEY NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE registration(number INTEGER PRIMARY KEY, ep TEXT, sector TEXT, base TEXT, address TEXT,"
+    " device TEXT, lifetime INTEGER NOT NULL, registered INTEGER NOT NULL, updated INTEGER NOT NULL, links TEXT,"
+    " attributes TEXT);"
+    "CREATE TABLE device_group(name TEXT PRIMARY KEY NOT NULL, observe TEXT) WITHOUT ROWID;"
+    "CREATE TABLE representation(device TEXT NOT NULL, key TEXT NOT NULL, format INTEGER NOT NULL,"
+    " max_age INTEGER NOT NULL, received INTEGER NOT NULL, etag BLOB, body BLOB, PRIMARY KEY(device, key));"
+    "CREATE TABLE dead_letter(sink TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,"
+    " time INTEGER NOT NULL, reason TEXT, attempts INTEGER NOT NULL, body BLOB, PRIMARY KEY(sink, first));"
+    "CREATE TABLE series(number INTEGER PRIMARY KEY, device TEXT, name TEXT NOT NULL, UNIQUE(device, name));"
+    "CREATE TABLE chunk(number INTEGER PRIMARY KEY, series INTEGER NOT NULL, downsampled INTEGER NOT NULL,"
+    " first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL, body BLOB NOT NULL);"
+    "CREATE INDEX chunk_series ON chunk(series, downsampled, first);"
+    "CREATE INDEX chunk_age ON chunk(downsampled, first);"
+    "CREATE TABLE grave(device TEXT PRIMARY KEY NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE history(key TEXT PRIMARY KEY NOT NULL, value INTEGER NOT NULL) WITHOUT ROWID;";
+
+const char *const schema_migrations[] = {version_1, version_2, version_3};
 const int schema_version = (int)array_size(schema_migrations);
 
 static int migrate_step(sqlite3 *db, const char *sql, int version)

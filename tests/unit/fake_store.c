@@ -1,6 +1,7 @@
 #include "fake_store.h"
 
 #include "base/list.h"
+#include "store/history.h"
 #include "tcgw/oscore.h"
 
 #include <errno.h>
@@ -9,11 +10,30 @@
 #include <string.h>
 #include <uthash.h>
 
-enum kind { DEVICE, ARTIFACT, CONTAINER, OPERATION, ANSWER, META, CREDENTIAL, CONTEXT, SHADOW, KIND_COUNT };
+enum kind {
+    DEVICE,
+    ARTIFACT,
+    CONTAINER,
+    OPERATION,
+    ANSWER,
+    META,
+    CREDENTIAL,
+    CONTEXT,
+    SHADOW,
+    JOURNAL,
+    CURSOR,
+    REGISTRATION,
+    GROUP,
+    REPRESENTATION,
+    DEAD_LETTER,
+    KIND_COUNT
+};
+
+#define KEY_SIZE 400
 
 /* A row of any kind: its struct with strings of its own. */
 struct row {
-    char key[160];
+    char key[KEY_SIZE];
     enum kind kind;
     union {
         struct store_device device;
@@ -25,6 +45,12 @@ struct row {
         struct store_credential credential;
         struct store_context context;
         struct store_shadow shadow;
+        struct store_journal journal;
+        struct store_cursor cursor;
+        struct store_registration registration;
+        struct store_group group;
+        struct store_representation representation;
+        struct store_dead_letter dead_letter;
     };
     struct store_blobs blobs;
     UT_hash_handle hh;
@@ -42,7 +68,7 @@ struct change {
     struct oscore_window window;
     char *text, *other_text;
     struct row *row;
-    char key[160];
+    char key[KEY_SIZE];
 };
 
 struct store_batch {
@@ -54,9 +80,14 @@ struct store_batch {
 
 struct read {
     struct list node;
-    char id[160];
+    char id[KEY_SIZE];
+    void (*finish)(struct read *read);
     store_blobs_fn done;
     store_shadow_fn shadow_done;
+    store_journal_fn journal_done;
+    history_fn history_done;
+    uint64_t after;
+    size_t max, max_bytes;
     void *arg;
 };
 
@@ -80,7 +111,7 @@ static size_t strings_of(struct row *row, const char **strings[STRINGS_MAX])
     switch (row->kind) {
     case DEVICE:
         STRING(device.id), STRING(device.name), STRING(device.address), STRING(device.agent);
-        STRING(device.agent_version), STRING(device.reported_id);
+        STRING(device.agent_version), STRING(device.reported_id), STRING(device.groups), STRING(device.observe);
         break;
     case ARTIFACT:
         STRING(artifact.id), STRING(artifact.name), STRING(artifact.manifest);
@@ -112,6 +143,25 @@ static size_t strings_of(struct row *row, const char **strings[STRINGS_MAX])
     case SHADOW:
         STRING(shadow.device), STRING(shadow.kind);
         break;
+    case JOURNAL:
+        STRING(journal.device);
+        break;
+    case CURSOR:
+        STRING(cursor.name);
+        break;
+    case REGISTRATION:
+        STRING(registration.ep), STRING(registration.sector), STRING(registration.base), STRING(registration.address);
+        STRING(registration.device), STRING(registration.links), STRING(registration.attributes);
+        break;
+    case GROUP:
+        STRING(group.name), STRING(group.observe);
+        break;
+    case REPRESENTATION:
+        STRING(representation.device), STRING(representation.key);
+        break;
+    case DEAD_LETTER:
+        STRING(dead_letter.sink), STRING(dead_letter.reason);
+        break;
     case KIND_COUNT:
         break;
     }
@@ -119,10 +169,25 @@ static size_t strings_of(struct row *row, const char **strings[STRINGS_MAX])
     return n;
 }
 
-/* The bytes of a row, NULL when its kind has none. */
-static struct store_bytes *bytes_of(struct row *row)
+/* The bytes of a row, NULL when its kind has no more than i of them. */
+static struct store_bytes *bytes_of(struct row *row, int i)
 {
-    return row->kind == CREDENTIAL ? &row->credential.sealed : row->kind == SHADOW ? &row->shadow.body : NULL;
+    switch (row->kind) {
+    case REPRESENTATION:
+        return i == 0 ? &row->representation.body : i == 1 ? &row->representation.etag : NULL;
+    case CREDENTIAL:
+        return i == 0 ? &row->credential.sealed : NULL;
+    case SHADOW:
+        return i == 0 ? &row->shadow.body : NULL;
+    case OPERATION:
+        return i == 0 ? &row->operation.request : NULL;
+    case JOURNAL:
+        return i == 0 ? &row->journal.body : NULL;
+    case DEAD_LETTER:
+        return i == 0 ? &row->dead_letter.body : NULL;
+    default:
+        return NULL;
+    }
 }
 
 static void row_free(struct row *row)
@@ -135,8 +200,8 @@ static void row_free(struct row *row)
     n = strings_of(row, strings);
     for (size_t i = 0; i < n; i++)
         free((char *)(uintptr_t)*strings[i]);
-    if (bytes_of(row))
-        free((void *)(uintptr_t)bytes_of(row)->data);
+    for (int i = 0; bytes_of(row, i); i++)
+        free((void *)(uintptr_t)bytes_of(row, i)->data);
     free(row->blobs.code);
     free(row->blobs.data);
     free(row);
@@ -173,8 +238,8 @@ static struct row *put(struct store_batch *batch, const struct row *from, const 
     n = strings_of(row, strings);
     for (size_t i = 0; i < n; i++)
         *strings[i] = *strings[i] ? strdup(*strings[i]) : NULL;
-    if (bytes_of(row) && bytes_of(row)->data)
-        bytes_of(row)->data = copy_of(bytes_of(row)->data, bytes_of(row)->size);
+    for (int i = 0; bytes_of(row, i); i++)
+        bytes_of(row, i)->data = copy_of(bytes_of(row, i)->data, bytes_of(row, i)->size);
     change->put = true;
     change->row = row;
     return row;
@@ -213,6 +278,10 @@ static const char *device_of(const struct row *row)
         return row->operation.device;
     case CREDENTIAL:
         return row->credential.device;
+    case REGISTRATION:
+        return row->registration.device ? row->registration.device : "";
+    case REPRESENTATION:
+        return row->representation.device;
     default:
         return row->shadow.device;
     }
@@ -267,7 +336,7 @@ static void edit_credentials(struct change *change)
 static void apply(struct change *change)
 {
     const char *key = change->key + 1; /* the first character is the kind */
-    enum kind kind = (enum kind)(change->key[0] - '0');
+    enum kind kind = (enum kind)(change->key[0] - 'a');
 
     if (change->put) {
         apply_put(change->row);
@@ -276,9 +345,13 @@ static void apply(struct change *change)
         edit_credentials(change);
     } else if (change->before) {
         drop_answers_before(change->created);
+    } else if (kind == REPRESENTATION && !strchr(key, '|')) {
+        drop_of_device(REPRESENTATION, key);
     } else {
         drop_key(kind, change->key);
         if (kind == DEVICE) {
+            drop_of_device(REGISTRATION, key);
+            drop_of_device(REPRESENTATION, key);
             drop_of_device(CONTAINER, key);
             drop_of_device(OPERATION, key);
             drop_of_device(CREDENTIAL, key);
@@ -356,9 +429,7 @@ static void finish_shadow(struct read *read)
     struct row *row = NULL;
 
     HASH_FIND_STR(disk[SHADOW], read->id, row);
-    list_unlink(&read->node);
     read->shadow_done(read->arg, row ? 0 : -ENOENT, row ? &row->shadow : NULL);
-    free(read);
 }
 
 static void finish_read(struct read *read)
@@ -372,9 +443,7 @@ static void finish_read(struct read *read)
         blobs.code = copy_of(row->blobs.code, row->blobs.code_size);
         blobs.data = copy_of(row->blobs.data, row->blobs.data_size);
     }
-    list_unlink(&read->node);
     read->done(read->arg, row ? 0 : -ENOENT, &blobs);
-    free(read);
 }
 
 void fake_store_tell(struct store *store, unsigned n)
@@ -390,10 +459,9 @@ void fake_store_tell(struct store *store, unsigned n)
         } else if (!list_empty(&store->reads)) {
             struct read *read = list_first(&store->reads, struct read, node);
 
-            if (read->shadow_done)
-                finish_shadow(read);
-            else
-                finish_read(read);
+            list_unlink(&read->node);
+            read->finish(read);
+            free(read);
         } else {
             return;
         }
@@ -425,8 +493,9 @@ void fake_store_wipe(void)
 
 size_t fake_store_rows(const char *kind)
 {
-    static const char *const names[] = {"device", "artifact",   "container", "operation", "answer",
-                                        "meta",   "credential", "context",   "shadow"};
+    static const char *const names[] = {"device", "artifact",     "container", "operation",      "answer",
+                                        "meta",   "credential",   "context",   "shadow",         "journal",
+                                        "cursor", "registration", "group",     "representation", "dead_letter"};
 
     for (size_t i = 0; i < KIND_COUNT; i++)
         if (strcmp(names[i], kind) == 0)
@@ -457,6 +526,19 @@ int store_load(struct store *store, const struct store_loader *loader)
         r = loader->context(loader->arg, &row->context);
     for (struct row *row = disk[SHADOW]; row && r == 0; row = row->hh.next)
         r = loader->shadow ? loader->shadow(loader->arg, &row->shadow) : 0;
+    for (struct row *row = disk[CURSOR]; row && r == 0; row = row->hh.next)
+        r = loader->cursor ? loader->cursor(loader->arg, &row->cursor) : 0;
+    for (struct row *row = disk[REGISTRATION]; row && r == 0; row = row->hh.next)
+        r = loader->registration ? loader->registration(loader->arg, &row->registration) : 0;
+    for (struct row *row = disk[GROUP]; row && r == 0; row = row->hh.next)
+        r = loader->group ? loader->group(loader->arg, &row->group) : 0;
+    for (struct row *row = disk[REPRESENTATION]; row && r == 0; row = row->hh.next)
+        r = loader->representation ? loader->representation(loader->arg, &row->representation) : 0;
+    for (struct row *row = disk[DEAD_LETTER]; row && r == 0; row = row->hh.next)
+        r = loader->dead_letter ? loader->dead_letter(loader->arg, &row->dead_letter) : 0;
+    for (struct row *row = disk[JOURNAL]; row && r == 0; row = row->hh.next)
+        if (loader->journal && (row->journal.time >= loader->journal_since || !row->hh.next))
+            r = loader->journal(loader->arg, &row->journal);
     return r;
 }
 
@@ -480,9 +562,9 @@ struct store_batch *store_batch_free(struct store_batch *batch)
 
 static const char *key_of(enum kind kind, const char *first, const char *second)
 {
-    static char key[160];
+    static char key[KEY_SIZE];
 
-    (void)snprintf(key, sizeof key, "%d%s%s%s", kind, first, *second ? "|" : "", second);
+    (void)snprintf(key, sizeof key, "%c%s%s%s", 'a' + (int)kind, first, *second ? "|" : "", second);
     return key;
 }
 
@@ -698,6 +780,7 @@ int store_read_shadow(struct store *store, const char *device, const char *kind,
     struct read *read = calloc(1, sizeof *read);
 
     (void)snprintf(read->id, sizeof read->id, "%s", key_of(SHADOW, device, kind));
+    read->finish = finish_shadow;
     read->shadow_done = done;
     read->arg = arg;
     list_append(&store->reads, &read->node);
@@ -709,6 +792,7 @@ int store_read_blobs(struct store *store, const char *artifact_id, store_blobs_f
     struct read *read = calloc(1, sizeof *read);
 
     (void)snprintf(read->id, sizeof read->id, "%s", key_of(ARTIFACT, artifact_id, ""));
+    read->finish = finish_read;
     read->done = done;
     read->arg = arg;
     list_append(&store->reads, &read->node);
@@ -724,4 +808,154 @@ bool store_is_restored(const struct store *store)
 void store_get_stats(const struct store *store, struct store_stats *out)
 {
     *out = (struct store_stats){.pending = !list_empty(&store->waiting) || !list_empty(&store->reads)};
+}
+
+/* Journal ---------------------------------------------------------------------------------------------------------- */
+
+static const char *number_key(enum kind kind, const char *first, uint64_t number)
+{
+    char text[24];
+
+    (void)snprintf(text, sizeof text, "%llu", (unsigned long long)number);
+    return key_of(kind, first, text);
+}
+
+void store_batch_add_journal(struct store_batch *batch, const struct store_journal *row)
+{
+    (void)put(batch, &(struct row){.kind = JOURNAL, .journal = *row}, number_key(JOURNAL, "", row->seq));
+}
+
+static void finish_journal(struct read *read)
+{
+    struct store_journal *rows = calloc(read->max, sizeof *rows);
+    struct store_journal_page page = {.rows = rows, .first_kept = disk[JOURNAL] ? disk[JOURNAL]->journal.seq : 1};
+    size_t bytes = 0;
+
+    for (struct row *row = disk[JOURNAL]; row && page.count < read->max && bytes <= read->max_bytes; row = row->hh.next)
+        if (row->journal.seq > read->after) {
+            rows[page.count++] = row->journal;
+            bytes += row->journal.body.size;
+        }
+    page.gone = page.first_kept > read->after + 1 ? page.first_kept - read->after - 1 : 0;
+    read->journal_done(read->arg, 0, &page);
+    free(rows);
+}
+
+int store_read_journal(struct store *store, uint64_t after, size_t max, size_t max_bytes, store_journal_fn done,
+                       void *arg)
+{
+    struct read *read = calloc(1, sizeof *read);
+
+    read->finish = finish_journal;
+    read->after = after;
+    read->max = max;
+    read->max_bytes = max_bytes;
+    read->journal_done = done;
+    read->arg = arg;
+    list_append(&store->reads, &read->node);
+    return 0;
+}
+
+void fake_store_trim(uint64_t before)
+{
+    struct row *row, *next;
+
+    HASH_ITER(hh, disk[JOURNAL], row, next)
+    if (row->journal.seq < before)
+        drop(JOURNAL, row);
+}
+
+/* What devices say ------------------------------------------------------------------------------------------------- */
+
+void store_batch_put_cursor(struct store_batch *batch, const struct store_cursor *row)
+{
+    (void)put(batch, &(struct row){.kind = CURSOR, .cursor = *row}, key_of(CURSOR, row->name, ""));
+}
+
+void store_batch_delete_cursor(struct store_batch *batch, const char *name)
+{
+    (void)change_new(batch, key_of(CURSOR, name, ""));
+}
+
+void store_batch_put_registration(struct store_batch *batch, const struct store_registration *row)
+{
+    (void)put(batch, &(struct row){.kind = REGISTRATION, .registration = *row},
+              number_key(REGISTRATION, "", row->number));
+}
+
+void store_batch_delete_registration(struct store_batch *batch, uint64_t number)
+{
+    (void)change_new(batch, number_key(REGISTRATION, "", number));
+}
+
+void store_batch_put_group(struct store_batch *batch, const struct store_group *row)
+{
+    (void)put(batch, &(struct row){.kind = GROUP, .group = *row}, key_of(GROUP, row->name, ""));
+}
+
+void store_batch_delete_group(struct store_batch *batch, const char *name)
+{
+    (void)change_new(batch, key_of(GROUP, name, ""));
+}
+
+void store_batch_put_representation(struct store_batch *batch, const struct store_representation *row)
+{
+    (void)put(batch, &(struct row){.kind = REPRESENTATION, .representation = *row},
+              key_of(REPRESENTATION, row->device, row->key));
+}
+
+void store_batch_delete_representation(struct store_batch *batch, const char *device, const char *key)
+{
+    (void)change_new(batch, key_of(REPRESENTATION, device, key ? key : ""));
+}
+
+void store_batch_put_dead_letter(struct store_batch *batch, const struct store_dead_letter *row)
+{
+    (void)put(batch, &(struct row){.kind = DEAD_LETTER, .dead_letter = *row},
+              number_key(DEAD_LETTER, row->sink, row->first));
+}
+
+void store_batch_delete_dead_letter(struct store_batch *batch, const char *sink, uint64_t first)
+{
+    (void)change_new(batch, number_key(DEAD_LETTER, sink, first));
+}
+
+/* History: none ---------------------------------------------------------------------------------------------------- */
+
+static void finish_history(struct read *read)
+{
+    read->history_done(read->arg, 0, &(struct history_page){0});
+}
+
+int store_query_history(struct store *store, const struct history_query *query, history_fn done, void *arg)
+{
+    struct read *read = calloc(1, sizeof *read);
+
+    (void)query;
+    read->finish = finish_history;
+    read->history_done = done;
+    read->arg = arg;
+    list_append(&store->reads, &read->node);
+    return 0;
+}
+
+int store_list_series(struct store *store, const struct history_query *query, history_fn done, void *arg)
+{
+    return store_query_history(store, query, done, arg);
+}
+
+void store_set_retention(struct store *store, const struct store_retention *retention)
+{
+    (void)store, (void)retention;
+}
+
+void store_get_history_stats(const struct store *store, struct history_stats *out)
+{
+    (void)store;
+    *out = (struct history_stats){.unsealed = HASH_COUNT(disk[JOURNAL])};
+    for (struct row *row = disk[JOURNAL]; row; row = row->hh.next) {
+        out->journal_first = row == disk[JOURNAL] ? row->journal.seq : out->journal_first;
+        out->journal_last = row->journal.seq;
+        out->journal_bytes += row->journal.body.size;
+    }
 }

@@ -18,6 +18,8 @@ void fake_store_tell(struct store *store, unsigned n);
 void fake_store_crash(struct store *store);
 /* Empties the disk. */
 void fake_store_wipe(void);
+/* Entries of the journal below the number go, as by retention. */
+void fake_store_trim(uint64_t before);
 size_t fake_store_rows(const char *kind); /* "operation", ... */
 
 #endif

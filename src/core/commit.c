@@ -157,6 +157,9 @@ void batch_put_container(struct store_batch *batch, const struct container *cont
 
 void batch_put_operation(struct store_batch *batch, const struct operation *op)
 {
+    size_t size = 0;
+    cleanup_free void *request = request_store(op, &size);
+
     store_batch_put_operation(batch, &(struct store_operation){
                                          .id = op->id,
                                          .kind = operation_kind_name(op->kind),
@@ -172,6 +175,7 @@ void batch_put_operation(struct store_batch *batch, const struct operation *op)
                                          .started = op->started,
                                          .ended = op->ended,
                                          .expires = op->expires,
+                                         .request = {request, size},
                                      });
 }
 

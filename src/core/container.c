@@ -312,7 +312,7 @@ static int check_put(struct core *core, struct device *device, const char *uid, 
     const struct agent_port *port = &core->options.agents;
     const struct container *c = index_find_container(device, uid);
 
-    if (device_check_queue(device, fault))
+    if (operation_check_queue(device, fault))
         return 1;
     if (device->agent == AGENT_UNKNOWN)
         return 0;
@@ -386,7 +386,7 @@ int core_act_on_container(struct core *core, struct container *c, enum operation
                                                             : CONTAINER_ABSENT;
 
     if (core_check_accepting(core, fault) || device_check_protected(c->device, fault) ||
-        container_check_act(c, kind, fault) || device_check_queue(c->device, fault))
+        container_check_act(c, kind, fault) || operation_check_queue(c->device, fault))
         return 1;
     return submit_wish(c, true, &(struct desire){kind, desired, c->desired_artifact, ttl_ms}, done, arg, fault, op);
 }

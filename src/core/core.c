@@ -109,6 +109,7 @@ void core_stop(struct core *core)
     core->stopped = true;
     for (struct device *device = core->devices; device; device = device->hh.next) {
         device_cancel_call(device);
+        list_each(node, &device->operations) request_take_back(container_of(node, struct operation, device_node));
         queries_fail(device, NULL, FAULT_SHUTTING_DOWN, "The gateway is stopping.");
         observers_end(device, FAULT_SHUTTING_DOWN, "The gateway is stopping.");
     }
@@ -189,6 +190,7 @@ void core_configure(struct core *core, const struct core_options *options)
     now->operations_kept = options->operations_kept;
     now->max_pending = options->max_pending;
     now->max_shadow_bytes = options->max_shadow_bytes;
+    now->max_operations = options->max_operations;
     configure_plain_groups(core, options->allow_plain_groups);
     now->presence = options->presence;
     for (struct device *device = core->devices; device; device = device->hh.next)

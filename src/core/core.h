@@ -258,6 +258,19 @@ size_t core_list_operations(struct core *core, const struct operation_filter *fi
                             struct operation **out, size_t max);
 int core_probe_device(struct core *core, struct device *device, uint32_t ttl_ms, core_done_fn done, void *arg,
                       struct fault *fault, struct operation **op) must_check;
+/*
+ * Queues a request (copied) as an operation, to be sent when its device listens. One whose method may be repeated (GET,
+ * PUT, DELETE, FETCH, iPATCH) is sent again after a lost answer until its time to live ends; any other is not, and ends
+ * with FAULT_OUTCOME_UNKNOWN. Its result is {"coap_code", "status" (HTTP), "content_format", "location", "etag",
+ * "size", "truncated", and "payload", "payload_json" or "payload_base64"}. FAULT_BODY_TOO_LARGE,
+ * FAULT_CREDENTIALS_REQUIRED, FAULT_QUEUE_FULL.
+ */
+#define REQUEST_BODY_MAX 65536  /* bytes */
+#define REQUEST_RESULT_MAX 4096 /* bytes of a response that are kept */
+int core_queue_request(struct core *core, struct device *device, const struct agent_resource *request, uint32_t ttl_ms,
+                       core_done_fn done, void *arg, struct fault *fault, struct operation **op) must_check;
+/* FAULT_DEVICE_ASLEEP, with when it is expected, for a device that does not listen now. */
+int core_check_awake(const struct device *device, struct fault *fault) must_check;
 /* Queued: ends at once. Running: ends before its next exchange. FAULT_NOT_CANCELLABLE when it has ended, FAULT_CONFLICT
  * while it is being stored. */
 int core_cancel_operation(struct core *core, struct operation *op, core_done_fn done, void *arg,

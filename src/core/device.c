@@ -97,6 +97,7 @@ void device_seen(struct device *device)
     if (llabs(device->last_seen - device->last_seen_saved) >= SEEN_SAVED_MS) /* also when the clock was set back */
         device_write(device);
     presence_note(device, PRESENCE_HEARD);
+    request_heard(device);
 }
 
 /* What a person may set ------------------------------------------------------------------------------------------- */
@@ -406,6 +407,7 @@ int core_patch_device(struct core *core, struct device *device, const json_t *bo
     commit->settle = settle_patch;
     batch_put_device(commit->batch, device);
     commit_submit(commit);
+    device_pump(device); /* it may count as awake now */
     return 0;
 }
 

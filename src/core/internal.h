@@ -38,6 +38,7 @@ struct core {
     int64_t storing_quiet_until;
     struct list part_requests; /* reads of artifact parts under way */
     size_t container_count, finished_count;
+    size_t request_bytes;                  /* of bodies that wait */
     size_t presence[PRESENCE_STATE_COUNT]; /* devices with a presence record by state (presence.c) */
     uint64_t calls, calls_failed;
     struct oscore_crypto *crypto;
@@ -236,7 +237,10 @@ int index_add_credential(struct core *core, struct credential *credential) must_
 void index_drop_credential(struct core *core, struct credential *credential);
 
 /* Any request to a device (resource.c). */
-bool resource_changes(const struct agent_resource *resource);                     /* its method may change something */
+bool resource_changes(const struct agent_resource *resource); /* its method may change something */
+bool resource_repeats(const struct agent_resource *resource); /* twice is as good as once (RFC 7252 section 5.8) */
+/* All in one piece of memory; NULL when there is none. */
+struct agent_resource *resource_copy(const struct agent_resource *from);
 void observers_end(struct device *device, enum fault_code code, const char *why); /* all of a device */
 
 int shadow_load(void *core, const struct store_shadow *row);
@@ -263,6 +267,7 @@ enum operation_step {
     STEP_VERIFYING,
     STEP_STOPPING,
     STEP_REMOVING,
+    STEP_REQUESTING,
     STEP_COUNT
 };
 
@@ -333,6 +338,20 @@ void deploy_loaded(struct operation *op, struct container *container, const stru
 /* The load that was written ahead was not sent. */
 void deploy_revert_load(const struct operation *op, struct container *container);
 void parts_free(struct operation *op);
+/* operation_request.c */
+void request_begin(struct operation *op);
+void request_answered(struct operation *op, struct container *container, const struct agent_call *call);
+bool request_is_lost(const struct operation *op); /* it may have been sent, and may not be repeated */
+void request_fail_lost(struct operation *op);
+void request_take_back(struct operation *op); /* at a stop: what was written down as sent and was not */
+void request_heard(struct device *device);    /* one that waits for its next attempt need not any more */
+/* Into the queue, and out of it for good. */
+void request_enter(struct core *core, const struct operation *op);
+void request_leave(struct core *core, struct operation *op);
+void request_load(struct operation *op, const void *bytes, size_t size); /* what was stored */
+/* What is stored of it; the caller frees it. NULL: it is no request, or there is no memory. */
+void *request_store(const struct operation *op, size_t *size);
+json_t *request_json(const struct operation *op);
 void part_requests_free(struct core *core);
 void act_begin(struct operation *op, struct container *container);
 void act_asked(struct operation *op, struct container *container, const struct agent_call *call);
@@ -358,6 +377,9 @@ void device_send_call(struct device *device, struct agent_call *call);
 void device_cancel_call(struct device *device);
 bool device_calls_for(const struct device *device, const struct operation *op);
 int device_check_queue(const struct device *device, struct fault *fault) must_check; /* FAULT_QUEUE_FULL */
+/* The same for an operation, of which there may be so many in all. */
+int operation_check_queue(const struct device *device, struct fault *fault) must_check;
+bool device_sleeps(const struct device *device); /* between its messages */
 
 /* Queries (query.c). The resource is one of resource_copy, taken over unless the result is negative. */
 int query_resource(struct device *device, struct agent_resource *resource, uint32_t timeout_ms, core_resource_fn done,

@@ -146,6 +146,12 @@ static int load_operation(void *arg, const struct store_operation *row)
     op->ended = row->ended;
     op->expires = row->expires;
     op->cancel_requested = strcmp(op->step, "cancelling") == 0;
+    request_load(op, row->request.data, row->request.size);
+    if (kind == OPERATION_REQUEST && !op->request) {
+        free(op->result);
+        free(op);
+        return skip_row("operation", row->id, "bad request");
+    }
     index_add_operation(core, op);
     if (operation_is_finished(op)) {
         core->finished_count++;

@@ -40,6 +40,7 @@ struct device_caps {
 #define CORE_GROUPS_MAX 16 /* groups of a device */
 #define CORE_GROUP_MAX 31  /* bytes of a group's name */
 
+struct agent_resource;
 struct credential;
 struct operation;
 struct operation_parts;
@@ -95,6 +96,7 @@ struct device {
     struct list observers; /* core-private: core_observer.node */
     unsigned observer_count;
     struct agent_call *call;   /* the one outstanding exchange, or NULL */
+    struct timer call_timer;   /* core-private: for a look whether the device still listens to it */
     struct rendering rendered; /* core-private from here on */
     bool query_turn;           /* a waiting query goes before the next step of an operation */
     bool dirty;                /* differs from its row, which could not be written */
@@ -203,7 +205,9 @@ struct operation {
     int machine;              /* enum operation_step (internal.h) */
     unsigned loads;           /* loads sent */
     unsigned lost;            /* answers lost */
-    struct operation_parts *parts; /* of the artifact, from fetching until they were sent */
+    struct agent_resource *request; /* OPERATION_REQUEST; without its body once it has ended */
+    bool request_sent;              /* one that may not be repeated was written down as sent */
+    struct operation_parts *parts;  /* of the artifact, from fetching until they were sent */
     struct timer timer;
     struct list device_node;
     struct list watchers;

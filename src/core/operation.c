@@ -41,6 +41,7 @@ void operation_enqueue(struct operation *op, struct device *device)
     list_append(&device->operations, &op->device_node);
     device->operation_count++;
     device_changed(device);
+    request_enter(device->core, op);
     if (artifact)
         artifact->users++;
     core_arm(device->core, &op->timer, op->deadline);
@@ -55,6 +56,7 @@ static void dequeue(struct operation *op)
     list_unlink(&op->device_node);
     device->operation_count--;
     device_changed(device);
+    request_leave(device->core, op);
     if (artifact)
         artifact->users--;
     core_disarm(device->core, &op->timer);
@@ -106,6 +108,7 @@ static void operation_free(struct core *core, struct operation *op)
     core_disarm(core, &op->timer);
     index_drop_operation(core, op);
     parts_free(op);
+    free(op->request);
     free(op->result);
     free(op);
 }
@@ -320,6 +323,11 @@ static void expire(struct operation *op)
         device_cancel_call(device);
     else
         operation_give_up_step(op);
+    if (request_is_lost(op)) {
+        request_fail_lost(op);
+        device_pump(device);
+        return;
+    }
     (void)fault_set(&op->fault, FAULT_EXPIRED, "The operation's time to live of %lld s ended while %s.",
                     (long long)(op->expires - op->created) / 1000, what);
     operation_end(op, OPERATION_EXPIRED);

@@ -59,7 +59,7 @@ void deploy_need_load(struct operation *op, struct container *c)
                        op->device_id, op->uid);
     else if (is_superseded(op, c))
         supersede(op);
-    else if (op->loads >= OPERATION_ATTEMPTS)
+    else if (op->loads >= OPERATION_ATTEMPTS && !device_sleeps(op->device))
         operation_fail(op, FAULT_DEVICE_TIMEOUT,
                        "Container '%s' was sent to device '%s' %u times, and it does not hold it.", op->uid,
                        op->device_id, op->loads);

@@ -47,7 +47,7 @@ int core_probe_device(struct core *core, struct device *device, uint32_t ttl_ms,
     struct commit *commit;
     int r;
 
-    if (core_check_accepting(core, fault) || device_check_queue(device, fault))
+    if (core_check_accepting(core, fault) || operation_check_queue(device, fault))
         return 1;
     if (commit_new(&commit, core, done, arg))
         return -ENOMEM;

@@ -42,6 +42,7 @@ static const struct step steps[STEP_COUNT] = {
     [STEP_VERIFYING] = {"verifying", AGENT_CALL_STATUS, false, act_verified, "the start was verified"},
     [STEP_STOPPING] = {"stopping", AGENT_CALL_STOP, true, act_stopped, "the container was stopped"},
     [STEP_REMOVING] = {"removing", AGENT_CALL_REMOVE, true, act_removed, "the container was removed"},
+    [STEP_REQUESTING] = {"requesting", AGENT_CALL_RESOURCE, true, request_answered, "the request was under way"},
 };
 
 void operation_describe(const struct operation *op, char *out, size_t size)
@@ -88,6 +89,8 @@ void operation_give_up_step(struct operation *op)
 
     if (c && op->machine == STEP_LOADING && !device_calls_for(op->device, op))
         deploy_revert_load(op, c);
+    if (op->machine == STEP_REQUESTING && !device_calls_for(op->device, op))
+        op->request_sent = false;
     op->machine = STEP_BEGIN;
 }
 
@@ -100,7 +103,9 @@ void operation_rewind(struct operation *op)
 
 static void begin(struct operation *op, struct container *c)
 {
-    if (op->kind == OPERATION_PROBE || op->device->agent == AGENT_UNKNOWN)
+    if (op->kind == OPERATION_REQUEST)
+        request_begin(op);
+    else if (op->kind == OPERATION_PROBE || op->device->agent == AGENT_UNKNOWN)
         operation_enter(op, STEP_PROBING, 0);
     else if (op->kind == OPERATION_DEPLOY)
         deploy_begin(op, c);
@@ -118,25 +123,40 @@ static void send_call(struct operation *op)
         return;
     }
     memcpy(call->uid, op->uid, sizeof call->uid);
+    call->resource = op->request;
     if (call->verb == AGENT_CALL_LOAD)
         deploy_fill_load(op, call);
     device_send_call(op->device, call);
+}
+
+static bool is_about_container(const struct operation *op)
+{
+    return op->kind != OPERATION_PROBE && op->kind != OPERATION_REQUEST;
+}
+
+static bool changes_something(const struct operation *op)
+{
+    return op->kind == OPERATION_REQUEST ? resource_changes(op->request) : op->kind != OPERATION_PROBE;
 }
 
 void operation_run(struct operation *op)
 {
     struct container *c = operation_container(op);
 
+    if (request_is_lost(op)) {
+        request_fail_lost(op);
+        return;
+    }
     if (op->cancel_requested) {
         operation_cancel(op);
         return;
     }
-    if (op->kind != OPERATION_PROBE && !c) {
+    if (is_about_container(op) && !c) {
         operation_fail(op, FAULT_CONTAINER_NOT_ON_DEVICE, "The gateway has no container '%s' of device '%s'.", op->uid,
                        op->device_id);
         return;
     }
-    if (op->kind != OPERATION_PROBE && device_check_protected(op->device, &op->fault)) {
+    if (changes_something(op) && device_check_protected(op->device, &op->fault)) {
         operation_give_up_step(op); /* its last credentials may have been revoked since */
         operation_end(op, OPERATION_FAILED);
         return;
@@ -166,7 +186,7 @@ void operation_answer(struct operation *op, const struct agent_call *call)
 
 void operation_lost_answer(struct operation *op, const struct agent_call *call)
 {
-    if (++op->lost >= OPERATION_ATTEMPTS)
+    if (++op->lost >= OPERATION_ATTEMPTS && !device_sleeps(op->device))
         operation_fail_call(op, call);
     else
         operation_enter(op, STEP_SETTLING, op->device->core->options.settle_delay_ms);
@@ -206,8 +226,18 @@ void fault_from_call(struct fault *fault, const struct agent_call *call)
     text_repair_utf8(fault->detail);
 }
 
+/* One that sleeps is asked the same when it shows up again, until the operation's time to live ends. */
+static bool may_ask_again(const struct operation *op, const struct agent_call *call)
+{
+    return (call->outcome == AGENT_NO_ANSWER || call->outcome == AGENT_UNREACHABLE) && device_sleeps(op->device);
+}
+
 void operation_fail_call(struct operation *op, const struct agent_call *call)
 {
+    if (may_ask_again(op, call)) {
+        operation_enter(op, (enum operation_step)op->machine, 0);
+        return;
+    }
     fault_from_call(&op->fault, call);
     operation_end(op, OPERATION_FAILED);
 }

@@ -319,6 +319,7 @@ void presence_set_sleep(struct device *device, uint32_t seconds, uint32_t millis
 
     if (!p || (p->sleep_s == seconds && p->awake_ms == milliseconds))
         return;
+    p->wakes |= !device_is_awake(device);
     p->sleep_s = seconds;
     p->awake_ms = milliseconds;
     update(p);

@@ -100,21 +100,31 @@ static void query_abandon(struct query *query)
     device_pump(device);
 }
 
+static void explain_timeout(const struct query *query, struct fault *fault)
+{
+    const struct device *device = query->device;
+
+    if (changes_something(query) && (query->under_way || query->lost)) {
+        fail_lost(fault, query);
+        return;
+    }
+    if (!query->under_way && core_check_awake(device, fault))
+        return;
+    if (query->resource)
+        (void)fault_set(fault, FAULT_DEVICE_TIMEOUT, "Device '%s' did not answer about %.100s in time.", device->id,
+                        query->resource->path);
+    else
+        (void)fault_set(fault, FAULT_DEVICE_TIMEOUT, "Device '%s' did not answer about container '%s' in time.",
+                        device->id, query->uid);
+}
+
 static void waiter_timeout(struct timer *timer)
 {
     struct waiter *waiter = container_of(timer, struct waiter, timer);
     struct query *query = waiter->query;
     struct outcome outcome = {.response = NULL};
-    struct fault *fault = &outcome.result.fault;
 
-    if (changes_something(query) && (query->under_way || query->lost))
-        fail_lost(fault, query);
-    else if (query->resource)
-        (void)fault_set(fault, FAULT_DEVICE_TIMEOUT, "Device '%s' did not answer about %.100s in time.",
-                        query->device->id, query->resource->path);
-    else
-        (void)fault_set(fault, FAULT_DEVICE_TIMEOUT, "Device '%s' did not answer about container '%s' in time.",
-                        query->device->id, query->uid);
+    explain_timeout(query, &outcome.result.fault);
     outcome.result.container = query->resource ? NULL : core_find_container(query->device, query->uid);
     list_unlink(&waiter->node);
     if (list_empty(&query->waiters))

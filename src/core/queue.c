@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* One device's work: at most one exchange at a time, operations one after the other, queries between their exchanges.
- */
+ * Of one that sleeps all of it waits for the awake time after its next message. */
 
 /* An exchange under way, with what its answer is for. */
 struct exchange {
@@ -18,6 +18,8 @@ struct exchange {
     int64_t begun; /* monotonic ms */
 };
 
+#define LAST_ANSWER_MS                                                                                                 \
+    2000 /* ACK_TIMEOUT (RFC 7252 section 4.8): how late the answer of one that falls asleep may be */
 #define UNANSWERED_MS 10000 /* an exchange that is given up after this long says that there was no answer */
 
 static struct exchange *exchange_of(const struct device *device)
@@ -42,6 +44,36 @@ int device_check_queue(const struct device *device, struct fault *fault)
                      "Device '%s' has %u unfinished operations and %u waiting queries; the limit is %u "
                      "(limits.queue_per_device).",
                      device->id, device->operation_count, device->query_count, max);
+}
+
+int operation_check_queue(const struct device *device, struct fault *fault)
+{
+    const struct core *core = device->core;
+    size_t unfinished = HASH_COUNT(core->operations) - core->finished_count;
+
+    if (unfinished < core->options.max_operations)
+        return device_check_queue(device, fault);
+    return fault_set(fault, FAULT_QUEUE_FULL,
+                     "There are %zu unfinished operations of all devices; the limit is %u (limits.operations).",
+                     unfinished, core->options.max_operations);
+}
+
+bool device_sleeps(const struct device *device)
+{
+    return core_presence(device).sleepy;
+}
+
+int core_check_awake(const struct device *device, struct fault *fault)
+{
+    struct presence presence = core_presence(device);
+    char when[RFC3339_SIZE];
+
+    if (device_is_awake(device))
+        return 0;
+    if (!presence.expected)
+        return fault_set(fault, FAULT_DEVICE_ASLEEP, "Device '%s' sleeps, and it is not known until when.", device->id);
+    return fault_set(fault, FAULT_DEVICE_ASLEEP, "Device '%s' sleeps; it is expected at %s at the latest.", device->id,
+                     clock_format_rfc3339(presence.expected, when));
 }
 
 bool device_calls_for(const struct device *device, const struct operation *op)
@@ -71,6 +103,7 @@ static void call_done(struct agent_call *call)
     struct core *core = device->core;
 
     device->call = NULL;
+    core_disarm(core, &device->call_timer);
     if (is_failure(call->outcome))
         core->calls_failed++;
     if (is_sign_of_life(call->outcome))
@@ -102,6 +135,39 @@ struct agent_call *device_new_call(struct device *device, enum agent_verb verb, 
     return &exchange->call;
 }
 
+static void watch_window(struct device *device);
+
+/* One that sleeps by now does not hear what is sent again and again: that is for its next awake time. */
+static void window_ended(struct timer *timer)
+{
+    struct device *device = container_of(timer, struct device, call_timer);
+    const struct agent_port *port = &device->core->options.agents;
+    struct agent_call *call = device->call;
+
+    if (!call)
+        return;
+    if (device_is_awake(device)) {
+        watch_window(device);
+        return;
+    }
+    port->cancel(port->arg, call);
+    call->outcome = AGENT_NO_ANSWER;
+    (void)text_copy(call->detail, sizeof call->detail, "It went to sleep before it answered");
+    call_done(call);
+}
+
+/* What it heard last it may still answer a moment later. */
+static void watch_window(struct device *device)
+{
+    struct presence presence = core_presence(device);
+    uint32_t awake_ms = presence.awake_ms ? presence.awake_ms : device->core->options.presence.awake_ms;
+
+    if (!presence.sleepy)
+        return;
+    device->call_timer.fire = window_ended;
+    core_arm(device->core, &device->call_timer, core_now(device->core) + awake_ms + LAST_ANSWER_MS);
+}
+
 void device_send_call(struct device *device, struct agent_call *call)
 {
     const struct agent_port *port = &device->core->options.agents;
@@ -109,6 +175,7 @@ void device_send_call(struct device *device, struct agent_call *call)
     device->call = call;
     exchange_of(device)->begun = core_now(device->core);
     device->core->calls++;
+    watch_window(device);
     port->begin(port->arg, call);
 }
 
@@ -123,6 +190,7 @@ void device_cancel_call(struct device *device)
         presence_note(device, PRESENCE_FAILED);
     port->cancel(port->arg, &exchange->call);
     device->call = NULL;
+    core_disarm(device->core, &device->call_timer);
     if (exchange->op)
         operation_rewind(exchange->op);
     else
@@ -137,7 +205,14 @@ static struct operation *ready_operation(const struct device *device)
     if (list_empty(&device->operations))
         return NULL;
     op = list_first(&device->operations, struct operation, device_node);
-    return operation_is_ready(op) ? op : NULL;
+    if (!operation_is_ready(op))
+        return NULL;
+    return op->cancel_requested || device_is_awake(device) ? op : NULL;
+}
+
+static struct query *ready_query(const struct device *device)
+{
+    return device_is_awake(device) ? query_first(device) : NULL;
 }
 
 void device_pump(struct device *device)
@@ -146,7 +221,7 @@ void device_pump(struct device *device)
 
     while (core->started && !core->stopped && !device->removing && !device->call) {
         struct operation *op = ready_operation(device);
-        struct query *query = query_first(device);
+        struct query *query = ready_query(device);
 
         if (query && (device->query_turn || !op)) {
             device->query_turn = false;

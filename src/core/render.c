@@ -54,12 +54,29 @@ json_t *json_caps(const struct device_caps *caps)
                      "runtimes", json_runtimes(caps->runtimes), "package_max", json_known(caps->package_max));
 }
 
+/* Whether it is its device that keeps it waiting. */
+static bool waits_for_device(const struct operation *op)
+{
+    return op->device && !op->end && !device_calls_for(op->device, op) && !device_is_awake(op->device);
+}
+
+static void add_waiting(json_t *json, const struct operation *op)
+{
+    bool waits = waits_for_device(op);
+
+    (void)json_object_set_new(json, "waiting_for", waits ? json_string("device") : json_null());
+    (void)json_object_set_new(json, "expected_at", json_time(waits ? core_presence(op->device).expected : 0));
+    if (op->request)
+        (void)json_object_set_new(json, "request", request_json(op));
+}
+
 json_t *core_operation_json(const struct operation *op)
 {
     bool ended = operation_is_finished(op);
+    json_t *json;
 
     /* How it ended is shown from the moment on at which that is durable. */
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "id", op->id, "kind",
+    json = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "id", op->id, "kind",
                      operation_kind_name(op->kind), "state", operation_state_name(op->state), "device", op->device_id,
                      "container", *op->uid ? json_string(op->uid) : json_null(), "artifact",
                      *op->artifact ? json_string(op->artifact) : json_null(), "step", op->step, "error",
@@ -67,6 +84,9 @@ json_t *core_operation_json(const struct operation *op)
                      ended && op->result ? json_loads(op->result, 0, NULL) : json_null(), "created_at",
                      json_time(op->created), "started_at", json_time(op->started), "ended_at",
                      ended ? json_time(op->ended) : json_null(), "expires_at", json_time(op->expires));
+    if (json)
+        add_waiting(json, op);
+    return json;
 }
 
 /* Text ------------------------------------------------------------------------------------------------------------ */

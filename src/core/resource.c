@@ -15,6 +15,11 @@ bool resource_changes(const struct agent_resource *resource)
     return resource->method != COAPMSG_GET && resource->method != COAPMSG_FETCH;
 }
 
+bool resource_repeats(const struct agent_resource *resource)
+{
+    return resource->method != COAPMSG_POST && resource->method != COAPMSG_PATCH;
+}
+
 /* Copies ---------------------------------------------------------------------------------------------------------- */
 
 static void *append(uint8_t **at, const void *data, size_t size)
@@ -31,8 +36,7 @@ static size_t text_size(const char *text)
     return text ? strlen(text) + 1 : 0;
 }
 
-/* All in one piece of memory; NULL when there is none. */
-static struct agent_resource *resource_copy(const struct agent_resource *from)
+struct agent_resource *resource_copy(const struct agent_resource *from)
 {
     size_t size = text_size(from->path) + text_size(from->query) + from->if_match_size + from->body_size;
     struct agent_resource *copy = malloc(sizeof *copy + size);

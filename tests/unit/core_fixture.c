@@ -42,6 +42,7 @@ void core_setup(struct core_fixture *f)
         .max_artifacts = 10,
         .max_containers_per_device = 5,
         .max_queue_per_device = 6,
+        .max_operations = 1000,
         .max_artifact_bytes = 65536,
         .verify_delay_ms = 500,
         .settle_delay_ms = 300,

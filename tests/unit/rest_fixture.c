@@ -232,6 +232,7 @@ static void start_core(struct fixture *f)
         .max_artifacts = 10,
         .max_containers_per_device = 10,
         .max_queue_per_device = 2000,
+        .max_operations = 100000,
         .max_artifact_bytes = f->options.max_artifact_bytes,
         .verify_delay_ms = 10,
         .settle_delay_ms = 10,

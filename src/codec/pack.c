@@ -110,7 +110,7 @@ static bool to_decimal(double value, unsigned exponent, int64_t *mantissa)
 
     if (!(fabs(scaled) < (double)MANTISSA_MAX))
         return false;
-    *mantissa = llround(scaled);
+    *mantissa = (int64_t)(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
     return same_bits((double)*mantissa / powers[exponent], value);
 }
 

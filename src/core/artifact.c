@@ -4,6 +4,7 @@
 #include "codec/rbpf.h"
 #include "codec/wasm.h"
 #include "core/bodycheck.h"
+#include "core/event.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
@@ -202,6 +203,9 @@ static int add_new(struct core *core, struct artifact *artifact, struct spool *c
     (void)text_copy(commit->id, sizeof commit->id, artifact->id);
     commit->settle = settle_add;
     store_batch_put_artifact(commit->batch, &row, spool_path(code), data ? spool_path(data) : NULL);
+    event_add(core, commit->batch, EVENT_ARTIFACT_ADDED, NULL, "{s:s, s:s, s:s, s:I}", "artifact", artifact->id, "name",
+              artifact->name, "type", container_type_name(artifact->type), "size",
+              (json_int_t)(artifact->code_size + artifact->data_size));
     commit_submit(commit);
     return 0;
 }
@@ -263,6 +267,8 @@ int core_remove_artifact(struct core *core, struct artifact *artifact, core_done
     (void)text_copy(commit->id, sizeof commit->id, artifact->id);
     commit->settle = settle_remove;
     store_batch_delete_artifact(commit->batch, artifact->id);
+    event_add(core, commit->batch, EVENT_ARTIFACT_REMOVED, NULL, "{s:s, s:s}", "artifact", artifact->id, "name",
+              artifact->name);
     commit_submit(commit);
     return 0;
 }

@@ -1,6 +1,7 @@
 #include "core/internal.h"
 
 #include "base/log.h"
+#include "core/event.h"
 
 #include <errno.h>
 #include <string.h>
@@ -82,7 +83,7 @@ static void commit_finished(void *arg, int result)
 void commit_submit(struct commit *commit)
 {
     list_append(&commit->core->commits, &commit->node);
-    store_submit(commit->core->options.store, steal_pointer(commit->batch), commit_finished, commit);
+    journal_submit(commit->core, steal_pointer(commit->batch), commit_finished, commit);
 }
 
 struct commit *commit_find_later(const struct commit *commit)
@@ -136,8 +137,37 @@ void batch_put_device(struct store_batch *batch, const struct device *device)
                                   });
 }
 
-void batch_put_container(struct store_batch *batch, const struct container *container)
+/* FNV-1a of what is told of a container; never 0. */
+static uint64_t told_of(const struct container *c)
 {
+    uint64_t hash = UINT64_C(14695981039346656037) ^ ((unsigned)c->reported << 16 | (unsigned)c->load << 24);
+
+    for (const char *at = c->reported_artifact; *at; at++)
+        hash = (hash ^ (unsigned char)*at) * UINT64_C(1099511628211);
+    hash = (hash ^ (unsigned)c->fault.code) * UINT64_C(1099511628211);
+    return hash | 1;
+}
+
+void container_set_told(struct container *container)
+{
+    container->told = told_of(container);
+}
+
+static void tell_container(struct store_batch *batch, struct container *c)
+{
+    uint64_t told = c->told;
+
+    container_set_told(c);
+    if (c->told != told)
+        event_add(c->device->core, batch, EVENT_CONTAINER_REPORTED, c->device->id, "{s:s, s:s, s:s*, s:s, s:s*}",
+                  "container", c->uid, "state", container_state_name(c->reported), "artifact",
+                  text_or_null(c->reported_artifact), "load", container_load_name(c->load), "error",
+                  slug_or_null(&c->fault));
+}
+
+void batch_put_container(struct store_batch *batch, struct container *container)
+{
+    tell_container(batch, container);
     store_batch_put_container(batch, &(struct store_container){
                                          .device = container->device->id,
                                          .uid = container->uid,
@@ -155,11 +185,29 @@ void batch_put_container(struct store_batch *batch, const struct container *cont
                                      });
 }
 
-void batch_put_operation(struct store_batch *batch, const struct operation *op)
+/* Of a copy too, of an operation that is not yet what the copy says. */
+static void tell_operation(struct store_batch *batch, struct operation *op)
+{
+    enum operation_state state = op->end ? op->end : op->state;
+    enum event event = state == OPERATION_QUEUED    ? EVENT_OPERATION_QUEUED
+                       : state == OPERATION_RUNNING ? EVENT_OPERATION_RUNNING
+                                                    : EVENT_OPERATION_ENDED;
+
+    if (op->told == (int)state || !op->device)
+        return;
+    op->told = (int)state;
+    event_add(op->device->core, batch, event, op->device_id, "{s:s, s:s, s:s, s:s*, s:s*, s:s*, s:s*}", "operation",
+              op->id, "type", operation_kind_name(op->kind), "state", operation_state_name(state), "container",
+              text_or_null(op->uid), "artifact", text_or_null(op->artifact), "error", slug_or_null(&op->fault),
+              "detail", op->fault.code ? op->fault.detail : NULL);
+}
+
+void batch_put_operation(struct store_batch *batch, struct operation *op)
 {
     size_t size = 0;
     cleanup_free void *request = request_store(op, &size);
 
+    tell_operation(batch, op);
     store_batch_put_operation(batch, &(struct store_operation){
                                          .id = op->id,
                                          .kind = operation_kind_name(op->kind),
@@ -190,11 +238,26 @@ static void settle_write(struct commit *commit, bool durable, struct fault *faul
     (void)fault;
     if (durable)
         return;
-    if (container)
+    if (container) {
         container->dirty = true;
-    else if (device && !*commit->uid)
+        container->told = 0;
+    } else if (device && !*commit->uid) {
         device->dirty = true;
+        device->untold |= (unsigned)commit->value;
+    }
     core_retry_later(commit->core);
+}
+
+static void tell_device(struct commit *commit, struct device *device)
+{
+    commit->value = device->untold;
+    if (device->untold & 1u << EVENT_DEVICE_MOVED)
+        event_add(device->core, commit->batch, EVENT_DEVICE_MOVED, device->id, "{s:s}", "address", device->address);
+    if (device->untold & 1u << EVENT_DEVICE_PROBED)
+        event_add(device->core, commit->batch, EVENT_DEVICE_PROBED, device->id, "{s:s, s:s*, s:s*, s:o}", "agent",
+                  agent_kind_name(device->agent), "agent_version", text_or_null(device->agent_version), "reported_id",
+                  text_or_null(device->reported_id), "capabilities", json_caps(&device->caps));
+    device->untold = 0;
 }
 
 void device_write(struct device *device)
@@ -213,6 +276,7 @@ void device_write(struct device *device)
     device->dirty = false;
     device->last_seen_saved = device->last_seen;
     batch_put_device(commit->batch, device);
+    tell_device(commit, device);
     commit_submit(commit);
 }
 

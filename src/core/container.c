@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "core/bodycheck.h"
+#include "core/event.h"
 
 #include <errno.h>
 #include <string.h>
@@ -16,6 +17,7 @@ struct container *container_new(struct device *device, const char *uid)
     (void)text_copy(c->uid, sizeof c->uid, uid);
     c->created = c->updated = core_wall(device->core);
     c->revision = (uint64_t)c->created; /* so that a container that comes back under its uid has another ETag */
+    container_set_told(c);
     index_add_container(c);
     device->core->container_count++;
     device_changed(device);
@@ -203,6 +205,7 @@ static void undo_wish(struct container *c, const struct wish *wish)
         container_drop(c);
         return;
     }
+    c->told = 0;
     c->desired = wish->desired;
     c->updated = wish->updated;
     c->revision = wish->revision;
@@ -262,6 +265,10 @@ static int submit_wish(struct container *c, bool existed, const struct desire *d
     (void)text_copy(commit->uid, sizeof commit->uid, c->uid);
     (void)text_copy(commit->id, sizeof commit->id, op->id);
     commit->settle = settle_wish;
+    if (!existed || old->desired != c->desired || strcmp(old->desired_artifact, c->desired_artifact) != 0)
+        event_add(commit->core, commit->batch, EVENT_CONTAINER_DESIRED, c->device->id, "{s:s, s:s, s:s*}", "container",
+                  c->uid, "state", container_state_name(c->desired), "artifact",
+                  *c->desired_artifact ? c->desired_artifact : NULL);
     batch_put_container(commit->batch, c);
     batch_put_operation(commit->batch, op);
     commit_submit(commit);
@@ -431,6 +438,8 @@ int core_forget_container(struct core *core, struct container *c, core_done_fn d
     commit->settle = settle_forget;
     operations_batch_cancelled(device, c->uid, commit->batch);
     store_batch_delete_container(commit->batch, device->id, c->uid);
+    event_add(core, commit->batch, EVENT_CONTAINER_REMOVED, device->id, "{s:s, s:b}", "container", c->uid, "forgotten",
+              1);
     commit_submit(commit);
     device_pump(device);
     return 0;

@@ -1,3 +1,6 @@
+#include "config.h"
+
+#include "core/event.h"
 #include "core/internal.h"
 
 #include <errno.h>
@@ -77,6 +80,8 @@ int core_new(struct core **out, const struct core_options *options)
     core->join_until = INT64_MIN;
     r = copy_options(core, options);
     if (r == 0)
+        r = journal_init(core);
+    if (r == 0)
         r = keyring_init(core);
     if (r == 0)
         r = core_load(core);
@@ -93,6 +98,7 @@ int core_new(struct core **out, const struct core_options *options)
 void core_start(struct core *core)
 {
     core->started = true;
+    event_note(core, EVENT_GATEWAY_STARTED, NULL, "{s:s}", "version", PACKAGE_VERSION);
     core_note_security(core);
     core_arm(core, &core->sweep, core_now(core) + SWEEP_MS);
     for (struct device *device = core->devices; device; device = device->hh.next) {
@@ -107,6 +113,8 @@ void core_stop(struct core *core)
     if (core->stopped)
         return;
     core->stopped = true;
+    if (core->started)
+        event_note(core, EVENT_GATEWAY_STOPPING, NULL, NULL);
     for (struct device *device = core->devices; device; device = device->hh.next) {
         device_cancel_call(device);
         list_each(node, &device->operations) request_take_back(container_of(node, struct operation, device_node));
@@ -137,6 +145,7 @@ struct core *core_free(struct core *core)
     core_stop(core);
     if (core->begun)
         keyring_end(core);
+    journal_end(core);
     free_operations(core);
     for (device = core->devices; device; device = next_device) {
         next_device = device->hh.next;
@@ -154,6 +163,7 @@ struct core *core_free(struct core *core)
     shadow_reads_free(core);
     join_free(core);
     keyring_free(core);
+    journal_free(core);
     free(core->plain_groups);
     free(core);
     return NULL;

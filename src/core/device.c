@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "core/bodycheck.h"
+#include "core/event.h"
 
 #include <errno.h>
 #include <string.h>
@@ -330,8 +331,30 @@ static int check_new_device(struct core *core, const json_t *body, char id[CORE_
     return 0;
 }
 
+static void tell_plain(struct commit *commit, const struct device *device, bool before)
+{
+    if (device->allow_plain != before)
+        event_add(commit->core, commit->batch, before ? EVENT_PLAIN_FORBIDDEN : EVENT_PLAIN_ALLOWED, device->id, NULL);
+}
+
+static void tell_added(struct commit *commit, const struct device *device, bool approved)
+{
+    if (approved)
+        event_add(commit->core, commit->batch, EVENT_JOIN_APPROVED, device->id, NULL);
+    event_add(commit->core, commit->batch, EVENT_DEVICE_ADDED, device->id, "{s:s, s:s, s:s, s:s*}", "name",
+              device->name, "address", device->address, "agent", agent_kind_name(device->agent), "groups",
+              device->groups);
+    tell_plain(commit, device, false);
+}
+
 int core_add_device(struct core *core, const json_t *body, core_done_fn done, void *arg, struct fault *fault,
                     struct device **added)
+{
+    return device_add(core, body, false, done, arg, fault, added);
+}
+
+int device_add(struct core *core, const json_t *body, bool approved, core_done_fn done, void *arg, struct fault *fault,
+               struct device **added)
 {
     struct settings s = {.agent = AGENT_UNKNOWN};
     char id[CORE_ID_MAX + 1];
@@ -354,6 +377,7 @@ int core_add_device(struct core *core, const json_t *body, core_done_fn done, vo
     (void)text_copy(commit->device, sizeof commit->device, id);
     commit->settle = settle_add;
     batch_put_device(commit->batch, device);
+    tell_added(commit, device, approved);
     commit_submit(commit);
     *added = device;
     return 0;
@@ -383,6 +407,33 @@ static void settle_patch(struct commit *commit, bool durable, struct fault *faul
     }
 }
 
+/* Names of the members that differ; none: nothing is told. */
+static void tell_changed(struct commit *commit, const struct device *device, const struct settings *a,
+                         const struct settings *b)
+{
+    const struct {
+        const char *name;
+        bool differs;
+    } members[] = {
+        {"name", strcmp(a->name, b->name) != 0},
+        {"address", strcmp(a->address, b->address) != 0},
+        {"agent", a->agent != b->agent || a->agent_configured != b->agent_configured},
+        {"capabilities", memcmp(&a->caps, &b->caps, sizeof a->caps) != 0 || a->caps_configured != b->caps_configured},
+        {"groups", strcmp(a->groups, b->groups) != 0},
+        {"allow_plain", a->allow_plain != b->allow_plain},
+        {"sleep", a->sleep_s != b->sleep_s || a->awake_ms != b->awake_ms},
+    };
+    json_t *names = json_array();
+
+    for (size_t i = 0; i < array_size(members); i++)
+        if (members[i].differs)
+            (void)json_array_append_new(names, json_string(members[i].name));
+    if (json_array_size(names))
+        event_add(commit->core, commit->batch, EVENT_DEVICE_CHANGED, device->id, "{s:O}", "changed", names);
+    json_decref(names);
+    tell_plain(commit, device, a->allow_plain);
+}
+
 int core_patch_device(struct core *core, struct device *device, const json_t *body, core_done_fn done, void *arg,
                       struct fault *fault)
 {
@@ -406,6 +457,7 @@ int core_patch_device(struct core *core, struct device *device, const json_t *bo
     commit->old = old;
     commit->settle = settle_patch;
     batch_put_device(commit->batch, device);
+    tell_changed(commit, device, old, &s);
     commit_submit(commit);
     device_pump(device); /* it may count as awake now */
     return 0;
@@ -449,7 +501,9 @@ int core_remove_device(struct core *core, struct device *device, core_done_fn do
     device_cancel_call(device);
     (void)text_copy(commit->device, sizeof commit->device, device->id);
     commit->settle = settle_remove;
+    operations_batch_cancelled(device, NULL, commit->batch);
     store_batch_delete_device(commit->batch, device->id);
+    event_add(core, commit->batch, EVENT_DEVICE_REMOVED, device->id, NULL);
     commit_submit(commit);
     return 0;
 }
@@ -465,8 +519,10 @@ static void apply_cap(struct device *device, uint32_t *field, uint32_t probed, e
 void device_apply_probe(struct device *device, const struct agent_probe *probe)
 {
     struct settings before, after;
+    char version[sizeof device->agent_version];
 
     settings_take(&before, device);
+    memcpy(version, device->agent_version, sizeof version);
     if (!device->agent_configured)
         device->agent = probe->kind;
     (void)text_copy(device->agent_version, sizeof device->agent_version, probe->version);
@@ -483,7 +539,10 @@ void device_apply_probe(struct device *device, const struct agent_probe *probe)
         device->updated = core_wall(device->core);
         log_info("device probed", "device", device->id, "agent", agent_kind_name(device->agent), "version",
                  device->agent_version, NULL);
+        device->untold |= 1u << EVENT_DEVICE_PROBED;
     }
+    if (strcmp(version, device->agent_version) != 0)
+        device->untold |= 1u << EVENT_DEVICE_PROBED;
     device_changed(device);
     device_write(device);
 }

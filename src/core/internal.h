@@ -115,8 +115,11 @@ void commit_submit(struct commit *commit);
 struct commit *commit_find_later(const struct commit *commit);
 
 void batch_put_device(struct store_batch *batch, const struct device *device);
-void batch_put_container(struct store_batch *batch, const struct container *container);
-void batch_put_operation(struct store_batch *batch, const struct operation *op);
+/* And tell the journal what has changed since it was told. */
+void batch_put_container(struct store_batch *batch, struct container *container);
+void batch_put_operation(struct store_batch *batch, struct operation *op);
+/* Nothing is to be told of it as it is. */
+void container_set_told(struct container *container);
 
 /* Write a record's row without anybody waiting; what fails is tried again until it succeeds. */
 void device_write(struct device *device);
@@ -126,6 +129,13 @@ void core_retry_later(struct core *core);
 void fault_from_store(struct fault *fault, int result);
 
 int core_load(struct core *core) must_check; /* load.c */
+
+/* Journal (journal.h) */
+int journal_init(struct core *core) must_check;
+int journal_load_cursor(struct core *core, const struct store_cursor *row) must_check;
+void journal_load_number(struct core *core, uint64_t seq); /* one that was given before the start */
+void journal_end(struct core *core);                       /* writes what readers have not yet written */
+void journal_free(struct core *core);
 
 /* Index (index.c): the hash tables ------------------------------------------------------------------------------- */
 
@@ -144,6 +154,9 @@ void index_drop_operation(struct core *core, struct operation *op);
 /* Records -------------------------------------------------------------------------------------------------------- */
 
 struct device *device_new(struct core *core, const char *id); /* NULL: out of memory; not in the index */
+/* core_add_device; approved: of an agent that asked to join. */
+int device_add(struct core *core, const json_t *body, bool approved, core_done_fn done, void *arg, struct fault *fault,
+               struct device **added) must_check;
 void device_drop(struct device *device);                      /* with operations and queries; frees it */
 void device_changed(struct device *device);                   /* drops its rendering */
 void device_seen(struct device *device);                      /* it answered */
@@ -215,6 +228,7 @@ void core_note_security(struct core *core);       /* the same for all, as one li
 /* Names from an array into a sorted text with spaces between. FAULT_INVALID_FIELD */
 int groups_read(char out[GROUPS_SIZE], const json_t *array, struct fault *fault) must_check;
 void device_set_groups(struct device *device, const char *groups);
+bool device_is_in_group(const struct device *device, const char *group);
 
 /* Rows; batch_put_credential seals. Negative errno. */
 int batch_put_credential(struct store_batch *batch, const struct credential *credential, uint64_t reserved) must_check;

@@ -1,3 +1,4 @@
+#include "core/event.h"
 #include "core/internal.h"
 
 #include "base/log.h"
@@ -68,11 +69,14 @@ void core_open_join(struct core *core, uint32_t seconds)
     core->join_closes_at = core_wall(core) + (int64_t)seconds * 1000;
     if (!seconds) {
         log_info("join window closed", NULL);
+        event_note(core, EVENT_JOIN_CLOSED, NULL, NULL);
         return;
     }
     drop_all(core, true);
     (void)snprintf(text, sizeof text, "%u", seconds);
     log_info("join window opened", "seconds", text, NULL);
+    event_note(core, EVENT_JOIN_OPENED, NULL, "{s:I, s:o}", "seconds", (json_int_t)seconds, "closes_at",
+               json_time(core->join_closes_at));
 }
 
 static int check_note(const struct core *core, const char *id, struct fault *fault)
@@ -114,6 +118,7 @@ int keyring_note_pending(struct core *core, const char *id, const char *address,
         pending->first_seen = core_wall(core);
         add(core, pending);
         log_info("agent asks to join", "device", id, "address", address, NULL);
+        event_note(core, EVENT_JOIN_PENDING, id, "{s:s}", "address", address);
     }
     if (strcmp(pending->address, address) == 0)
         pending->last_seen = core_wall(core);
@@ -165,7 +170,7 @@ int core_approve_pending(struct core *core, const char *id, const json_t *body, 
         return -ENOMEM;
     (void)json_object_set_new(device, "id", json_string(pending->id));
     (void)json_object_set_new(device, "address", json_string(pending->address));
-    r = core_add_device(core, device, done, arg, fault, added);
+    r = device_add(core, device, true, done, arg, fault, added);
     json_decref(device);
     if (r == 0) /* it stays in the table, not listed: should the commit fail, it is listed again */
         log_info("agent approved", "device", id, NULL);
@@ -179,6 +184,7 @@ int core_reject_pending(struct core *core, const char *id, struct fault *fault)
     if (find_listed(core, id, &pending, fault))
         return 1;
     pending->rejected = true;
+    event_note(core, EVENT_JOIN_REJECTED, id, NULL);
     log_info("agent rejected", "device", id, NULL);
     return 0;
 }

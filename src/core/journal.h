@@ -38,11 +38,13 @@ struct journal_entry {
     const char *device; /* id; empty: of none */
     const void *body;   /* JOURNAL_TELEMETRY: a pack (codec/pack.h); else the JSON text of an object */
     size_t size;
+    struct journal_node *node; /* the journal's own */
 };
 
 /* Writers --------------------------------------------------------------------------------------------------------- */
 
-/* Adds an entry to the batch that the change itself is in; `data` (an object with "event" and what belongs to it; taken
+/* Adds an entry to the batch that the change itself is in and that is submitted before control goes back to the loop
+ * (or freed: then the entry never was); `data` (an object with "event" and what belongs to it; taken
  * over, NULL counts as out of memory) is its body. device NULL: of none. Batches that hold entries are submitted with
  * journal_submit in place of store_submit. Without memory the entry is left out, and a log line says so: the change is
  * worth more than its report. */
@@ -99,6 +101,7 @@ void core_drop_cursor(struct core *core, const char *name);
 struct journal_stats {
     uint64_t first, last;                 /* numbers that are kept (durable); last 0: none */
     uint64_t bytes;                       /* of bodies that are kept, about */
+    uint64_t memory;                      /* bytes of entries in memory */
     uint64_t readers;                     /* open now */
     uint64_t entries[JOURNAL_KIND_COUNT]; /* since the start */
     uint64_t missing;                     /* entries that readers did not get, since the start */

@@ -1,3 +1,4 @@
+#include "core/event.h"
 #include "core/internal.h"
 
 #include "base/log.h"
@@ -329,6 +330,9 @@ static void promote(struct credential *c)
     for (const struct credential *other = c->device->credentials; other; other = other->next)
         if (is_older(other, c))
             store_batch_delete_credential(commit->batch, c->device->id, other->number);
+    if (c->state == CREDENTIAL_NEW)
+        event_add(c->device->core, commit->batch, has_older(c) ? EVENT_ROTATED : EVENT_FIRST_USED, c->device->id,
+                  "{s:s, s:I}", "credential", credential_kind_name(c->kind), "number", (json_int_t)c->number);
     commit_submit(commit);
 }
 
@@ -338,6 +342,7 @@ static void move_device(struct device *device, const char *address)
              *device->address ? device->address : "none", NULL);
     (void)text_copy(device->address, sizeof device->address, address);
     device_changed(device);
+    device->untold |= 1u << EVENT_DEVICE_MOVED;
     device->dirty = true; /* it need not be durable at once: the device is heard again */
     core_retry_later(device->core);
 }
@@ -428,6 +433,18 @@ static void settle_revocation(struct commit *commit, bool durable, struct fault 
     device_note_security(device);
 }
 
+static void tell_revoked(struct commit *commit, const struct device *device)
+{
+    const struct hidden *hidden = commit->old;
+    json_t *numbers = json_array();
+
+    for (size_t i = 0; i < hidden->count; i++)
+        (void)json_array_append_new(numbers, json_integer((json_int_t)hidden->numbers[i]));
+    if (hidden->count)
+        event_add(commit->core, commit->batch, EVENT_REVOKED, device->id, "{s:O}", "numbers", numbers);
+    json_decref(numbers);
+}
+
 int core_revoke_credentials(struct core *core, struct device *device, uint64_t number, core_done_fn done, void *arg,
                             struct fault *fault)
 {
@@ -448,6 +465,7 @@ int core_revoke_credentials(struct core *core, struct device *device, uint64_t n
     }
     (void)text_copy(commit->device, sizeof commit->device, device->id);
     commit->settle = settle_revocation;
+    tell_revoked(commit, device);
     commit_submit(commit);
     return 0;
 }

@@ -1,3 +1,4 @@
+#include "core/event.h"
 #include "core/internal.h"
 
 #include "base/log.h"
@@ -111,6 +112,7 @@ struct enrolment {
     json_t **out;      /* where the caller wants them */
     void *replaced;    /* the NEW one that was hidden for this one, or NULL */
     uint64_t reserved; /* sequence numbers of its row */
+    bool imported;
     char *private_pem; /* certificate: key and certificate */
 };
 
@@ -440,6 +442,13 @@ static struct credential *find_replaced(const struct device *device, enum creden
     return unused ? unused : count >= KEYRING_MAX ? stale : NULL;
 }
 
+static void tell_enrolment(struct commit *commit, const struct credential *c, bool import)
+{
+    event_add(commit->core, commit->batch, import ? EVENT_IMPORTED : EVENT_ENROLLED, c->device->id, "{s:s, s:I, s:s}",
+              "credential", credential_kind_name(c->kind), "number", (json_int_t)c->number, "state",
+              credential_state_name(c->state));
+}
+
 static int submit_enrolment(struct enrolment *e, struct commit *commit)
 {
     struct credential *c = e->credential;
@@ -452,9 +461,11 @@ static int submit_enrolment(struct enrolment *e, struct commit *commit)
         e->replaced = credentials_hide(c->device, replaced->number, commit->batch);
         r = e->replaced ? 0 : -ENOMEM;
     }
-    if (r == 0)
-        commit_submit(commit);
-    return r;
+    if (r)
+        return r;
+    tell_enrolment(commit, c, e->imported);
+    commit_submit(commit);
+    return 0;
 }
 
 static int take_on(struct enrolment *e, struct fault *fault)
@@ -514,6 +525,8 @@ int core_enrol_device(struct core *core, struct device *device, const json_t *bo
     commit->release = enrolment_free;
     commit->settle = settle_enrolment;
     e->out = secrets;
+    e->imported = json_object_get(body, "master_secret") || json_object_get(body, "key") ||
+                  json_object_get(body, "fingerprint");
     e->credential = credential_new(device, kind);
     if (!e->credential) {
         commit_free(commit);

@@ -1,3 +1,4 @@
+#include "core/event.h"
 #include "core/internal.h"
 
 #include "base/log.h"
@@ -192,6 +193,8 @@ static void write_renewal(struct commit *commit, const struct credential *c, con
         commit->batch, c->device->id, c->number, credential_state_name(state),
         inputs->has_id_context ? text_hex(inputs->id_context, inputs->id_context_size, id_context) : NULL,
         renewal->reserved);
+    event_add(commit->core, commit->batch, EVENT_RENEWED, c->device->id, "{s:I, s:b}", "number", (json_int_t)c->number,
+              "was_stale", c->state == CREDENTIAL_STALE);
 }
 
 void keyring_renew(struct core *core, struct credential *c, struct oscore_context *context, struct reservation *done)
@@ -262,6 +265,7 @@ int core_distrust_contexts(struct core *core, core_done_fn done, void *arg, stru
         make_all_stale(device);
     commit->settle = settle_distrust;
     store_batch_distrust_contexts(commit->batch);
+    event_add(core, commit->batch, EVENT_DISTRUSTED, NULL, "{s:I}", "contexts", (json_int_t)core->context_count);
     commit_submit(commit);
     log_warning("all OSCORE contexts are distrusted on request: each has to be derived anew", NULL);
     return 0;

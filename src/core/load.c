@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define ORIGIN_MS 247000 /* EXCHANGE_LIFETIME (RFC 7252 section 4.8.2) */
+
 /* Takes the rows over at start. A row that does not make sense is skipped with a warning: one damaged record must not
  * keep the gateway from serving all others. */
 
@@ -106,6 +108,7 @@ static int load_container(void *arg, const struct store_container *row)
     c->updated = row->updated;
     c->reported_at = row->reported;
     c->revision = row->revision;
+    container_set_told(c);
     return 0;
 }
 
@@ -134,6 +137,7 @@ static int load_operation(void *arg, const struct store_operation *row)
         return -ENOMEM;
     op->kind = kind;
     op->state = state;
+    op->told = (int)state;
     op->durable = true;
     (void)text_copy(op->device_id, sizeof op->device_id, row->device);
     (void)text_copy(op->uid, sizeof op->uid, or_empty(row->uid));
@@ -168,6 +172,17 @@ static int load_answer(void *arg, const struct store_answer *row)
     return 0;
 }
 
+static int load_journal(void *arg, const struct store_journal *row)
+{
+    journal_load_number(arg, row->seq);
+    return 0;
+}
+
+static int load_cursor(void *arg, const struct store_cursor *row)
+{
+    return journal_load_cursor(arg, row);
+}
+
 int core_load(struct core *core)
 {
     return store_load(core->options.store, &(struct store_loader){.device = load_device,
@@ -179,5 +194,8 @@ int core_load(struct core *core)
                                                                   .credential = keyring_load_credential,
                                                                   .context = keyring_load_context,
                                                                   .shadow = shadow_load,
+                                                                  .cursor = load_cursor,
+                                                                  .journal = load_journal,
+                                                                  .journal_since = core_wall(core) - ORIGIN_MS,
                                                                   .arg = core});
 }

@@ -100,6 +100,7 @@ struct device {
     struct rendering rendered; /* core-private from here on */
     bool query_turn;           /* a waiting query goes before the next step of an operation */
     bool dirty;                /* differs from its row, which could not be written */
+    unsigned untold;           /* bits of enum event: to be told with its next row */
     int64_t last_seen_saved;
     UT_hash_handle hh;
 };
@@ -137,6 +138,7 @@ struct container {
 
     struct rendering rendered; /* core-private from here on */
     bool dirty;                /* differs from its row, which could not be written */
+    uint64_t told;             /* what the journal said last of what is reported; 0: that has to be told anew */
     UT_hash_handle hh;
 };
 
@@ -196,6 +198,7 @@ struct operation {
     bool durable;             /* core-private from here on: its creation was committed */
     bool writing;             /* a write of its row is under way; it takes no step until that is durable */
     bool dirty;               /* has changed since that write began, or the write failed */
+    int told;                 /* the state that the journal told of, -1: of none */
     bool fetching;            /* the artifact's parts are being read */
     bool takes_container;     /* its end deletes the container's record */
     bool load_confirmed;      /* the device confirmed a load of this operation */

@@ -1,3 +1,4 @@
+#include "core/event.h"
 #include "core/internal.h"
 
 #include "base/log.h"
@@ -20,6 +21,7 @@ struct operation *operation_alloc(const char *id)
     list_init(&op->device_node);
     list_init(&op->watchers);
     op->timer.fire = timer_fired;
+    op->told = -1;
     return op;
 }
 
@@ -203,6 +205,9 @@ static void written(struct commit *commit, bool durable, struct fault *fault)
         return;
     op->writing = false;
     if (!durable) {
+        op->told = -1;
+        if (operation_container(op))
+            operation_container(op)->told = 0;
         log_warning("operation could not be written, trying again", "operation", op->id, "error",
                     fault_info(fault->code)->slug, NULL);
         op->dirty = true;
@@ -237,6 +242,8 @@ void operation_write(struct operation *op)
     op->takes_container = c && takes_container(op, c);
     if (op->takes_container) {
         store_batch_delete_container(commit->batch, device->id, c->uid);
+        event_add(device->core, commit->batch, EVENT_CONTAINER_REMOVED, device->id, "{s:s, s:b}", "container", c->uid,
+                  "forgotten", 0);
     } else if (c) {
         c->dirty = false;
         batch_put_container(commit->batch, c);
@@ -415,7 +422,7 @@ void operations_batch_cancelled(struct device *device, const char *uid, struct s
         row = *op;
         row.end = OPERATION_CANCELLED;
         row.ended = core_wall(device->core);
-        (void)fault_set(&row.fault, FAULT_CANCELLED, "The container was forgotten.");
+        (void)fault_set(&row.fault, FAULT_CANCELLED, uid ? "The container was forgotten." : "The device was removed.");
         batch_put_operation(batch, &row);
     }
 }

@@ -127,6 +127,11 @@ int groups_read(char out[GROUPS_SIZE], const json_t *array, struct fault *fault)
     return 0;
 }
 
+bool device_is_in_group(const struct device *device, const char *group)
+{
+    return device->groups && has_word(device->groups, group, strlen(group));
+}
+
 void device_set_groups(struct device *device, const char *groups)
 {
     if (strcmp(groups, device->groups ? device->groups : "") == 0)

@@ -99,6 +99,7 @@ struct store {
 static struct row *disk[KIND_COUNT];
 static unsigned failures;
 static int failure;
+static unsigned read_failures, journal_reads;
 
 #define STRINGS_MAX 12
 
@@ -825,19 +826,27 @@ void store_batch_add_journal(struct store_batch *batch, const struct store_journ
     (void)put(batch, &(struct row){.kind = JOURNAL, .journal = *row}, number_key(JOURNAL, "", row->seq));
 }
 
+static int compare_keys(const struct row *a, const struct row *b)
+{
+    return strcmp(a->key, b->key);
+}
+
 static void finish_journal(struct read *read)
 {
     struct store_journal *rows = calloc(read->max, sizeof *rows);
     struct store_journal_page page = {.rows = rows, .first_kept = disk[JOURNAL] ? disk[JOURNAL]->journal.seq : 1};
     size_t bytes = 0;
 
+    HASH_SORT(disk[JOURNAL], compare_keys); /* batches need not be submitted in the order of their numbers */
     for (struct row *row = disk[JOURNAL]; row && page.count < read->max && bytes <= read->max_bytes; row = row->hh.next)
         if (row->journal.seq > read->after) {
             rows[page.count++] = row->journal;
             bytes += row->journal.body.size;
         }
     page.gone = page.first_kept > read->after + 1 ? page.first_kept - read->after - 1 : 0;
-    read->journal_done(read->arg, 0, &page);
+    journal_reads++;
+    read->journal_done(read->arg, read_failures ? -EIO : 0, &page);
+    read_failures -= read_failures > 0;
     free(rows);
 }
 
@@ -854,6 +863,16 @@ int store_read_journal(struct store *store, uint64_t after, size_t max, size_t m
     read->arg = arg;
     list_append(&store->reads, &read->node);
     return 0;
+}
+
+void fake_store_fail_reads(unsigned n)
+{
+    read_failures = n;
+}
+
+unsigned fake_store_count_reads(void)
+{
+    return journal_reads;
 }
 
 void fake_store_trim(uint64_t before)

@@ -20,6 +20,9 @@ void fake_store_crash(struct store *store);
 void fake_store_wipe(void);
 /* Entries of the journal below the number go, as by retention. */
 void fake_store_trim(uint64_t before);
+/* The next n reads of the journal fail. */
+void fake_store_fail_reads(unsigned n);
+unsigned fake_store_count_reads(void); /* of the journal, since the program was started */
 size_t fake_store_rows(const char *kind); /* "operation", ... */
 
 #endif

@@ -142,6 +142,7 @@ struct core *core_free(struct core *core)
 
     if (!core)
         return NULL;
+    core->started = false; /* what the journal is told now would come back to who is gone */
     core_stop(core);
     if (core->begun)
         keyring_end(core);

@@ -373,12 +373,8 @@ void journal_free(struct core *core)
 void core_get_journal_stats(const struct core *core, struct journal_stats *out)
 {
     const struct journal *journal = core->journal;
-    struct history_stats stored;
 
-    store_get_history_stats(core->options.store, &stored);
-    *out = (struct journal_stats){.first = stored.journal_first,
-                                  .last = journal->visible,
-                                  .bytes = stored.journal_bytes,
+    *out = (struct journal_stats){.last = journal->visible,
                                   .memory = journal->ring_bytes + journal->page_bytes,
                                   .readers = journal->reader_count,
                                   .missing = journal->missing};

@@ -828,7 +828,7 @@ void store_batch_add_journal(struct store_batch *batch, const struct store_journ
 
 static int compare_keys(const struct row *a, const struct row *b)
 {
-    return strcmp(a->key, b->key);
+    return a->journal.seq < b->journal.seq ? -1 : 1;
 }
 
 static void finish_journal(struct read *read)

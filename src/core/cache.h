@@ -37,13 +37,18 @@ struct cache_answer {
 };
 typedef void (*cache_fn)(void *arg, const struct cache_answer *answer);
 
-/* A GET. As core_request_resource (the callback may not come from within); concurrent reads of the same share one
- * exchange. FAULT_NOT_CACHED for only_if_cached (504), FAULT_DEVICE_ASLEEP when it sleeps and nothing may be answered.
- */
+/* Answers a GET at once when that takes no exchange: with what is fresh enough, with what is stale when the caller
+ * allows that and the device sleeps or is offline, or with FAULT_NOT_CACHED (504) for only_if_cached. The response lives
+ * until control goes back to the loop. False: the device has to be asked. */
+bool core_find_cached(struct core *core, struct device *device, const struct agent_resource *request,
+                      const struct cache_control *control, struct cache_answer *answer) must_check;
+/* Asks the device, with the ETag of what is kept. As core_request_resource; concurrent reads of the same share one
+ * exchange. FAULT_DEVICE_ASLEEP when it sleeps and is not expected within the timeout. */
 int core_get_resource(struct core *core, struct device *device, const struct agent_resource *request,
                       const struct cache_control *control, uint32_t timeout_ms, cache_fn done, void *arg,
                       struct fault *fault) must_check;
-/* A request that changed something was answered: what it may have changed is no longer fresh (RFC 7252 section 5.6). */
+/* A request that changed something was answered: what it may have changed is no longer fresh (RFC 7252 section 5.6),
+ * which is the path, what is above and what is below it. NULL: all of the device. */
 void cache_invalidate(struct device *device, const char *path);
 /* A notification of an observed resource: fresh for its Max-Age. */
 void cache_store(struct device *device, const char *path, const char *query, int accept,

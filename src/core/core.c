@@ -84,6 +84,8 @@ int core_new(struct core **out, const struct core_options *options)
     if (r == 0)
         r = keyring_init(core);
     if (r == 0)
+        r = cache_init(core);
+    if (r == 0)
         r = core_load(core);
     if (r == 0)
         r = keyring_begin(core);
@@ -115,6 +117,7 @@ void core_stop(struct core *core)
     core->stopped = true;
     if (core->started)
         event_note(core, EVENT_GATEWAY_STOPPING, NULL, NULL);
+        cache_save(core);
     for (struct device *device = core->devices; device; device = device->hh.next) {
         device_cancel_call(device);
         list_each(node, &device->operations) request_take_back(container_of(node, struct operation, device_node));
@@ -163,6 +166,7 @@ struct core *core_free(struct core *core)
     part_requests_free(core);
     shadow_reads_free(core);
     join_free(core);
+    cache_free(core);
     keyring_free(core);
     journal_free(core);
     free(core->plain_groups);
@@ -202,6 +206,8 @@ void core_configure(struct core *core, const struct core_options *options)
     now->max_pending = options->max_pending;
     now->max_shadow_bytes = options->max_shadow_bytes;
     now->max_operations = options->max_operations;
+    now->cache_bytes = options->cache_bytes;
+    cache_shrink(core);
     configure_plain_groups(core, options->allow_plain_groups);
     now->presence = options->presence;
     for (struct device *device = core->devices; device; device = device->hh.next)

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "core/bodycheck.h"
 #include "core/event.h"
+#include "core/cache.h"
 
 #include <errno.h>
 #include <string.h>
@@ -35,6 +36,7 @@ static struct device *free_device(struct device *device)
         next = c->hh.next;
         container_drop(c);
     }
+    cache_forget(device);
     while (device->credentials)
         credential_drop(device->credentials);
     presence_free(device);

@@ -255,6 +255,19 @@ bool resource_changes(const struct agent_resource *resource); /* its method may 
 bool resource_repeats(const struct agent_resource *resource); /* twice is as good as once (RFC 7252 section 5.8) */
 /* All in one piece of memory; NULL when there is none. */
 struct agent_resource *resource_copy(const struct agent_resource *from);
+/* FAULT_SHUTTING_DOWN, FAULT_NOT_FOUND, FAULT_CREDENTIALS_REQUIRED */
+int resource_check_use(struct core *core, const struct device *device, bool changes, struct fault *fault) must_check;
+
+/* The cache (cache.c) and what it keeps over a restart (cache_row.c). */
+int cache_init(struct core *core) must_check;
+void cache_free(struct core *core); /* after all devices */
+/* Takes the answer to a read. */
+void cache_take(struct device *device, const struct agent_resource *request, const struct agent_response *response);
+void cache_shrink(struct core *core); /* to what is allowed */
+int cache_load(void *core, const struct store_representation *row);
+void cache_save(struct core *core); /* at a clean stop */
+
+/* Observations (watch.c). */
 void observers_end(struct device *device, enum fault_code code, const char *why); /* all of a device */
 
 int shadow_load(void *core, const struct store_shadow *row);
@@ -395,9 +408,10 @@ int device_check_queue(const struct device *device, struct fault *fault) must_ch
 int operation_check_queue(const struct device *device, struct fault *fault) must_check;
 bool device_sleeps(const struct device *device); /* between its messages */
 
-/* Queries (query.c). The resource is one of resource_copy, taken over unless the result is negative. */
-int query_resource(struct device *device, struct agent_resource *resource, uint32_t timeout_ms, core_resource_fn done,
-                   void *arg) must_check;
+/* Queries (query.c). A request to a resource, which is copied. `kept`: a read whose answer goes to the cache; it shares
+ * the exchange of another such read of the same, *shared says so then. As core_request_resource. */
+int query_resource(struct device *device, const struct agent_resource *resource, bool kept, uint32_t timeout_ms,
+                   core_resource_fn done, void *arg, bool *shared, struct fault *fault) must_check;
 struct query *query_first(const struct device *device); /* NULL when none waits */
 void query_run(struct query *query);
 void query_answered(struct query *query, struct agent_call *call);

@@ -197,5 +197,6 @@ int core_load(struct core *core)
                                                                   .cursor = load_cursor,
                                                                   .journal = load_journal,
                                                                   .journal_since = core_wall(core) - ORIGIN_MS,
+                                                                  .representation = cache_load,
                                                                   .arg = core});
 }

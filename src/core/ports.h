@@ -55,6 +55,9 @@ struct agent_resource {
     int accept;              /* -1: none */
     const uint8_t *if_match; /* one ETag; NULL: none */
     size_t if_match_size;
+    bool if_none_match;  /* only when there is no such resource yet (RFC 7252 section 5.10.8.2) */
+    const uint8_t *etag; /* of the representation that who asks has, which need not be sent again (2.03); NULL: none */
+    size_t etag_size;
     const uint8_t *body;
     size_t body_size;
     size_t limit; /* of the response's body */
@@ -137,6 +140,9 @@ struct agent_port {
      * security context), until it has ended or unobserve is called, which tells the device. */
     void (*observe)(void *arg, struct agent_observation *observation);
     void (*unobserve)(void *arg, struct agent_observation *observation);
+    /* The device listens now: a registration that is due is sent at once; `anew`: also one that is not, since the
+     * device was restarted and does not know of it. NULL: the port finds out by itself. */
+    void (*refresh)(void *arg, struct agent_observation *observation, bool anew);
     /* 0 when the text is an address that this port can send to; 1 with FAULT_INVALID_FIELD. The canonical form goes to
      * out (CORE_ADDRESS_MAX + 1 bytes). Accepts "host", "host:port", "[v6]:port", "coap://..."; no name look-up, only
      * literal addresses. */

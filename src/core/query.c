@@ -1,6 +1,7 @@
 #include "core/internal.h"
 
 #include "base/memory.h"
+#include "core/cache.h"
 
 #include <errno.h>
 #include <string.h>
@@ -22,6 +23,7 @@ struct query {
     char uid[CORE_ID_MAX + 1];
     enum core_query_kind kind;
     struct agent_resource *resource; /* of one waiter; NULL: about a container */
+    bool kept; /* a read whose answer goes to the cache, and which others may share */
     bool under_way;
     bool lost;           /* it was under way and was given up, and may not be repeated */
     struct list waiters; /* they share the answer */
@@ -221,17 +223,60 @@ int core_query_container(struct core *core, struct container *c, enum core_query
     return 0;
 }
 
-int query_resource(struct device *device, struct agent_resource *resource, uint32_t timeout_ms, core_resource_fn done,
-                   void *arg)
+static bool is_same_text(const char *a, const char *b)
 {
-    struct waiter *waiter = memory_new(sizeof *waiter);
-    struct query *query = waiter ? query_new(device) : NULL;
+    return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+static bool is_same_read(const struct agent_resource *a, const struct agent_resource *b)
+{
+    return a->accept == b->accept && a->limit == b->limit && a->etag_size == b->etag_size &&
+           (!a->etag_size || memcmp(a->etag, b->etag, a->etag_size) == 0) && is_same_text(a->path, b->path) &&
+           is_same_text(a->query, b->query);
+}
+
+static struct query *find_read(const struct device *device, const struct agent_resource *resource)
+{
+    list_each(node, &device->queries)
+    {
+        struct query *query = container_of(node, struct query, node);
+
+        if (query->kept && is_same_read(query->resource, resource))
+            return query;
+    }
+    return NULL;
+}
+
+static struct query *query_new_resource(struct device *device, const struct agent_resource *resource, bool kept)
+{
+    struct agent_resource *copy = resource_copy(resource);
+    struct query *query = copy ? query_new(device) : NULL;
 
     if (!query) {
+        free(copy);
+        return NULL;
+    }
+    query->resource = copy;
+    query->kept = kept;
+    return query;
+}
+
+int query_resource(struct device *device, const struct agent_resource *resource, bool kept, uint32_t timeout_ms,
+                   core_resource_fn done, void *arg, bool *shared, struct fault *fault)
+{
+    struct query *query = kept ? find_read(device, resource) : NULL;
+    struct waiter *waiter;
+
+    *shared = query;
+    if (!query && device_check_queue(device, fault))
+        return 1;
+    waiter = memory_new(sizeof *waiter);
+    if (waiter && !query)
+        query = query_new_resource(device, resource, kept);
+    if (!waiter || !query) {
         free(waiter);
         return -ENOMEM;
     }
-    query->resource = resource;
     waiter->resource_done = done;
     waiter->arg = arg;
     wait_for(query, waiter, timeout_ms);
@@ -318,6 +363,10 @@ static void resource_answered(struct query *query, struct agent_call *call)
 {
     struct outcome outcome = {.response = &call->response};
 
+    if (changes_something(query)) /* also when it is not known whether it did */
+        cache_invalidate(query->device, query->resource->path);
+    else if (query->kept && call->outcome == AGENT_OK)
+        cache_take(query->device, query->resource, &call->response);
     if (call->outcome != AGENT_OK) {
         outcome.response = NULL;
         if (call->outcome == AGENT_NO_ANSWER && changes_something(query))

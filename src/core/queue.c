@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "core/cache.h"
 
 #include <errno.h>
 #include <string.h>
@@ -96,6 +97,11 @@ static bool is_sign_of_life(enum agent_outcome outcome)
            outcome != AGENT_INSECURE && outcome != AGENT_UNTRUSTED;
 }
 
+static bool may_change_containers(enum agent_verb verb)
+{
+    return verb == AGENT_CALL_LOAD || verb == AGENT_CALL_START || verb == AGENT_CALL_STOP || verb == AGENT_CALL_REMOVE;
+}
+
 static void call_done(struct agent_call *call)
 {
     struct exchange *exchange = call->owner;
@@ -110,6 +116,8 @@ static void call_done(struct agent_call *call)
         device_seen(device);
     else if (call->outcome == AGENT_NO_ANSWER || call->outcome == AGENT_UNREACHABLE)
         presence_note(device, PRESENCE_FAILED);
+    if (may_change_containers(call->verb))
+        cache_invalidate(device, NULL);
     if (exchange->op)
         operation_answer(exchange->op, call);
     else

@@ -132,6 +132,7 @@ void batch_put_device(struct store_batch *batch, const struct device *device)
                                       .revision = device->revision,
                                       .groups = device->groups,
                                       .allow_plain = device->allow_plain,
+                                      .observe = device->observe,
                                       .sleep_s = device->sleep_s,
                                       .awake_ms = device->awake_ms,
                                   });

@@ -107,6 +107,7 @@ void core_start(struct core *core)
         presence_reconsider(device);
         device_pump(device);
     }
+    watches_start(core);
     tell_loop(core);
 }
 
@@ -167,6 +168,7 @@ struct core *core_free(struct core *core)
     shadow_reads_free(core);
     join_free(core);
     cache_free(core);
+    groups_free(core);
     keyring_free(core);
     journal_free(core);
     free(core->plain_groups);

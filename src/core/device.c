@@ -22,7 +22,7 @@ struct device *device_new(struct core *core, const char *id)
     (void)text_copy(device->id, sizeof device->id, id);
     list_init(&device->operations);
     list_init(&device->queries);
-    list_init(&device->observers);
+    list_init(&device->watches);
     return device;
 }
 
@@ -43,6 +43,7 @@ static struct device *free_device(struct device *device)
     rendering_drop(&device->rendered);
     free(device->shadows);
     free(device->groups);
+    free(device->observe);
     free(device);
     return NULL;
 }
@@ -113,7 +114,7 @@ struct settings {
     bool agent_configured;
     struct device_caps caps;
     uint32_t caps_configured;
-    char groups[GROUPS_SIZE];
+    char groups[GROUPS_SIZE], observe[WATCH_LIST_SIZE];
     bool allow_plain;
     uint32_t sleep_s, awake_ms;
     int64_t updated;
@@ -129,11 +130,18 @@ static void settings_take(struct settings *s, const struct device *device)
     s->caps = device->caps;
     s->caps_configured = device->caps_configured;
     (void)text_copy(s->groups, sizeof s->groups, device->groups ? device->groups : "");
+    (void)text_copy(s->observe, sizeof s->observe, device->observe ? device->observe : "");
     s->allow_plain = device->allow_plain;
     s->sleep_s = device->sleep_s;
     s->awake_ms = device->awake_ms;
     s->updated = device->updated;
     s->revision = device->revision;
+}
+
+void device_set_observe(struct device *device, const char *paths)
+{
+    free(device->observe);
+    device->observe = *paths ? strdup(paths) : NULL; /* without memory nothing is observed */
 }
 
 static void settings_give(const struct settings *s, struct device *device)
@@ -145,12 +153,14 @@ static void settings_give(const struct settings *s, struct device *device)
     device->caps = s->caps;
     device->caps_configured = s->caps_configured;
     device_set_groups(device, s->groups);
+    device_set_observe(device, s->observe);
     device->allow_plain = s->allow_plain;
     device->sleep_s = s->sleep_s;
     device->awake_ms = s->awake_ms;
     device->updated = s->updated;
     device->revision = s->revision;
     device_changed(device);
+    watches_configure(device);
     presence_reconsider(device);
 }
 
@@ -242,6 +252,7 @@ static void read_agent(struct settings *s, const json_t *agent)
         {"address", BODY_TEXT, with_address, false, 1, CORE_ADDRESS_MAX, NULL},                                        \
         {"agent", BODY_CHOICE, false, true, 0, 0, "v1 v2 unknown"},                                                    \
         {"groups", BODY_ARRAY, false, true, 0, CORE_GROUPS_MAX, NULL},                                                 \
+        {"observe", BODY_ARRAY, false, true, 0, WATCH_PATHS_MAX, NULL},                                                 \
         {"allow_plain", BODY_BOOL, false, true, 0, 0, NULL}, {"sleep", BODY_OBJECT, false, true, 0, 0, NULL},          \
     {                                                                                                                  \
         "capabilities", BODY_OBJECT, false, true, 0, 0, NULL                                                           \
@@ -257,7 +268,7 @@ static int read_settings(struct core *core, struct settings *s, const json_t *bo
     const char *name = body_text(body, "name"), *address = body_text(body, "address");
     const json_t *agent = json_object_get(body, "agent"), *caps = json_object_get(body, "capabilities");
     const json_t *groups = json_object_get(body, "groups"), *allow_plain = json_object_get(body, "allow_plain");
-    const json_t *sleep = json_object_get(body, "sleep");
+    const json_t *sleep = json_object_get(body, "sleep"), *observe = json_object_get(body, "observe");
 
     if (json_object_get(body, "name"))
         (void)text_copy(s->name, sizeof s->name, name ? name : "");
@@ -266,7 +277,7 @@ static int read_settings(struct core *core, struct settings *s, const json_t *bo
             (void)text_copy(fault->pointer, sizeof fault->pointer, "/address");
         return 1;
     }
-    if (groups && groups_read(s->groups, groups, fault))
+    if ((groups && groups_read(s->groups, groups, fault)) || (observe && watches_read(s->observe, observe, fault)))
         return 1;
     if (allow_plain)
         s->allow_plain = json_is_true(allow_plain);

@@ -4,6 +4,7 @@
 #include "core/core.h"
 
 #include "base/buffer.h"
+#include "core/cache.h"
 #include "core/keyring.h"
 #include "core/presence.h"
 
@@ -11,6 +12,7 @@
 
 struct answer;
 struct context_history;
+struct group;
 struct pending;
 struct query;
 
@@ -66,7 +68,9 @@ struct core {
     struct telemetry *telemetry;                                   /* telemetry.c */
     struct directory *directory;                                   /* directory.c */
     struct cache *cache;                                           /* cache.c */
-    struct groups *groups;                                         /* group.c */
+    struct group *groups;                                          /* uthash by name: those with settings */
+    size_t watch_count[2];                                         /* observations; [true]: that are established */
+    uint64_t watch_notifications;
     bool started, stopped;
 };
 
@@ -268,6 +272,16 @@ int cache_load(void *core, const struct store_representation *row);
 void cache_save(struct core *core); /* at a clean stop */
 
 /* Observations (watch.c). */
+#define WATCH_TEXT_MAX 127 /* bytes of a configured path with its query */
+#define WATCH_LIST_SIZE (WATCH_PATHS_MAX * (WATCH_TEXT_MAX + 1) + 1)
+/* Paths from an array into a text with spaces between. FAULT_INVALID_FIELD */
+int watches_read(char out[WATCH_LIST_SIZE], const json_t *array, struct fault *fault) must_check;
+json_t *watches_json(const char *paths); /* and back */
+void watches_configure(struct device *device); /* what it or its groups have changed */
+void watches_start(struct core *core);
+/* The device listens now; `anew`: it was restarted, or has other resources. Soon, not from within. */
+void watches_wake(struct device *device, bool anew);
+void device_set_observe(struct device *device, const char *paths);
 void observers_end(struct device *device, enum fault_code code, const char *why); /* all of a device */
 
 int shadow_load(void *core, const struct store_shadow *row);
@@ -417,5 +431,19 @@ void query_run(struct query *query);
 void query_answered(struct query *query, struct agent_call *call);
 void query_wait_again(struct query *query);
 void queries_fail(struct device *device, const char *uid, enum fault_code code, const char *why);
+
+/* Notifications of observed resources become telemetry, or events of a bounded rate (feed.c). */
+struct feed_limit {
+    int64_t second; /* monotonic */
+    uint32_t count;
+    uint64_t suppressed; /* events that were one too many */
+};
+void feed_notification(struct device *device, const char *path, const struct agent_response *response,
+                       struct feed_limit *limit);
+
+/* Groups (group.c). */
+const char *group_paths(const struct core *core, const char *name); /* that are observed; NULL: it has no settings */
+int group_load(void *core, const struct store_group *row);
+void groups_free(struct core *core);
 
 #endif

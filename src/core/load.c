@@ -49,6 +49,7 @@ static int load_device(void *arg, const struct store_device *row)
     device->sleep_s = row->sleep_s;
     device->awake_ms = row->awake_ms;
     device_set_groups(device, or_empty(row->groups));
+    device_set_observe(device, or_empty(row->observe));
     index_add_device(core, device);
     return 0;
 }
@@ -197,6 +198,7 @@ int core_load(struct core *core)
                                                                   .cursor = load_cursor,
                                                                   .journal = load_journal,
                                                                   .journal_since = core_wall(core) - ORIGIN_MS,
+                                                                  .group = group_load,
                                                                   .representation = cache_load,
                                                                   .arg = core});
 }

@@ -48,7 +48,6 @@ struct cache_entries;
 struct device_series;
 struct presence_record;
 struct shadow_states;
-struct watches;
 struct core;
 
 /* A representation that is kept until its record changes; a time in it that changes often is patched in place. */
@@ -83,7 +82,6 @@ struct device {
     struct shadow_states *shadows;    /* core-private; NULL: it never had any */
     struct presence_record *presence; /* core-private (presence.h) */
     struct cache_entries *cache;      /* core-private (cache.h) */
-    struct watches *watches;          /* core-private: observations that the gateway holds by itself */
     struct device_series *series;     /* core-private: of its telemetry */
     uint32_t sleep_s, awake_ms;       /* configured by a person; 0: not configured */
     char *observe;                    /* paths that the gateway observes, with spaces between; NULL: none */
@@ -93,8 +91,8 @@ struct device {
     unsigned operation_count;     /* unfinished */
     struct list queries;          /* core-private: reads without a record that wait for the device */
     unsigned query_count;
-    struct list observers; /* core-private: core_observer.node */
-    unsigned observer_count;
+    struct list watches; /* core-private: observed resources */
+    unsigned watch_count;
     struct agent_call *call;   /* the one outstanding exchange, or NULL */
     struct timer call_timer;   /* core-private: for a look whether the device still listens to it */
     struct rendering rendered; /* core-private from here on */

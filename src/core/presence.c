@@ -166,6 +166,8 @@ static void update(struct presence_record *p)
     core->presence[before]--;
     core->presence[p->state]++;
     p->since = core_wall(core);
+    if (p->state == PRESENCE_ONLINE)
+        watches_wake(p->device, false);
 }
 
 /* Records ---------------------------------------------------------------------------------------------------------- */

@@ -155,6 +155,16 @@ static void append_groups(struct buffer *b, const char *groups)
     buffer_append_u8(b, ']');
 }
 
+static void append_observe(struct buffer *b, const char *paths)
+{
+    json_t *array = watches_json(paths);
+    char *text = array ? json_dumps(array, JSON_COMPACT) : NULL;
+
+    buffer_printf(b, ",\"observe\":%s", text ? text : "[]");
+    free(text);
+    json_decref(array);
+}
+
 static void append_fault(struct buffer *b, const struct fault *fault)
 {
     if (!fault->code) {
@@ -204,6 +214,7 @@ static void render_device(struct buffer *b, struct device *device)
     append_text(b, "reported_id", device->reported_id);
     append_caps(b, &device->caps);
     append_groups(b, device->groups);
+    append_observe(b, device->observe);
     buffer_printf(b, ",\"allow_plain\":%s,\"security\":\"%s\"", device->allow_plain ? "true" : "false",
                   device_security(device));
     buffer_printf(b, ",\"containers\":%u,\"operations_unfinished\":%u", HASH_COUNT(device->containers),

@@ -142,6 +142,7 @@ struct agent_port agents_port(struct agents *agents)
         .cancel = cancel,
         .observe = observe_begin,
         .unobserve = observe_end,
+        .refresh = observe_refresh,
         .parse_address = parse_address,
     };
 }

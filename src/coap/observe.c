@@ -1,5 +1,6 @@
 #include "coap/resource.h"
 #include "coap/secure_private.h"
+#include "core/presence.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,13 +13,14 @@
  * lost.
  */
 
-#define MAX_OBSERVATIONS 1000
+#define MAX_OBSERVATIONS 20000
 #define REFRESH_MS 86400000 /* a registration is refreshed after a day, whatever came (RFC 7641 section 4.5) */
 #define GRACE_MIN_MS 5000   /* after Max-Age (section 3.3.1) */
 #define GRACE_SPREAD_MS 10000
 #define PAUSE_MIN_MS 2000
 #define PAUSE_MAX_MS 300000
 #define SETTLED_MS 128000 /* section 3.4 */
+#define ASLEEP_MS 3600000 /* a device that sleeps is asked when it was heard (refresh), or this late */
 
 enum observation_state {
     OBSERVATION_REGISTERING,
@@ -43,6 +45,7 @@ struct observation {
     uint64_t number_at;
     bool established; /* the device has taken a registration */
     bool guarded;     /* it is protected: it must not go on without */
+    bool due;         /* a registration waits for the device to wake up */
     unsigned failures;
 };
 
@@ -140,14 +143,22 @@ static void register_anew(struct observation *o)
     secure_start(&o->registration, o->owner->device, &request, &times, SECURE_OBSERVE, on_response);
 }
 
-static void on_timer(uv_timer_t *timer)
-{
-    register_anew(container_of(timer, struct observation, timer));
-}
+static void on_timer(uv_timer_t *timer);
 
 static void start_timer(struct observation *o, uint64_t ms)
 {
     (void)uv_timer_start(&o->timer, on_timer, ms, 0);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct observation *o = container_of(timer, struct observation, timer);
+
+    o->due = !device_is_awake(o->owner->device);
+    if (o->due)
+        start_timer(o, ASLEEP_MS);
+    else
+        register_anew(o);
 }
 
 /* Max-Age and 5 to 15 s, but at the latest a day after the registration. */
@@ -340,6 +351,17 @@ void observe_begin(void *arg, struct agent_observation *owner)
     }
     secure_defer(&o->registration, AGENT_LOCAL, on_response);
     (void)text_copy(o->registration.detail, sizeof o->registration.detail, problem);
+}
+
+void observe_refresh(void *arg, struct agent_observation *owner, bool anew)
+{
+    struct observation *o = owner->driver;
+
+    (void)arg;
+    if (!o || o->state == OBSERVATION_REGISTERING)
+        return;
+    if (anew || o->due || o->state == OBSERVATION_PAUSING)
+        start_timer(o, 0);
 }
 
 static void on_left(struct secure *secure, enum agent_outcome outcome, const struct coapmsg *response)

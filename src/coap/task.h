@@ -49,9 +49,10 @@ struct agents {
 
 typedef void (*task_answer_fn)(struct task *task, const struct coapmsg *response);
 
-/* agent_port.observe and unobserve (observe.c). */
+/* agent_port.observe, unobserve and refresh (observe.c). */
 void observe_begin(void *agents, struct agent_observation *observation);
 void observe_end(void *agents, struct agent_observation *observation);
+void observe_refresh(void *agents, struct agent_observation *observation, bool anew);
 /* Forgets all observations; their owners are not called. Each calls agents_release in the loop's close callbacks. */
 void observe_close_all(struct agents *agents);
 /* One of agents->open_handles was closed; the last one frees the room. */

@@ -136,9 +136,11 @@ static void end_observers(struct watch *w, const struct fault *fault)
         struct core_observer *observer = list_first(&w->observers, struct core_observer, node);
         void (*ended)(void *arg, const struct fault *fault) = observer->ended;
         void *arg = observer->arg;
+        bool gone = observer->gone;
 
         observer_free(observer);
-        ended(arg, fault);
+        if (!gone)
+            ended(arg, fault);
     }
 }
 
@@ -278,7 +280,9 @@ static void ended(struct agent_observation *observation, enum agent_outcome outc
 
     describe_end(w, outcome, detail, &fault);
     set_state(w, WATCH_WAITING);
+    w->notifying = true; /* nobody ends it while its observers are told */
     end_observers(w, &fault);
+    w->notifying = false;
     if (!w->configured) {
         watch_free(w);
         return;

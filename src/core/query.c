@@ -363,9 +363,7 @@ static void resource_answered(struct query *query, struct agent_call *call)
 {
     struct outcome outcome = {.response = &call->response};
 
-    if (changes_something(query)) /* also when it is not known whether it did */
-        cache_invalidate(query->device, query->resource->path);
-    else if (query->kept && call->outcome == AGENT_OK)
+    if (query->kept && call->outcome == AGENT_OK)
         cache_take(query->device, query->resource, &call->response);
     if (call->outcome != AGENT_OK) {
         outcome.response = NULL;

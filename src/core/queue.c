@@ -97,9 +97,15 @@ static bool is_sign_of_life(enum agent_outcome outcome)
            outcome != AGENT_INSECURE && outcome != AGENT_UNTRUSTED;
 }
 
-static bool may_change_containers(enum agent_verb verb)
+/* What the call may have changed, also where it is not known whether it did. */
+static void invalidate_changed(struct device *device, const struct agent_call *call)
 {
-    return verb == AGENT_CALL_LOAD || verb == AGENT_CALL_START || verb == AGENT_CALL_STOP || verb == AGENT_CALL_REMOVE;
+    enum agent_verb verb = call->verb;
+
+    if (verb == AGENT_CALL_LOAD || verb == AGENT_CALL_START || verb == AGENT_CALL_STOP || verb == AGENT_CALL_REMOVE)
+        cache_invalidate(device, NULL);
+    else if (verb == AGENT_CALL_RESOURCE && resource_changes(call->resource))
+        cache_invalidate(device, call->resource->path);
 }
 
 static void call_done(struct agent_call *call)
@@ -116,8 +122,7 @@ static void call_done(struct agent_call *call)
         device_seen(device);
     else if (call->outcome == AGENT_NO_ANSWER || call->outcome == AGENT_UNREACHABLE)
         presence_note(device, PRESENCE_FAILED);
-    if (may_change_containers(call->verb))
-        cache_invalidate(device, NULL);
+    invalidate_changed(device, call);
     if (exchange->op)
         operation_answer(exchange->op, call);
     else

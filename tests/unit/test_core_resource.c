@@ -248,11 +248,15 @@ END_TEST
 
 START_TEST(observations_are_bounded)
 {
-    struct watch watches[16];
+    struct watch watches[16] = {{.notified = 0}};
+    char path[8];
     struct fault fault;
 
-    for (size_t i = 0; i < array_size(watches); i++)
-        observes(&watches[i]);
+    for (size_t i = 0; i < array_size(watches); i++) {
+        (void)snprintf(path, sizeof path, "/%zu", i);
+        watches[i].observer = core_observe_resource(f.core, one, path, NULL, -1, note_state, note_end, &watches[i], NULL);
+        ck_assert_ptr_nonnull(watches[i].observer);
+    }
     ck_assert_ptr_null(core_observe_resource(f.core, one, "/t", NULL, -1, note_state, note_end, NULL, &fault));
     ck_assert_int_eq(fault.code, FAULT_QUEUE_FULL);
     core_unobserve(watches[3].observer);

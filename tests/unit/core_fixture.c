@@ -51,6 +51,7 @@ void core_setup(struct core_fixture *f)
         .operations_kept = 100,
         .max_pending = 5,
         .max_shadow_bytes = 1000,
+        .cache_bytes = 1 << 20,
         .allow_plain_groups = "*",
         .sealing_key = sealing_key,
     };

@@ -241,6 +241,7 @@ static void start_core(struct fixture *f)
         .operations_kept = 100,
         .max_pending = 10,
         .max_shadow_bytes = 4096,
+        .cache_bytes = 1 << 20,
         .allow_plain_groups = "*",
         .sealing_key = sealing_key,
     };

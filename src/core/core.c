@@ -116,9 +116,10 @@ void core_stop(struct core *core)
     if (core->stopped)
         return;
     core->stopped = true;
-    if (core->started)
+    if (core->started) {
         event_note(core, EVENT_GATEWAY_STOPPING, NULL, NULL);
         cache_save(core);
+    }
     for (struct device *device = core->devices; device; device = device->hh.next) {
         device_cancel_call(device);
         list_each(node, &device->operations) request_take_back(container_of(node, struct operation, device_node));

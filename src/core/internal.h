@@ -392,7 +392,7 @@ void request_leave(struct core *core, struct operation *op);
 void request_load(struct operation *op, const void *bytes, size_t size); /* what was stored */
 /* What is stored of it; the caller frees it. NULL: it is no request, or there is no memory. */
 void *request_store(const struct operation *op, size_t *size);
-json_t *request_json(const struct operation *op);
+json_t *request_describe(const struct operation *op);
 void part_requests_free(struct core *core);
 void act_begin(struct operation *op, struct container *container);
 void act_asked(struct operation *op, struct container *container, const struct agent_call *call);

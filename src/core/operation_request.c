@@ -169,7 +169,7 @@ static json_t *integer_or_null(int number)
     return number < 0 ? json_null() : json_integer(number);
 }
 
-json_t *request_json(const struct operation *op)
+json_t *request_describe(const struct operation *op)
 {
     const struct agent_resource *r = op->request;
 
@@ -189,7 +189,7 @@ void *request_store(const struct operation *op, size_t *size)
 
     if (!r)
         return NULL;
-    json = request_json(op);
+    json = request_describe(op);
     if (json && r->if_match)
         (void)json_object_set_new(json, "if_match", json_string(text_hex(r->if_match, r->if_match_size, match)));
     if (json && op->request_sent)

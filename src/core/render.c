@@ -67,7 +67,7 @@ static void add_waiting(json_t *json, const struct operation *op)
     (void)json_object_set_new(json, "waiting_for", waits ? json_string("device") : json_null());
     (void)json_object_set_new(json, "expected_at", json_time(waits ? core_presence(op->device).expected : 0));
     if (op->request)
-        (void)json_object_set_new(json, "request", request_json(op));
+        (void)json_object_set_new(json, "request", request_describe(op));
 }
 
 json_t *core_operation_json(const struct operation *op)

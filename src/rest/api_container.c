@@ -35,7 +35,7 @@ static void query(struct http_request *req, struct container *container, enum co
     struct fault fault;
     int r;
 
-    if (wait_read(req, &ignored, &fault)) {
+    if (wait_read(req, &ignored, &fault) || (!req->wait_s && core_check_awake(container->device, &fault))) {
         reply_fault(req, &fault);
         return;
     }

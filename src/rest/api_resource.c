@@ -25,6 +25,10 @@ static void ask(struct http_request *req, struct device *device, const struct ag
         reply_fault(req, &fault);
         return;
     }
+    if (!seconds && core_check_awake(device, &fault)) {
+        reply_fault(req, &fault);
+        return;
+    }
     if (!seconds)
         seconds = req->rest->options.max_wait_s;
     http_hold(req);
@@ -51,6 +55,8 @@ void api_pass_request(struct http_request *req)
         return;
     if (mapping_read(req, &resource, &fault))
         reply_fault(req, &fault);
+    else if (prefer_has(http_header(req, "Prefer"), "respond-async"))
+        queued_request(req, device, &resource.coap);
     else if (wants_events(req))
         observe_resource(req, device, &resource.coap);
     else

@@ -139,6 +139,7 @@ struct http_request {
     uint64_t revision; /* of the shadow document that is written */
     json_t *secrets;   /* of the credentials that are made; wiped when they are freed */
     uint32_t wait_s;   /* of Prefer, 0: none */
+    bool queued;       /* it became an operation (Prefer: respond-async) */
     struct core_watcher *watcher;
     int64_t deadline;        /* monotonic ms, while in rest->waits */
     struct list wait_node;   /* in rest->waits */

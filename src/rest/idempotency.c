@@ -1,5 +1,6 @@
 #include "rest/idempotency.h"
 
+#include "rest/prefer.h"
 #include "rest/reply.h"
 #include "rest/route.h"
 #include "rest/state.h"
@@ -65,6 +66,12 @@ static void replay(struct http_request *req, const struct core_answer *answer)
         reply_problem(req, FAULT_INTERNAL, "The gateway is out of memory");
 }
 
+/* Of a request to a device the answer is the device's, unless it waits for the device. */
+static bool makes_operation(const struct http_request *req)
+{
+    return prefer_has(http_header(req, "Prefer"), "respond-async");
+}
+
 bool idempotency_begin(struct http_request *req)
 {
     const char *key = http_header(req, "Idempotency-Key");
@@ -72,7 +79,7 @@ bool idempotency_begin(struct http_request *req)
 
     if (!key)
         return false;
-    if (req->route->body == ROUTE_BODY_SECRET || !req->route->query)
+    if (req->route->body == ROUTE_BODY_SECRET || (!req->route->query && !makes_operation(req)))
         reply_problem(req, FAULT_INVALID_PARAMETER, "No answer is kept here, so there can be no Idempotency-Key: %s",
                       req->route->query ? "it has secrets" : "it is the device's");
     else if (!read_key(req, key))

@@ -21,6 +21,9 @@ char *mapping_format_code(uint8_t code, char out[MAPPING_CODE_SIZE]);
 /* Answers with the response of the device. */
 void mapping_reply(struct http_request *req, const struct agent_response *response);
 
+/* queued.c: answers with an operation that sends the request when its device listens (Prefer: respond-async). */
+void queued_request(struct http_request *req, struct device *device, struct agent_resource *resource);
+
 /* api_observe.c: answers with a stream of the resource's representations. */
 void observe_resource(struct http_request *req, struct device *device, const struct agent_resource *resource);
 

@@ -1,6 +1,5 @@
 #include "rest/prefer.h"
 
-#include <stdbool.h>
 #include <string.h>
 #include <strings.h>
 
@@ -41,25 +40,37 @@ static bool parse_seconds(const char *at, uint32_t max, uint32_t *seconds)
     return *at == 0 || *at == ',' || *at == ';';
 }
 
+/* The first preference of this name: what follows the name. NULL when there is none. */
+static const char *find(const char *value, const char *wanted)
+{
+    size_t size = strlen(wanted);
+
+    while (value && *value) {
+        const char *name = value + strspn(value, BLANKS ",");
+        size_t n = strcspn(name, "=;, \t");
+
+        if (n == size && strncasecmp(name, wanted, n) == 0)
+            return name + n;
+        value = preference_end(name);
+    }
+    return NULL;
+}
+
+bool prefer_has(const char *value, const char *name)
+{
+    return find(value, name) != NULL;
+}
+
 int prefer_parse_wait(const char *value, uint32_t max, uint32_t *seconds, struct fault *fault)
 {
-    *seconds = 0;
-    while (value && *value) {
-        const char *end, *name;
-        size_t n;
+    const char *at = find(value, "wait"); /* RFC 7240 section 2: the first one counts */
 
-        value += strspn(value, BLANKS ",");
-        end = preference_end(value);
-        name = value;
-        n = strcspn(name, "=;, \t");
-        value = end;
-        if (n != 4 || strncasecmp(name, "wait", 4) != 0)
-            continue;
-        name += n + strspn(name + n, BLANKS);
-        if (*name != '=' || !parse_seconds(name + 1, max, seconds))
-            return fault_set(fault, FAULT_INVALID_PARAMETER,
-                             "The Prefer header has a wait that is not a number of seconds");
-        return 0; /* RFC 7240 section 2: the first one counts */
-    }
+    *seconds = 0;
+    if (!at)
+        return 0;
+    at += strspn(at, BLANKS);
+    if (*at != '=' || !parse_seconds(at + 1, max, seconds))
+        return fault_set(fault, FAULT_INVALID_PARAMETER,
+                         "The Prefer header has a wait that is not a number of seconds");
     return 0;
 }

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/fault.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -12,5 +13,8 @@
  * wait that is no number.
  */
 int prefer_parse_wait(const char *value, uint32_t max, uint32_t *seconds, struct fault *fault) must_check;
+
+/* Whether a Prefer header's value has a preference of this name, in any case. */
+bool prefer_has(const char *value, const char *name);
 
 #endif

@@ -3,26 +3,44 @@
 #include "rest/prefer.h"
 #include "rest/reply.h"
 
-#define TTL_MAX_S (UINT32_MAX / 1000)
+int wait_read_prefer(struct http_request *req, struct fault *fault)
+{
+    return prefer_parse_wait(http_header(req, "Prefer"), req->rest->options.max_wait_s, &req->wait_s, fault);
+}
 
 int wait_read(struct http_request *req, uint32_t *ttl_ms, struct fault *fault)
 {
     const char *ttl = http_parameter(req, "ttl");
     int64_t seconds = 0;
 
-    if (ttl && !text_parse_int(ttl, 1, TTL_MAX_S, &seconds))
+    if (ttl && !text_parse_int(ttl, 1, WAIT_TTL_MAX_S, &seconds))
         return fault_set(fault, FAULT_INVALID_PARAMETER, "The query parameter ttl is not a number of seconds");
     *ttl_ms = (uint32_t)seconds * 1000;
-    return prefer_parse_wait(http_header(req, "Prefer"), req->rest->options.max_wait_s, &req->wait_s, fault);
+    return wait_read_prefer(req, fault);
+}
+
+static bool is_read(const struct http_request *req)
+{
+    return (req->method == HTTP_GET || req->method == HTTP_HEAD) && !req->queued;
+}
+
+/* Which preferences were followed (RFC 7240 section 3). */
+static void add_applied(struct http_request *req)
+{
+    const char *async = req->queued ? "respond-async" : "";
+
+    if (req->wait_s)
+        http_add_copy(req, "Preference-Applied", "%s%swait=%u", async, *async ? ", " : "", req->wait_s);
+    else if (*async)
+        http_add(req, "Preference-Applied", async);
 }
 
 static void reply_operation(struct http_request *req, int status, const struct operation *op)
 {
     http_add(req, "Cache-Control", "no-store");
-    if (status != 200 || req->method != HTTP_GET)
+    if (status != 200 || !is_read(req))
         http_add_copy(req, "Location", "/v1/operations/%s", op->id);
-    if (req->wait_s)
-        http_add_copy(req, "Preference-Applied", "wait=%u", req->wait_s);
+    add_applied(req);
     reply_json(req, status, core_operation_json(op));
 }
 
@@ -33,8 +51,7 @@ static void reply_failed(struct http_request *req, const struct operation *op)
     if (fault.code == FAULT_NONE)
         fault_set(&fault, op->state == OPERATION_EXPIRED ? FAULT_EXPIRED : FAULT_CANCELLED, "The operation %s %s",
                   op->id, operation_state_name(op->state));
-    if (req->wait_s)
-        http_add_copy(req, "Preference-Applied", "wait=%u", req->wait_s);
+    add_applied(req);
     reply_fault(req, &fault);
 }
 
@@ -43,7 +60,7 @@ static void answer_now(struct http_request *req, const struct operation *op)
 {
     if (!op)
         reply_problem(req, FAULT_NOT_FOUND, "The operation is no longer remembered");
-    else if (req->method == HTTP_GET || req->method == HTTP_HEAD || op->state == OPERATION_SUCCEEDED)
+    else if (is_read(req) || op->state == OPERATION_SUCCEEDED)
         reply_operation(req, 200, op);
     else if (!operation_is_finished(op))
         reply_operation(req, 202, op);

@@ -10,6 +10,10 @@
 
 void wait_init(struct rest *rest);
 
+#define WAIT_TTL_MAX_S (UINT32_MAX / 1000)
+
+/* Reads Prefer: wait into req->wait_s. 0, or 1 with FAULT_INVALID_PARAMETER. */
+int wait_read_prefer(struct http_request *req, struct fault *fault) must_check;
 /* Reads Prefer into req->wait_s, and the query's ttl (seconds) into *ttl_ms (0: none). 0, or 1 with
  * FAULT_INVALID_PARAMETER. */
 int wait_read(struct http_request *req, uint32_t *ttl_ms, struct fault *fault) must_check;

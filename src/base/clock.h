@@ -1,6 +1,7 @@
 #ifndef TC_BASE_CLOCK_H
 #define TC_BASE_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* An injectable source of time, so that flows that depend on time can be replayed in tests. */
@@ -40,5 +41,13 @@ static inline int64_t clock_wall_ms(const struct clock *clock)
 /* Writes wall time wall_ms as RFC 3339 in UTC with milliseconds; zeros for a year before 0 or after 9999.
  * Returns out. */
 char *clock_format_rfc3339(int64_t wall_ms, char out[RFC3339_SIZE]);
+
+#define RFC3339_US_SIZE 28 /* "2026-01-02T03:04:05.678901Z" and its NUL */
+
+/* The same with microseconds since 1970. */
+char *clock_format_rfc3339_us(int64_t us, char out[RFC3339_US_SIZE]);
+
+/* Reads an RFC 3339 time with any offset: microseconds since 1970; further digits are cut. False when it is none. */
+bool clock_parse_rfc3339(const char *text, int64_t *us);
 
 #endif

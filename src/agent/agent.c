@@ -90,7 +90,7 @@ static void settled(void *arg, unsigned owner, bool acknowledged)
         client_settled(&a->client, acknowledged);
     if (observer)
         observer->under_way = false;
-    if (observer && !acknowledged)
+    if (observer && !acknowledged && !a->device.bugs.observe_forever)
         observers_free(&a->v2.observers, observer);
 }
 
@@ -98,7 +98,7 @@ static void forward(void *arg, const struct peer *peer, const uint8_t *data, siz
 {
     struct agent *a = arg;
 
-    a->send(a->arg, peer, data, size);
+    link_pass(&a->link, LINK_OUT, peer, data, size, clock_monotonic_ms(a->server.clock));
 }
 
 static const struct server_ops ops = {handle, take_response, note_duplicate, settled, forward};
@@ -129,6 +129,7 @@ static void init_server(struct agent *a, unsigned index, const struct clock *clo
     a->server.clock = clock;
     a->server.bugs = &a->device.bugs;
     a->server.pdu_size = a->options->pdu_size;
+    a->server.ack_timeout_ms = a->options->ack_timeout_ms ? a->options->ack_timeout_ms : OUTGOING_ACK_TIMEOUT_MS;
     a->server.ignores_unknown_options = a->options->device.kind == DEVICE_V1;
     a->server.knows_oscore = a->options->security.credentials != NULL;
     a->server.random = ((uint64_t)a->options->device.seed + index + 1) * SEED_STEP;
@@ -139,6 +140,13 @@ static void init_server(struct agent *a, unsigned index, const struct clock *clo
         a->server.random = more ? more : a->server.random;
     }
     server_init(&a->server);
+}
+
+static void deliver(void *arg, enum link_direction direction, const struct peer *peer, const uint8_t *data, size_t size);
+
+static int32_t send_reading(void *arg, const char *uid, uint32_t endpoint, const uint8_t *data, size_t size)
+{
+    return outbox_write(arg, uid, endpoint, data, size);
 }
 
 static void init_client(struct agent *a, unsigned index)
@@ -152,7 +160,24 @@ static void init_client(struct agent *a, unsigned index)
     a->traffic.options = &a->options->traffic;
     a->traffic.device = &a->device;
     a->traffic.client = &a->client;
-    traffic_init(&a->traffic, index);
+    if (a->options->device.kind == DEVICE_V2)
+        a->traffic.registration.v2 = &a->v2;
+    a->traffic.registration.sleep_s = a->options->nap.sleep_s;
+    a->traffic.registration.awake_ms = a->options->nap.awake_ms;
+    traffic_init(&a->traffic, index, a->options->names ? a->options->names[index] : NULL);
+    if (a->client.gateway.size)
+        board_set_radio(a->device.board, send_reading, &a->traffic.outbox);
+    a->flood = (struct flood){.options = &a->options->flood, .device = &a->device, .client = &a->client};
+    flood_init(&a->flood);
+}
+
+static void init_link(struct agent *a, unsigned index)
+{
+    a->link = (struct link){.options = &a->options->link, .deliver = deliver, .arg = a};
+    a->link.random = ((uint64_t)a->options->device.seed + index + 1) * SEED_STEP;
+    link_init(&a->link);
+    a->nap.options = &a->options->nap;
+    nap_init(&a->nap, clock_monotonic_ms(a->server.clock));
 }
 
 static int init_attacks(struct agent *a, unsigned index)
@@ -187,6 +212,7 @@ int agent_init(struct agent *a, const struct agent_options *options, unsigned in
     a->tricks.bugs = &a->device.bugs;
     a->tricks.server = &a->server;
     init_server(a, index, clock);
+    init_link(a, index);
     r = device_init(&a->device, &options->device, index, clock, journal);
     if (!r)
         r = security_init(&a->security, &options->security, index, &a->device);
@@ -198,6 +224,7 @@ int agent_init(struct agent *a, const struct agent_options *options, unsigned in
 
 void agent_clear(struct agent *a)
 {
+    link_clear(&a->link);
     server_clear(&a->server);
     client_clear(&a->client);
     traffic_clear(&a->traffic);
@@ -237,7 +264,7 @@ static void notify(struct agent *a, struct observer *observer)
     observer->under_way = true;
     if (observer->resource.kind == OBSERVED_LOG)
         observer->not_before_ms = now + OBSERVERS_LOG_INTERVAL_MS;
-    if (!send_notification(a, observer, &response) || !there)
+    if (!send_notification(a, observer, &response) || COAPMSG_CLASS(response.code) != 2)
         observers_free(&a->v2.observers, observer);
 }
 
@@ -257,19 +284,49 @@ static void tick_client(struct agent *a)
         attacks_tick(a->attacks);
     else
         traffic_tick(&a->traffic);
+    flood_tick(&a->flood);
 }
 
-void agent_input(struct agent *a, const struct peer *peer, const uint8_t *data, size_t size)
+/* What the device does when it is awake, and whether it still is. */
+static void act(struct agent *a)
+{
+    int64_t now = clock_monotonic_ms(a->server.clock);
+
+    if (nap_wakes(&a->nap, now))
+        traffic_wake(&a->traffic);
+    if (a->nap.asleep)
+        return;
+    server_tick(&a->server);
+    notify_all(a);
+    tick_client(a);
+    nap_settle(&a->nap, a->client.busy, now);
+}
+
+static void take_datagram(struct agent *a, const struct peer *peer, const uint8_t *data, size_t size)
 {
     uint32_t restart_after = a->device.bugs.restart_after;
 
-    if (a->device.crashed)
+    if (a->device.crashed || a->nap.asleep)
         return;
     server_input(&a->server, peer, data, size);
     if (restart_after && a->server.counters.requests - a->restarted_at >= restart_after)
         agent_restart(a, false);
-    notify_all(a);
-    tick_client(a);
+    act(a);
+}
+
+static void deliver(void *arg, enum link_direction direction, const struct peer *peer, const uint8_t *data, size_t size)
+{
+    struct agent *a = arg;
+
+    if (direction == LINK_OUT)
+        a->send(a->arg, peer, data, size);
+    else
+        take_datagram(a, peer, data, size);
+}
+
+void agent_input(struct agent *a, const struct peer *peer, const uint8_t *data, size_t size)
+{
+    link_pass(&a->link, LINK_IN, peer, data, size, clock_monotonic_ms(a->server.clock));
 }
 
 bool agent_busy(const struct agent *a)
@@ -282,7 +339,7 @@ void agent_restart(struct agent *a, bool forget)
     a->restarted_at = a->server.counters.requests;
     server_clear(&a->server);
     client_clear(&a->client);
-    traffic_clear(&a->traffic);
+    traffic_restart(&a->traffic);
     tricks_clear(&a->tricks);
     security_restart(&a->security, forget);
     v2_clear(&a->v2);
@@ -292,9 +349,14 @@ void agent_restart(struct agent *a, bool forget)
 void agent_tick(struct agent *a)
 {
     device_tick(&a->device);
-    server_tick(&a->server);
-    notify_all(a);
-    tick_client(a);
+    link_tick(&a->link, clock_monotonic_ms(a->server.clock));
+    act(a);
+}
+
+bool agent_end(struct agent *a)
+{
+    a->nap.asleep = false;
+    return a->options->traffic.gateway.size && traffic_end(&a->traffic);
 }
 
 /* When an observer of a log that waits may be told. */
@@ -306,6 +368,8 @@ static int64_t notify_deadline(const struct agent *a)
         const struct observer *o = &a->v2.observers.entries[i];
         uint32_t revision;
 
+        if (o->resource.kind == OBSERVED_SENSOR && !o->under_way && v2_sensor_change(&a->v2) < deadline)
+            deadline = v2_sensor_change(&a->v2);
         if (o->resource.kind == OBSERVED_LOG && !o->under_way && o->not_before_ms < deadline &&
             v2_revision(&a->v2, &o->resource, &revision) && revision != o->revision)
             deadline = o->not_before_ms;
@@ -313,16 +377,26 @@ static int64_t notify_deadline(const struct agent *a)
     return deadline;
 }
 
-int64_t agent_deadline(const struct agent *a)
+static int64_t earliest(const int64_t *all, size_t count)
 {
-    bool attacking = a->attacks && attacks_active(a->attacks);
-    const int64_t all[] = {device_deadline(&a->device), server_deadline(&a->server), notify_deadline(a),
-                           client_deadline(&a->client),
-                           attacking ? attacks_deadline(a->attacks) : traffic_deadline(&a->traffic)};
     int64_t deadline = AGENT_NO_DEADLINE;
 
-    for (size_t i = 0; i < array_size(all); i++)
+    for (size_t i = 0; i < count; i++)
         if (all[i] < deadline)
             deadline = all[i];
     return deadline;
+}
+
+int64_t agent_deadline(const struct agent *a)
+{
+    bool attacking = a->attacks && attacks_active(a->attacks), speaks = a->options->traffic.gateway.size;
+    const int64_t always[] = {device_deadline(&a->device), link_deadline(&a->link), nap_deadline(&a->nap)};
+    const int64_t awake[] = {earliest(always, array_size(always)),
+                             server_deadline(&a->server),
+                             notify_deadline(a),
+                             client_deadline(&a->client),
+                             attacking ? attacks_deadline(a->attacks) : traffic_deadline(&a->traffic),
+                             speaks ? flood_deadline(&a->flood) : AGENT_NO_DEADLINE};
+
+    return a->nap.asleep ? awake[0] : earliest(awake, array_size(awake));
 }

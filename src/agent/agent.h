@@ -2,6 +2,9 @@
 #define TC_AGENT_AGENT_H
 
 #include "agent/attacks.h"
+#include "agent/flood.h"
+#include "agent/link.h"
+#include "agent/nap.h"
 #include "agent/device.h"
 #include "agent/security.h"
 #include "agent/server.h"
@@ -20,7 +23,12 @@ struct agent_options {
     struct security_options security;
     struct traffic_options traffic;
     struct attacks_plan attacks;
-    size_t pdu_size; /* at most SERVER_DATAGRAM_MAX */
+    struct nap_options nap;
+    struct link_options link;
+    struct flood_options flood;
+    const char *const *names; /* of the devices, as their credentials say; NULL: none */
+    unsigned ack_timeout_ms;  /* of CoAP; 0: OUTGOING_ACK_TIMEOUT_MS */
+    size_t pdu_size;          /* at most SERVER_DATAGRAM_MAX */
 };
 
 struct agent {
@@ -33,6 +41,9 @@ struct agent {
     struct traffic traffic;
     struct attacks *attacks; /* NULL: an honest device */
     struct v2 v2;
+    struct nap nap;
+    struct link link;
+    struct flood flood;
     agent_send_fn send;
     void *arg;
     uint64_t restarted_at; /* requests counted at the last restart */
@@ -53,6 +64,10 @@ bool agent_busy(const struct agent *a);
 
 /* A simulated restart of the device; with forget the state of its security context is lost too. */
 void agent_restart(struct agent *a, bool forget);
+
+/* The device is to end: it removes its entry from the directory. False, also when called again later, when nothing is
+ * left to do. */
+bool agent_end(struct agent *a);
 
 void agent_tick(struct agent *a);
 int64_t agent_deadline(const struct agent *a);

@@ -84,6 +84,7 @@ static void warm(struct attacks *a)
     (void)snprintf(a->report, sizeof a->report, "{\"attack\": \"none\", \"n\": 0}");
     client_begin(a->client, &(struct client_task){.method = COAPMSG_PUT,
                                                   .path = "/shadow/reported",
+                                                  .format = COAPMSG_FORMAT_JSON,
                                                   .payload = (const uint8_t *)a->report,
                                                   .payload_size = strlen(a->report)});
 }

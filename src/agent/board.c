@@ -10,6 +10,8 @@ struct board {
     uint8_t buzzer;
     uint8_t reg[BOARD_REGISTER_SIZE];
     size_t reg_size;
+    board_radio_fn send; /* NULL: no radio */
+    void *send_arg;
 };
 
 struct board *board_new(const struct clock *clock, uint32_t seed)
@@ -159,4 +161,20 @@ int32_t board_write(struct board *board, uint32_t part, const uint8_t *data, siz
     default:
         return -1;
     }
+}
+
+void board_set_radio(struct board *board, board_radio_fn send, void *arg)
+{
+    board->send = send;
+    board->send_arg = arg;
+}
+
+bool board_has_radio(const struct board *board)
+{
+    return board->send != NULL;
+}
+
+int32_t board_send(struct board *board, const char *uid, uint32_t endpoint, const uint8_t *data, size_t size)
+{
+    return board->send ? board->send(board->send_arg, uid, endpoint, data, size) : -1;
 }

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,9 @@ enum board_part {
 
 struct board;
 
+/* Takes what a container writes to a remote endpoint. Returns the number of bytes taken, or -1. */
+typedef int32_t (*board_radio_fn)(void *arg, const char *uid, uint32_t endpoint, const uint8_t *data, size_t size);
+
 /* The time of the sensors' traces begins now; seed shifts them, so that many boards differ (0: as documented above).
  * The clock must outlive the board. NULL when there is no memory. */
 struct board *board_new(const struct clock *clock, uint32_t seed);
@@ -42,6 +46,12 @@ int32_t board_read(const struct board *board, uint32_t part, uint8_t *out, size_
 /* Writes a part. Returns the number of bytes taken, -1 when there is no such part, when it is a sensor, or when there
  * are no or too many bytes. */
 int32_t board_write(struct board *board, uint32_t part, const uint8_t *data, size_t size);
+
+/* Gives the board a way to the outside; without one it has none. */
+void board_set_radio(struct board *board, board_radio_fn send, void *arg);
+bool board_has_radio(const struct board *board);
+/* Sends over it; -1 also where there is none. */
+int32_t board_send(struct board *board, const char *uid, uint32_t endpoint, const uint8_t *data, size_t size);
 
 #define cleanup_board cleanup(board_free_pointer)
 static inline void board_free_pointer(struct board **board)

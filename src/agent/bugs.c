@@ -33,6 +33,9 @@ static const struct bug_info table[] = {
      "each notification is followed by the one before"},
     {"reorder-notification", "N", BUGS_ALWAYS, AT(reorder_notification),
      "two notifications at a time, the newer first"},
+    {"sensor-error", "N", BUGS_ALWAYS, AT(sensor_error), "the next N answers and notifications of sensors are 5.00"},
+    {"sensor-endless", NULL, 1, AT(sensor_endless), "a sensor's value has no last block"},
+    {"observe-forever", NULL, 1, AT(observe_forever), "an observation goes on, cancelled, rejected or unheard"},
 };
 
 const struct bug_info *bugs_table(size_t *count)

@@ -31,6 +31,9 @@ struct bugs {
     /* with OSCORE; counters of answers, or of notifications */
     uint32_t other_answer, other_token, flip_answer, unprotected_answer, false_hint;
     uint32_t replay_notification, reorder_notification;
+    /* of the sensors' resources */
+    uint32_t sensor_error; /* counter of answers and notifications */
+    uint32_t sensor_endless, observe_forever;
 };
 
 struct bug_info {

@@ -4,7 +4,7 @@
 
 #define SZX_MAX 6
 #define ANSWER_MS 100000    /* MAX_TRANSMIT_WAIT and a little */
-#define SEPARATE_MS 30000   /* from an acknowledgement to the answer */
+#define SEPARATE_TIMES 15   /* ACK_TIMEOUT: from an acknowledgement to the answer */
 #define REPEATS_MAX 12      /* of a request within one task */
 #define RENEW_FIRST_MS 2000 /* between two runs of Appendix B.2, doubled up to the next */
 #define RENEW_LAST_MS 60000
@@ -55,13 +55,23 @@ static void add_payload(struct client *c, struct coapmsg *request)
 
     if (!c->task.payload || c->fetching)
         return;
-    coapmsg_add_uint(request, COAPMSG_OPT_CONTENT_FORMAT, COAPMSG_FORMAT_JSON);
+    coapmsg_add_uint(request, COAPMSG_OPT_CONTENT_FORMAT, c->task.format);
     if (c->task.payload_size > size) {
         coapmsg_add_block(request, COAPMSG_OPT_BLOCK1, (struct coapmsg_block){c->block, left > size, c->szx});
         if (c->block == 0)
             coapmsg_add_uint(request, COAPMSG_OPT_SIZE1, (uint32_t)c->task.payload_size);
     }
     coapmsg_set_payload(request, c->task.payload + offset, left < size ? left : size);
+}
+
+static void add_queries(struct coapmsg *request, const char *query)
+{
+    while (query && *query) {
+        size_t length = strcspn(query, "&");
+
+        coapmsg_add(request, COAPMSG_OPT_URI_QUERY, query, length);
+        query += length + (query[length] == '&');
+    }
 }
 
 static void make_request(struct client *c, struct coapmsg *request)
@@ -72,8 +82,7 @@ static void make_request(struct client *c, struct coapmsg *request)
     coapmsg_init(request, COAPMSG_CON, c->task.method);
     coapmsg_set_token(request, c->token, sizeof c->token);
     coapmsg_add_path(request, c->task.path);
-    if (c->task.query)
-        coapmsg_add_text(request, COAPMSG_OPT_URI_QUERY, c->task.query);
+    add_queries(request, c->task.query);
     if (c->task.observe && !c->fetching)
         coapmsg_add_uint(request, COAPMSG_OPT_OBSERVE, 0);
     if (c->fetching)
@@ -112,6 +121,7 @@ static void transmit_again(struct client *c)
 void client_begin(struct client *c, const struct client_task *task)
 {
     c->task = *task;
+    c->task.plain = task->plain || !c->security->credentials;
     c->busy = true;
     c->fetching = false;
     c->block = 0;
@@ -221,9 +231,31 @@ static void begin_observation(struct client *c, const struct coapmsg *message)
     set_refresh(c, message);
 }
 
+/* A location that does not fit, or has a segment that a path cannot show, is none. */
+static void keep_location(struct client *c, const struct coapmsg *message)
+{
+    const struct coapmsg_option *segment = coapmsg_find(message, COAPMSG_OPT_LOCATION_PATH);
+    size_t used = 0;
+
+    for (; segment; segment = coapmsg_find_next(message, segment)) {
+        if (used + 1 + segment->length >= sizeof c->location || memchr(segment->value, '/', segment->length) ||
+            memchr(segment->value, 0, segment->length)) {
+            used = 0;
+            break;
+        }
+        c->location[used++] = '/';
+        memcpy(c->location + used, segment->value, segment->length);
+        used += segment->length;
+    }
+    c->location[used] = 0;
+}
+
 static void take_answer(struct client *c, const struct coapmsg *message)
 {
     server_cancel(c->server, CLIENT_OWNER);
+    keep_location(c, message);
+    if (!coapmsg_get_uint(message, COAPMSG_OPT_MAX_AGE, &c->max_age))
+        c->max_age = 0;
     if (take_echo(c, message)) {
         transmit_again(c);
         return;
@@ -323,7 +355,7 @@ void client_settled(struct client *c, bool acknowledged)
     if (!c->busy || c->repeat)
         return;
     if (acknowledged)
-        c->deadline_ms = now(c) + SEPARATE_MS;
+        c->deadline_ms = now(c) + (int64_t)SEPARATE_TIMES * c->server->ack_timeout_ms;
     else
         finish(c, CLIENT_NO_ANSWER, 0);
 }

@@ -13,14 +13,16 @@
 #define CLIENT_OWNER UINT32_MAX /* its requests in `outgoing` */
 #define CLIENT_TOKEN_SIZE 4
 #define CLIENT_BODY_MAX (256 * 1024)
+#define CLIENT_LOCATION_SIZE 64
 #define CLIENT_NEVER INT64_MAX
 
 struct client_task {
     uint8_t method;
     const char *path;
-    const char *query;      /* NULL: none */
-    const uint8_t *payload; /* JSON; must outlive the task */
+    const char *query;      /* "a=1&b=2", each an option; NULL: none */
+    const uint8_t *payload; /* must outlive the task, as path and query */
     size_t payload_size;
+    uint16_t format; /* of the payload (Content-Format) */
     bool plain;   /* not protected */
     bool observe; /* register (RFC 7641) */
 };
@@ -67,6 +69,8 @@ struct client {
     uint8_t echo[40], echo_size;
     uint8_t etag[8], etag_size;
     struct buffer body;
+    char location[CLIENT_LOCATION_SIZE]; /* path of what the last answer created, empty when it says none */
+    uint32_t max_age;                    /* of the last answer, 0 when it has none */
     int64_t deadline_ms;
     bool repeat; /* at the deadline it is sent again; otherwise given up */
     int64_t renew_from_ms, renew_wait_ms;

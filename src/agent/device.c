@@ -34,7 +34,8 @@ int device_init(struct device *d, const struct device_options *options, unsigned
     d->boots = 1;
     d->booted_ms = now(d);
     set_id(d, index);
-    d->board = board_new(clock, options->seed + index);
+    d->seed = options->seed + index;
+    d->board = board_new(clock, d->seed);
     d->slots = calloc(options->slots, sizeof *d->slots);
     return d->board && d->slots ? 0 : -ENOMEM;
 }

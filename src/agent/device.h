@@ -14,6 +14,7 @@
 #define DEVICE_SLOTS_MAX 4096
 #define DEVICE_ID_MAX 64
 #define DEVICE_NAME_SIZE 16
+#define DEVICE_SENSOR_PERIOD_MS 10000
 #define DEVICE_DEATH_MS 50 /* how long a v1 agent takes a container for running that died in its start */
 
 enum device_kind { DEVICE_V1 = 1, DEVICE_V2 = 2 };
@@ -26,6 +27,7 @@ struct device_options {
     struct verify_policy verify;
     struct bugs bugs;
     uint32_t seed;
+    uint32_t sensor_period_ms; /* how long a sensor's resource keeps its value; 0: DEVICE_SENSOR_PERIOD_MS */
 };
 
 struct slot {
@@ -51,6 +53,7 @@ struct device {
     const struct journal *journal;
     char name[DEVICE_NAME_SIZE]; /* in the journal: the port */
     struct bugs bugs;
+    uint32_t seed; /* its own */
     struct board *board;
     struct slot *slots; /* options->slots of them */
     size_t slots_used;  /* all beyond are free */

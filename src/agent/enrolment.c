@@ -75,25 +75,40 @@ static int read_credentials(const struct reading *r, const json_t *json, struct 
     return why ? refuse(r, why) : 0;
 }
 
+static bool grow(struct enrolment *e)
+{
+    struct oscore_credentials *entries = calloc(2 * e->count + 1, sizeof *entries);
+    char **names = calloc(2 * e->count + 1, sizeof *names);
+
+    if (!entries || !names) {
+        free(entries);
+        free(names);
+        return false;
+    }
+    if (e->entries) {
+        memcpy(entries, e->entries, e->count * sizeof *entries);
+        memcpy(names, e->names, e->count * sizeof *names);
+        explicit_bzero(e->entries, e->count * sizeof *entries);
+        free(e->entries);
+        free(e->names);
+    }
+    e->entries = entries;
+    e->names = names;
+    return true;
+}
+
 static int take(const struct reading *r, const json_t *json)
 {
-    struct oscore_credentials *entries;
+    const char *name = json_string_value(json_object_get(json, "device"));
 
     if (r->e->count == ENROLMENT_MAX)
         return refuse(r, "too many");
-    if ((r->e->count & (r->e->count + 1)) == 0 || !r->e->entries) { /* room for 1, 3, 7, ... */
-        entries = calloc(2 * r->e->count + 1, sizeof *entries);
-        if (!entries)
-            return refuse(r, "not enough memory");
-        if (r->e->entries) {
-            memcpy(entries, r->e->entries, r->e->count * sizeof *entries);
-            explicit_bzero(r->e->entries, r->e->count * sizeof *entries);
-            free(r->e->entries);
-        }
-        r->e->entries = entries;
-    }
+    if (((r->e->count & (r->e->count + 1)) == 0 || !r->e->entries) && !grow(r->e)) /* room for 1, 3, 7, ... */
+        return refuse(r, "not enough memory");
     if (read_credentials(r, json, &r->e->entries[r->e->count]))
         return 1;
+    if (name)
+        r->e->names[r->e->count] = strdup(name);
     r->e->count++;
     return 0;
 }
@@ -143,6 +158,9 @@ void enrolment_clear(struct enrolment *e)
 {
     if (e->entries)
         explicit_bzero(e->entries, e->count * sizeof *e->entries);
+    for (size_t i = 0; i < e->count; i++)
+        free(e->names[i]);
+    free(e->names);
     free(e->entries);
     *e = (struct enrolment){0};
 }

@@ -7,13 +7,15 @@
 /*
  * The credentials of devices, as the gateway gives them at enrolment (the device's view): a JSON object with "kind"
  * "oscore", "algorithm" (COSE number or name; AES-CCM-16-64-128 when left out), "master_secret", "master_salt",
- * "sender_id", "recipient_id", "id_context" (hexadecimal; salt and ID Context may be left out or null). One object, an
+ * "sender_id", "recipient_id", "id_context" (hexadecimal; salt and ID Context may be left out or null), and
+ * "device", the id that the gateway has for it (may be left out). One object, an
  * array of them, or one after the other.
  */
 #define ENROLMENT_MAX 20000
 
 struct enrolment {
     struct oscore_credentials *entries;
+    char **names; /* what the gateway calls the devices ("device"), an element may be NULL */
     size_t count;
 };
 

@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <string.h>
 
+#define LINE_MAX_SIZE 8192 /* without records */
+
 int journal_open(struct journal *j, const char *path, const struct clock *clock)
 {
     j->clock = clock;
@@ -16,11 +18,11 @@ int journal_open(struct journal *j, const char *path, const struct clock *clock)
     return j->fd < 0 ? -errno : 0;
 }
 
-static void put_string(struct buffer *line, const char *name, const void *text, size_t size)
+void journal_put_string(struct buffer *line, const void *text, size_t size)
 {
     const uint8_t *bytes = text;
 
-    buffer_printf(line, ",\"%s\":\"", name);
+    buffer_append_u8(line, '"');
     for (size_t i = 0; i < size; i++) {
         if (bytes[i] < 0x20 || bytes[i] > 0x7e || bytes[i] == '"' || bytes[i] == '\\')
             buffer_printf(line, "\\u%04x", bytes[i]);
@@ -28,6 +30,12 @@ static void put_string(struct buffer *line, const char *name, const void *text, 
             buffer_append_u8(line, bytes[i]);
     }
     buffer_append_u8(line, '"');
+}
+
+static void put_string(struct buffer *line, const char *name, const void *text, size_t size)
+{
+    buffer_printf(line, ",\"%s\":", name);
+    journal_put_string(line, text, size);
 }
 
 static void put_text(struct buffer *line, const char *name, const char *text)
@@ -76,13 +84,15 @@ static void put_members(struct buffer *line, const struct journal_entry *entry)
         buffer_printf(line, ",\"counter\":%llu", (unsigned long long)entry->counter);
     if (entry->protected)
         put_protected(line, entry->protected);
+    if (entry->records)
+        buffer_printf(line, ",\"records\":%s", entry->records);
     if (entry->detail && *entry->detail)
         put_text(line, "detail", entry->detail);
 }
 
 void journal_write(const struct journal *j, const struct journal_entry *entry)
 {
-    cleanup_buffer struct buffer line = buffer_init(8192);
+    cleanup_buffer struct buffer line = buffer_init(LINE_MAX_SIZE + (entry->records ? strlen(entry->records) : 0));
     char time[RFC3339_SIZE];
 
     if (j->fd < 0)

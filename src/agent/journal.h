@@ -1,7 +1,7 @@
 #ifndef TC_AGENT_JOURNAL_H
 #define TC_AGENT_JOURNAL_H
 
-#include "base/cleanup.h"
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "tcgw/oscore.h"
 
@@ -13,7 +13,7 @@
  * "device" (its port), "event" ("load", "start", "stop", "remove", "duplicate", "state", "damaged", "restart", and
  * those of OSCORE and of what the device sends by itself; tcagent(1) has them all), and where they apply "uid",
  * "outcome", "code" (of an answer, or of a message), "sha256" (of the container's code), "message_id", "counter",
- * "role", "kid", "id_context", "piv", "hash", "detail".
+ * "role", "kid", "id_context", "piv", "hash", "records", "detail".
  */
 struct journal {
     int fd; /* negative: write nothing */
@@ -43,10 +43,13 @@ struct journal_entry {
     const char *detail;                        /* NULL: none */
     uint64_t counter;                          /* 0: none */
     const struct journal_protected *protected; /* NULL: none */
+    const char *records;                       /* JSON: [[name, microseconds or null, value], ...]; NULL: none */
 };
 
 /* Opens a file to append to, which is created when it is not there. Returns 0 or a negative errno. */
 int journal_open(struct journal *j, const char *path, const struct clock *clock) must_check;
+/* Appends bytes as a string of the journal: those that are not ASCII as \u00XX. */
+void journal_put_string(struct buffer *line, const void *text, size_t size);
 void journal_write(const struct journal *j, const struct journal_entry *entry);
 void journal_close(struct journal *j);
 

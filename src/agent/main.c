@@ -8,26 +8,61 @@
 #include <sys/resource.h>
 
 #define EXIT_USAGE 2
+#define FAREWELL_MS 50 /* between two looks */
+#define FAREWELL_TRIES 100
 #define SPARE_DESCRIPTORS 64
 #define SPARE_CONTEXTS 16 /* of runs of Appendix B.2 */
 
 struct program {
     uv_loop_t loop;
     uv_signal_t terminate, interrupt, restart, forget;
+    uv_timer_t farewell;
+    unsigned farewells; /* how often it was looked */
+    bool telemetry;
     struct transport *transport;
 };
 
+static void print_telemetry(const struct program *p)
+{
+    struct outbox_counters sum = transport_telemetry(p->transport);
+
+    (void)printf("tcagent telemetry: %llu records in %llu messages acknowledged, %llu refused, %llu dropped\n",
+                 (unsigned long long)sum.records, (unsigned long long)sum.messages, (unsigned long long)sum.refused,
+                 (unsigned long long)sum.dropped);
+    (void)fflush(stdout);
+}
+
+static void end(struct program *p)
+{
+    if (p->telemetry)
+        print_telemetry(p);
+    transport_close(p->transport);
+    p->transport = NULL;
+    uv_close((uv_handle_t *)&p->farewell, NULL);
+    uv_close((uv_handle_t *)&p->terminate, NULL);
+    uv_close((uv_handle_t *)&p->interrupt, NULL);
+    uv_close((uv_handle_t *)&p->restart, NULL);
+    uv_close((uv_handle_t *)&p->forget, NULL);
+}
+
+static void on_farewell(uv_timer_t *timer)
+{
+    struct program *p = timer->data;
+
+    if (++p->farewells > FAREWELL_TRIES || !transport_end(p->transport))
+        end(p);
+}
+
+/* The devices remove their registrations, in a few seconds at most; a second signal ends that too. */
 static void on_end(uv_signal_t *handle, int number)
 {
     struct program *p = handle->data;
 
     (void)number;
-    transport_close(p->transport);
-    p->transport = NULL;
-    uv_close((uv_handle_t *)&p->terminate, NULL);
-    uv_close((uv_handle_t *)&p->interrupt, NULL);
-    uv_close((uv_handle_t *)&p->restart, NULL);
-    uv_close((uv_handle_t *)&p->forget, NULL);
+    if (p->farewells++ || !transport_end(p->transport))
+        end(p);
+    else
+        (void)uv_timer_start(&p->farewell, on_farewell, FAREWELL_MS, FAREWELL_MS);
 }
 
 static void on_restart(uv_signal_t *handle, int number)
@@ -79,6 +114,9 @@ static int run(struct program *p, const struct settings *s, const struct journal
         (void)uv_loop_close(&p->loop);
         return EXIT_FAILURE;
     }
+    (void)uv_timer_init(&p->loop, &p->farewell);
+    p->farewell.data = p;
+    p->telemetry = s->agent.traffic.outbox.samples;
     watch(p, &p->terminate, SIGTERM, on_end);
     watch(p, &p->interrupt, SIGINT, on_end);
     watch(p, &p->restart, SIGUSR1, on_restart);

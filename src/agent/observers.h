@@ -15,11 +15,12 @@
 #define OBSERVERS_MAX 8
 #define OBSERVERS_LOG_INTERVAL_MS 1000
 
-enum observed { OBSERVED_NOTHING, OBSERVED_LIST, OBSERVED_CONTAINER, OBSERVED_LOG };
+enum observed { OBSERVED_NOTHING, OBSERVED_LIST, OBSERVED_CONTAINER, OBSERVED_LOG, OBSERVED_SENSOR };
 
 struct observed_resource {
     enum observed kind;
-    char uid[METADATA_UID_MAX + 1];
+    char uid[METADATA_UID_MAX + 1]; /* or a sensor's name */
+    uint16_t accept;                /* content format of a sensor's notifications */
 };
 
 struct observer {

@@ -127,6 +127,22 @@ static const struct container_endpoint *find_endpoint(const struct metadata *md,
     return NULL;
 }
 
+/* 0 when an endpoint leads somewhere, else the result of the denial. */
+static int32_t check_peer(struct sandbox *s, const struct container_endpoint *endpoint)
+{
+    uint32_t id = endpoint->id;
+
+    if (endpoint->peer == ENDPOINT_PEER_CONTAINER)
+        return deny(s, "denied open(%u): its peer is a container, and this agent connects none", id);
+    if (endpoint->peer == ENDPOINT_PEER_REMOTE && !board_has_radio(s->board))
+        return deny(s, "denied open(%u): its peer is remote, and this agent has no gateway", id);
+    if (endpoint->peer == ENDPOINT_PEER_REMOTE && endpoint->direction == ENDPOINT_IN)
+        return deny(s, "denied open(%u): nothing comes in from its remote peer", id);
+    if (endpoint->peer == ENDPOINT_PEER_LOCAL && !board_part_name(endpoint->peer_endpoint))
+        return deny(s, "denied open(%u): the board has no part %u", id, endpoint->peer_endpoint);
+    return 0;
+}
+
 static int32_t host_open(void *arg, uint32_t id)
 {
     struct sandbox *s = arg;
@@ -137,11 +153,8 @@ static int32_t host_open(void *arg, uint32_t id)
     endpoint = find_endpoint(s->md, id);
     if (!endpoint)
         return deny(s, "denied open(%u): the metadata has no such endpoint", id);
-    if (endpoint->peer != ENDPOINT_PEER_LOCAL)
-        return deny(s, "denied open(%u): its peer is %s, and this agent has local ones only", id,
-                    endpoint_peer_name(endpoint->peer));
-    if (!board_part_name(endpoint->peer_endpoint))
-        return deny(s, "denied open(%u): the board has no part %u", id, endpoint->peer_endpoint);
+    if (check_peer(s, endpoint))
+        return -1;
     for (int32_t i = 0; i < SANDBOX_DESCRIPTORS; i++) {
         if (s->open[i])
             continue;
@@ -180,12 +193,22 @@ static int32_t host_read(void *arg, int32_t fd, uint8_t *out, uint32_t size)
 
     if (!is_allowed(s, CONTAINER_SYSCALL_READ) || !(endpoint = find_open(s, CONTAINER_SYSCALL_READ, fd)))
         return -1;
-    if (endpoint->direction == ENDPOINT_OUT)
+    if (endpoint->direction == ENDPOINT_OUT || endpoint->peer == ENDPOINT_PEER_REMOTE)
         return deny(s, "denied read(%d): endpoint %u is for output only", fd, endpoint->id);
     r = board_read(s->board, endpoint->peer_endpoint, out, size);
     if (r < 0)
         return deny(s, "failed read(%d): %u bytes are too few for the %s", fd, size,
                     board_part_name(endpoint->peer_endpoint));
+    s->counters.calls++;
+    return r;
+}
+
+static int32_t send(struct sandbox *s, const struct container_endpoint *endpoint, const uint8_t *data, uint32_t size)
+{
+    int32_t r = board_send(s->board, s->md->uid, endpoint->id, data, size);
+
+    if (r < 0)
+        return deny(s, "failed write to the remote endpoint %u: %u bytes are not taken", endpoint->id, size);
     s->counters.calls++;
     return r;
 }
@@ -200,6 +223,8 @@ static int32_t host_write(void *arg, int32_t fd, const uint8_t *data, uint32_t s
         return -1;
     if (endpoint->direction == ENDPOINT_IN)
         return deny(s, "denied write(%d): endpoint %u is for input only", fd, endpoint->id);
+    if (endpoint->peer == ENDPOINT_PEER_REMOTE)
+        return send(s, endpoint, data, size);
     r = board_write(s->board, endpoint->peer_endpoint, data, size);
     if (r < 0)
         return deny(s, "failed write(%d): the %s does not take %u bytes", fd, board_part_name(endpoint->peer_endpoint),

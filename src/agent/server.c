@@ -61,7 +61,7 @@ static void send_empty(struct server *s, const struct peer *peer, enum coapmsg_t
 
 static int64_t ack_timeout(struct server *s)
 {
-    return OUTGOING_ACK_TIMEOUT_MS + server_random(s) % (OUTGOING_ACK_TIMEOUT_MS / 2); /* ACK_RANDOM_FACTOR 1.5 */
+    return s->ack_timeout_ms + server_random(s) % (s->ack_timeout_ms / 2); /* ACK_RANDOM_FACTOR 1.5 */
 }
 
 /* A well-formed message that is no answer to what was asked. */

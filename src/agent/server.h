@@ -51,6 +51,7 @@ struct server {
     bool ignores_unknown_options; /* as v1 agents do, even for critical ones */
     bool knows_oscore;            /* protected requests are for the handler, which looks at the options in them */
     uint64_t random;              /* not 0 */
+    unsigned ack_timeout_ms;      /* ACK_TIMEOUT (RFC 7252 section 4.8) */
 
     uint16_t next_id;
     int64_t busy_until_ms;

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <string.h>
 
 #define DEFAULT_PORT 5683
@@ -15,7 +16,11 @@
 #define PDU_MIN 128
 #define PACKAGE_MAX (16 * 1024 * 1024)
 #define HELP_COLUMN 28
-#define REPORT_MAX 86400000 /* ms */
+#define INTERVAL_MAX 86400000 /* ms */
+#define SLEEP_MAX (7 * 86400)
+#define AWAKE_MAX 600000
+#define AWAKE_DEFAULT 1000
+#define ENDPOINT_NAME_MAX 50 /* so that a number fits behind it */
 
 struct parse {
     struct settings *s;
@@ -24,11 +29,14 @@ struct parse {
     size_t reason_size;
 };
 
+/* What stands for an option in struct settings; its argument is a number, a text, or there is none (a switch). */
 struct option {
     const char *name;
     const char *argument; /* NULL: a switch */
     const char *help;
-    int (*apply)(const struct parse *p, const char *value);
+    int (*apply)(const struct parse *p, const char *value); /* NULL: as the rest says */
+    size_t offset, size;                                    /* size 0: not a number */
+    int64_t min, max;
 };
 
 printf_like(2, 3) static int refuse(const struct parse *p, const char *format, ...)
@@ -67,56 +75,6 @@ static int apply_listen(const struct parse *p, const char *value)
     return 0;
 }
 
-static int apply_port(const struct parse *p, const char *value)
-{
-    int64_t n;
-
-    if (parse_number(p, value, 0, UINT16_MAX, &n))
-        return 1;
-    p->s->port = (uint16_t)n;
-    return 0;
-}
-
-static int apply_count(const struct parse *p, const char *value)
-{
-    int64_t n;
-
-    if (parse_number(p, value, 1, TRANSPORT_COUNT_MAX, &n))
-        return 1;
-    p->s->count = (unsigned)n;
-    return 0;
-}
-
-static int apply_slots(const struct parse *p, const char *value)
-{
-    int64_t n;
-
-    if (parse_number(p, value, 1, DEVICE_SLOTS_MAX, &n))
-        return 1;
-    p->s->agent.device.slots = (unsigned)n;
-    return 0;
-}
-
-static int apply_pdu_size(const struct parse *p, const char *value)
-{
-    int64_t n;
-
-    if (parse_number(p, value, PDU_MIN, SERVER_DATAGRAM_MAX, &n))
-        return 1;
-    p->s->agent.pdu_size = (size_t)n;
-    return 0;
-}
-
-static int apply_package_max(const struct parse *p, const char *value)
-{
-    int64_t n;
-
-    if (parse_number(p, value, 1, PACKAGE_MAX, &n))
-        return 1;
-    p->s->agent.device.package_max = (size_t)n;
-    return 0;
-}
-
 static int apply_device_id(const struct parse *p, const char *value)
 {
     if (strlen(value) < 1 || strlen(value) > DEVICE_ID_MAX)
@@ -131,58 +89,15 @@ static int apply_trust_key(const struct parse *p, const char *value)
     return verify_read_key(value, p->s->agent.device.verify.key, p->reason, p->reason_size);
 }
 
-static int apply_no_verify(const struct parse *p, const char *value)
-{
-    (void)value;
-    p->s->agent.device.verify.skip = true;
-    return 0;
-}
-
 static int apply_bug(const struct parse *p, const char *value)
 {
     return bugs_parse(&p->s->agent.device.bugs, value, p->reason, p->reason_size);
-}
-
-static int apply_journal(const struct parse *p, const char *value)
-{
-    p->s->journal = value;
-    return 0;
-}
-
-static int apply_seed(const struct parse *p, const char *value)
-{
-    int64_t n;
-
-    if (parse_number(p, value, 0, UINT32_MAX, &n))
-        return 1;
-    p->s->agent.device.seed = (uint32_t)n;
-    return 0;
 }
 
 static int apply_oscore(const struct parse *p, const char *value)
 {
     enrolment_clear(&p->s->enrolment);
     return enrolment_read(&p->s->enrolment, value, p->reason, p->reason_size);
-}
-
-static int apply_allow_plain(const struct parse *p, const char *value)
-{
-    (void)value;
-    p->s->agent.security.allow_plain = true;
-    return 0;
-}
-
-static int apply_state(const struct parse *p, const char *value)
-{
-    p->s->agent.security.state = value;
-    return 0;
-}
-
-static int apply_forget_state(const struct parse *p, const char *value)
-{
-    (void)value;
-    p->s->agent.security.forget = true;
-    return 0;
 }
 
 static int apply_gateway(const struct parse *p, const char *value)
@@ -205,7 +120,8 @@ static int apply_gateway(const struct parse *p, const char *value)
     return 0;
 }
 
-static int apply_report(const struct parse *p, const char *value)
+/* Milliseconds, from "500ms", "10s" or "5m"; false for anything else. */
+static bool parse_interval(const char *value, int64_t *ms)
 {
     static const struct {
         const char *suffix;
@@ -213,38 +129,59 @@ static int apply_report(const struct parse *p, const char *value)
     } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}};
     size_t digits = strspn(value, "0123456789");
     char number[16];
-    int64_t n;
 
     (void)snprintf(number, sizeof number, "%.*s", digits < sizeof number ? (int)digits : 0, value);
     for (size_t i = 0; i < array_size(units); i++)
-        if (strcmp(value + digits, units[i].suffix) == 0 && text_parse_int(number, 1, REPORT_MAX / units[i].ms, &n)) {
-            p->s->agent.traffic.report_ms = n * units[i].ms;
-            return 0;
+        if (strcmp(value + digits, units[i].suffix) == 0 && text_parse_int(number, 1, INTERVAL_MAX / units[i].ms, ms)) {
+            *ms *= units[i].ms;
+            return true;
         }
+    return false;
+}
+
+static int apply_report(const struct parse *p, const char *value)
+{
+    if (parse_interval(value, &p->s->agent.traffic.report_ms))
+        return 0;
     return refuse(p, "--report takes an interval up to a day, as 500ms, 10s or 5m, not \"%s\"", value);
 }
 
-static int apply_report_size(const struct parse *p, const char *value)
+static int apply_telemetry(const struct parse *p, const char *value)
 {
-    int64_t n;
+    struct outbox_options *o = &p->s->agent.traffic.outbox;
 
-    if (parse_number(p, value, TRAFFIC_REPORT_MIN, CLIENT_BODY_MAX, &n))
-        return 1;
-    p->s->agent.traffic.report_size = (size_t)n;
+    o->samples = true;
+    o->interval_ms = OUTBOX_FULL_SPEED;
+    if (strcmp(value, "max") == 0 || parse_interval(value, &o->interval_ms))
+        return 0;
+    return refuse(p, "--telemetry takes an interval up to a day, as 500ms, 10s or 5m, or max, not \"%s\"", value);
+}
+
+static int apply_telemetry_format(const struct parse *p, const char *value)
+{
+    static const char *const names[] = {[OUTBOX_CBOR] = "cbor", [OUTBOX_JSON] = "json", [OUTBOX_TEXT] = "text"};
+
+    for (size_t i = 0; i < array_size(names); i++)
+        if (strcmp(names[i], value) == 0) {
+            p->s->agent.traffic.outbox.format = (enum outbox_format)i;
+            return 0;
+        }
+    return refuse(p, "--telemetry-format takes cbor, json or text, not \"%s\"", value);
+}
+
+static int apply_register(const struct parse *p, const char *value)
+{
+    (void)value;
+    p->s->agent.traffic.registration.kind =
+        strcmp(p->name, "simple-register") == 0 ? REGISTRATION_SIMPLE : REGISTRATION_FULL;
     return 0;
 }
 
-static int apply_join(const struct parse *p, const char *value)
+static int apply_endpoint_name(const struct parse *p, const char *value)
 {
-    (void)value;
-    p->s->agent.traffic.join = true;
-    return 0;
-}
-
-static int apply_observe_desired(const struct parse *p, const char *value)
-{
-    (void)value;
-    p->s->agent.traffic.observe = true;
+    if (strlen(value) < 1 || strlen(value) > ENDPOINT_NAME_MAX || strchr(value, '&'))
+        return refuse(p, "--endpoint-name takes 1 to %d bytes without an ampersand", ENDPOINT_NAME_MAX);
+    p->s->agent.traffic.registration.name = value;
     return 0;
 }
 
@@ -253,46 +190,62 @@ static int apply_attack(const struct parse *p, const char *value)
     return attacks_parse(&p->s->agent.attacks, value, p->reason, p->reason_size);
 }
 
-static int apply_help(const struct parse *p, const char *value)
-{
-    (void)value;
-    p->s->help = true;
-    return 0;
-}
-
-static int apply_version(const struct parse *p, const char *value)
-{
-    (void)value;
-    p->s->version = true;
-    return 0;
-}
+#define AT(field) NULL, offsetof(struct settings, field), 0, 0, 0
+#define NUMBER(field, min, max) NULL, offsetof(struct settings, field), sizeof(((struct settings *)0)->field), min, max
+#define BY(function) function, 0, 0, 0, 0
 
 static const struct option options[] = {
-    {"agent", "v1|v2", "the protocol to speak (v2)", apply_agent},
-    {"listen", "ADDRESS", "IPv4 or IPv6 address to listen on (127.0.0.1)", apply_listen},
-    {"port", "PORT", "UDP port of the first device (5683); 0: free ones", apply_port},
-    {"count", "N", "simulate N devices, on consecutive ports (1)", apply_count},
-    {"slots", "N", "containers that a device can hold (3)", apply_slots},
-    {"pdu-size", "BYTES", "largest datagram; a larger one gets no answer (1204)", apply_pdu_size},
-    {"package-max", "BYTES", "v2: largest package (262144)", apply_package_max},
-    {"device-id", "TEXT", "assigned device id; \"-1\", \"-2\" follow on further devices", apply_device_id},
-    {"trust-key", "KEY", "accept only tokens signed with this key (64 hex digits, or a PEM file)", apply_trust_key},
-    {"no-verify", NULL, "check neither signatures nor digests", apply_no_verify},
-    {"bug", "NAME[=VALUE],...", "misbehave; may be given several times", apply_bug},
-    {"journal", "FILE", "append what really happened, one JSON object a line", apply_journal},
-    {"seed", "N", "of everything random but keys and nonces (0)", apply_seed},
-    {"oscore", "FILE", "protect with these credentials, as the gateway gave them at enrolment", apply_oscore},
-    {"allow-plain", NULL, "with --oscore: serve unprotected requests too", apply_allow_plain},
-    {"state", "DIRECTORY", "keep there what must survive a restart of the security context", apply_state},
-    {"forget-state", NULL, "begin as if it had been lost", apply_forget_state},
-    {"gateway", "ADDRESS[:PORT]", "the gateway that the devices speak to by themselves", apply_gateway},
-    {"report", "INTERVAL", "PUT a report to /shadow/reported as often (500ms, 10s, 5m)", apply_report},
-    {"report-size", "BYTES", "size of a report (96 or more)", apply_report_size},
-    {"join", NULL, "ask the gateway to be listed as a device", apply_join},
-    {"observe-desired", NULL, "observe /shadow/desired of the gateway", apply_observe_desired},
-    {"attack", "NAME[:ARG],...", "attack the gateway; may be given several times", apply_attack},
-    {"help", NULL, "show this text", apply_help},
-    {"version", NULL, "show the version", apply_version},
+    {"agent", "v1|v2", "the protocol to speak (v2)", BY(apply_agent)},
+    {"listen", "ADDRESS", "IPv4 or IPv6 address to listen on (127.0.0.1)", BY(apply_listen)},
+    {"port", "PORT", "UDP port of the first device (5683); 0: free ones", NUMBER(port, 0, UINT16_MAX)},
+    {"count", "N", "simulate N devices, on consecutive ports (1)", NUMBER(count, 1, TRANSPORT_COUNT_MAX)},
+    {"slots", "N", "containers that a device can hold (3)", NUMBER(agent.device.slots, 1, DEVICE_SLOTS_MAX)},
+    {"pdu-size", "BYTES", "largest datagram; a larger one gets no answer (1204)",
+     NUMBER(agent.pdu_size, PDU_MIN, SERVER_DATAGRAM_MAX)},
+    {"package-max", "BYTES", "v2: largest package (262144)", NUMBER(agent.device.package_max, 1, PACKAGE_MAX)},
+    {"device-id", "TEXT", "assigned device id; \"-1\", \"-2\" follow on further devices", BY(apply_device_id)},
+    {"trust-key", "KEY", "accept only tokens signed with this key (64 hex digits, or a PEM file)", BY(apply_trust_key)},
+    {"no-verify", NULL, "check neither signatures nor digests", AT(agent.device.verify.skip)},
+    {"bug", "NAME[=VALUE],...", "misbehave; may be given several times", BY(apply_bug)},
+    {"journal", "FILE", "append what really happened, one JSON object a line", AT(journal)},
+    {"seed", "N", "of everything random but keys and nonces (0)", NUMBER(agent.device.seed, 0, UINT32_MAX)},
+    {"oscore", "FILE", "protect with these credentials, as the gateway gave them at enrolment", BY(apply_oscore)},
+    {"allow-plain", NULL, "with --oscore: serve unprotected requests too", AT(agent.security.allow_plain)},
+    {"state", "DIRECTORY", "keep there what must survive a restart of the security context", AT(agent.security.state)},
+    {"forget-state", NULL, "begin as if it had been lost", AT(agent.security.forget)},
+    {"gateway", "ADDRESS[:PORT]", "the gateway that the devices speak to by themselves", BY(apply_gateway)},
+    {"ack-timeout", "MS", "first wait for an acknowledgement (2000)", NUMBER(agent.ack_timeout_ms, 10, 60000)},
+    {"register", NULL, "register at the gateway's directory, and stay there", BY(apply_register)},
+    {"simple-register", NULL, "the same by simple registration", BY(apply_register)},
+    {"lifetime", "SECONDS", "of the registration (3600)", NUMBER(agent.traffic.registration.lifetime, 1, UINT32_MAX)},
+    {"endpoint-name", "TEXT", "to register under (the device id); \"-1\", \"-2\" follow", BY(apply_endpoint_name)},
+    {"sleep", "SECONDS", "wake up only as often", NUMBER(agent.nap.sleep_s, 1, SLEEP_MAX)},
+    {"awake", "MS", "listen so long after each message of its own (1000)", NUMBER(agent.nap.awake_ms, 1, AWAKE_MAX)},
+    {"telemetry", "INTERVAL|max", "send what the simulated sensors measure as often", BY(apply_telemetry)},
+    {"telemetry-records", "N", "records in a message (1)",
+     NUMBER(agent.traffic.outbox.records, 1, OUTBOX_RECORDS_MAX)},
+    {"telemetry-format", "FORMAT", "cbor, json (SenML) or text (cbor)", BY(apply_telemetry_format)},
+    {"telemetry-buffer", "N", "records that wait while the gateway is away (1000)",
+     NUMBER(agent.traffic.outbox.buffer, 1, OUTBOX_BUFFER_MAX)},
+    {"no-clock", NULL, "records have no times", AT(agent.traffic.outbox.no_clock)},
+    {"sensor-period", "MS", "how long the sensors' resources keep their values (10000)",
+     NUMBER(agent.device.sensor_period_ms, 1, INTERVAL_MAX)},
+    {"report", "INTERVAL", "PUT a report to /shadow/reported as often (500ms, 10s, 5m)", BY(apply_report)},
+    {"report-size", "BYTES", "size of a report (96 or more)",
+     NUMBER(agent.traffic.report_size, TRAFFIC_REPORT_MIN, CLIENT_BODY_MAX)},
+    {"join", NULL, "ask the gateway to be listed as a device", AT(agent.traffic.join)},
+    {"observe-desired", NULL, "observe /shadow/desired of the gateway", AT(agent.traffic.observe)},
+    {"lose", "PERCENT", "of all datagrams, in both directions", NUMBER(agent.link.lose, 0, 100)},
+    {"delay", "MS", "each datagram by so long", NUMBER(agent.link.delay_ms, 0, LINK_DELAY_MAX)},
+    {"reorder", "PERCENT", "of the datagrams are overtaken by later ones", NUMBER(agent.link.reorder, 0, 100)},
+    {"duplicate", "PERCENT", "of the datagrams come twice", NUMBER(agent.link.duplicate, 0, 100)},
+    {"flood", "RATE", "send so many telemetry messages a second, whatever is answered",
+     NUMBER(agent.flood.rate, 1, FLOOD_RATE_MAX)},
+    {"flood-register", NULL, "with --flood: registrations under ever new names instead",
+     AT(agent.flood.register_names)},
+    {"attack", "NAME[:ARG],...", "attack the gateway; may be given several times", BY(apply_attack)},
+    {"help", NULL, "show this text", AT(help)},
+    {"version", NULL, "show the version", AT(version)},
 };
 
 static const struct option *find(const char *name, size_t length)
@@ -301,6 +254,27 @@ static const struct option *find(const char *name, size_t length)
         if (strlen(options[i].name) == length && memcmp(options[i].name, name, length) == 0)
             return &options[i];
     return NULL;
+}
+
+/* The fields of the table are bool, const char * and unsigned integers of these sizes. */
+static int store(const struct parse *p, const struct option *option, const char *value)
+{
+    void *field = (char *)p->s + option->offset;
+    int64_t n;
+
+    if (!option->argument)
+        *(bool *)field = true;
+    else if (!option->size)
+        *(const char **)field = value;
+    else if (parse_number(p, value, option->min, option->max, &n))
+        return 1;
+    else if (option->size == sizeof(uint16_t))
+        *(uint16_t *)field = (uint16_t)n;
+    else if (option->size == sizeof(uint32_t))
+        *(uint32_t *)field = (uint32_t)n;
+    else
+        *(uint64_t *)field = (uint64_t)n;
+    return 0;
 }
 
 /* Takes one option, "--name value" or "--name=value", and steps over it. */
@@ -323,21 +297,50 @@ static int take(struct parse *p, char **argv, int *index)
     if (option->argument && !value)
         return refuse(p, "--%s needs a value: %s", option->name, option->argument);
     ++*index;
-    return option->apply(p, value);
+    return option->apply ? option->apply(p, value) : store(p, option, value);
+}
+
+static int check_telemetry(const struct parse *p)
+{
+    const struct agent_options *a = &p->s->agent;
+    const struct outbox_options *o = &a->traffic.outbox;
+
+    if (o->format == OUTBOX_TEXT && o->records > 1)
+        return refuse(p, "--telemetry-format=text has one record in a message");
+    if (!o->samples && (o->records > 1 || o->no_clock) && !a->traffic.gateway.size)
+        return refuse(p, "--telemetry-records and --no-clock need --gateway");
+    if (o->samples && o->records > (o->buffer ? o->buffer : OUTBOX_BUFFER_DEFAULT))
+        return refuse(p, "--telemetry-buffer must hold the records of a message");
+    if (a->nap.sleep_s && !o->samples && a->traffic.registration.kind == REGISTRATION_NONE)
+        return refuse(p, "--sleep needs --register or --telemetry: something to wake up for");
+    if (a->nap.awake_ms && !a->nap.sleep_s)
+        return refuse(p, "--awake needs --sleep");
+    return 0;
 }
 
 static int check_traffic(const struct parse *p)
 {
     struct settings *s = p->s;
     struct traffic_options *t = &s->agent.traffic;
+    bool directory = t->registration.kind != REGISTRATION_NONE;
 
     t->count = s->count;
+    if (!t->gateway.size && (directory || t->outbox.samples || s->agent.flood.rate))
+        return refuse(p, "--register, --simple-register, --telemetry and --flood need --gateway");
     if (!t->gateway.size && (t->report_ms || t->join || t->observe || s->agent.attacks.count))
         return refuse(p, "--report, --join, --observe-desired and --attack need --gateway");
     if (!s->enrolment.count && (t->report_ms || t->observe || s->agent.attacks.count))
         return refuse(p, "--report, --observe-desired and --attack need --oscore");
     if (t->join && !s->agent.device.id)
         return refuse(p, "--join needs --device-id");
+    if (!directory && (t->registration.lifetime || t->registration.name))
+        return refuse(p, "--lifetime and --endpoint-name need --register");
+    if (!t->registration.lifetime)
+        t->registration.lifetime = REGISTRATION_LIFETIME_DEFAULT;
+    if (check_telemetry(p))
+        return 1;
+    if (!s->agent.nap.awake_ms)
+        s->agent.nap.awake_ms = AWAKE_DEFAULT;
     return 0;
 }
 
@@ -346,8 +349,10 @@ static int check_security(const struct parse *p)
     struct settings *s = p->s;
     struct security_options *security = &s->agent.security;
 
-    if (s->enrolment.count)
+    if (s->enrolment.count) {
         security->credentials = s->enrolment.entries;
+        s->agent.names = (const char *const *)s->enrolment.names;
+    }
     if (s->enrolment.count && s->enrolment.count < s->count)
         return refuse(p, "--oscore has credentials for %zu devices, not for %u", s->enrolment.count, s->count);
     if (!s->enrolment.count && (security->state || security->forget || security->allow_plain))

@@ -13,13 +13,19 @@ static int64_t now(const struct traffic *t)
     return clock_monotonic_ms(t->device->clock);
 }
 
-void traffic_init(struct traffic *t, unsigned index)
+void traffic_init(struct traffic *t, unsigned index, const char *id)
 {
     const struct traffic_options *o = t->options;
     int64_t start = now(t);
 
     for (size_t i = 0; i < array_size(t->due_ms); i++)
         t->due_ms[i] = CLIENT_NEVER;
+    t->registration.options = &o->registration;
+    t->outbox.options = &o->outbox;
+    t->registration.device = t->outbox.device = t->device;
+    t->registration.client = t->outbox.client = t->client;
+    registration_init(&t->registration, index, id);
+    outbox_init(&t->outbox, index, o->count);
     if (!o->gateway.size)
         return;
     if (o->join)
@@ -33,7 +39,29 @@ void traffic_init(struct traffic *t, unsigned index)
 void traffic_clear(struct traffic *t)
 {
     buffer_clear(&t->report);
+    outbox_clear(&t->outbox);
     t->doing = TRAFFIC_NOTHING;
+}
+
+void traffic_restart(struct traffic *t)
+{
+    traffic_clear(t);
+    registration_reset(&t->registration);
+}
+
+/* The directory hears of it at each wake-up; where there is no entry, telemetry shows that the device is there. */
+void traffic_wake(struct traffic *t)
+{
+    if (outbox_due(&t->outbox) > now(t))
+        registration_wake(&t->registration);
+}
+
+bool traffic_end(struct traffic *t)
+{
+    if (!t->ending)
+        (void)registration_end(&t->registration);
+    t->ending = true;
+    return t->registration.state != REGISTRATION_GONE;
 }
 
 static void write_report(struct traffic *t, size_t size)
@@ -73,8 +101,19 @@ static void report(struct traffic *t)
     write_report(t, t->options->report_size);
     client_begin(t->client, &(struct client_task){.method = COAPMSG_PUT,
                                                   .path = "/shadow/reported",
+                                                  .format = COAPMSG_FORMAT_JSON,
                                                   .payload = t->report.data,
                                                   .payload_size = t->report.size});
+}
+
+static void begin_registration(struct traffic *t)
+{
+    registration_begin(&t->registration);
+}
+
+static void begin_telemetry(struct traffic *t)
+{
+    (void)outbox_begin(&t->outbox);
 }
 
 static void note_outcome(const struct traffic *t, enum client_outcome outcome, uint8_t code)
@@ -95,12 +134,10 @@ static void note_outcome(const struct traffic *t, enum client_outcome outcome, u
                                        .counter = t->doing == TRAFFIC_REPORT ? t->counter : 0});
 }
 
-void traffic_finished(struct traffic *t, enum client_outcome outcome, uint8_t code)
+static void finished_once(struct traffic *t, enum client_outcome outcome, uint8_t code)
 {
     bool fine = outcome == CLIENT_ANSWERED && COAPMSG_CLASS(code) == 2;
 
-    if (t->doing == TRAFFIC_NOTHING)
-        return;
     note_outcome(t, outcome, code);
     if (t->doing == TRAFFIC_JOIN)
         t->due_ms[TRAFFIC_JOIN] = fine ? CLIENT_NEVER : now(t) + RETRY_MS;
@@ -108,6 +145,16 @@ void traffic_finished(struct traffic *t, enum client_outcome outcome, uint8_t co
         t->registered = fine && t->client->observation.active;
         t->due_ms[TRAFFIC_OBSERVE] = t->registered ? t->client->observation.refresh_ms : now(t) + RETRY_MS;
     }
+}
+
+void traffic_finished(struct traffic *t, enum client_outcome outcome, uint8_t code)
+{
+    if (t->doing == TRAFFIC_REGISTER)
+        registration_finished(&t->registration, outcome, code);
+    else if (t->doing == TRAFFIC_TELEMETRY)
+        outbox_finished(&t->outbox, outcome, code);
+    else if (t->doing != TRAFFIC_NOTHING)
+        finished_once(t, outcome, code);
     t->doing = TRAFFIC_NOTHING;
 }
 
@@ -125,20 +172,33 @@ void traffic_notified(struct traffic *t, uint8_t code)
     t->due_ms[TRAFFIC_OBSERVE] = t->client->observation.refresh_ms;
 }
 
+static int64_t due(const struct traffic *t, enum traffic_task task)
+{
+    if (task == TRAFFIC_REGISTER)
+        return registration_due(&t->registration);
+    if (t->ending)
+        return CLIENT_NEVER;
+    return task == TRAFFIC_TELEMETRY ? outbox_due(&t->outbox) : t->due_ms[task];
+}
+
 void traffic_tick(struct traffic *t)
 {
-    static void (*const begin[])(struct traffic *) = {
-        [TRAFFIC_JOIN] = join, [TRAFFIC_OBSERVE] = observe, [TRAFFIC_REPORT] = report};
+    static void (*const begin[])(struct traffic *) = {[TRAFFIC_JOIN] = join,
+                                                      [TRAFFIC_REGISTER] = begin_registration,
+                                                      [TRAFFIC_OBSERVE] = observe,
+                                                      [TRAFFIC_REPORT] = report,
+                                                      [TRAFFIC_TELEMETRY] = begin_telemetry};
 
     if (t->registered && !t->client->observation.active) { /* it ended, or its context was replaced */
         t->registered = false;
         t->due_ms[TRAFFIC_OBSERVE] = now(t) + AGAIN_MS;
     }
-    for (int i = TRAFFIC_JOIN; i <= TRAFFIC_REPORT && !t->client->busy; i++)
-        if (t->due_ms[i] <= now(t)) {
-            t->doing = (enum traffic_task)i;
-            t->due_ms[i] = i == TRAFFIC_REPORT ? t->due_ms[i] : CLIENT_NEVER;
-            begin[i](t);
+    for (enum traffic_task task = TRAFFIC_JOIN; task < TRAFFIC_TASKS && !t->client->busy; task++)
+        if (due(t, task) <= now(t)) {
+            t->doing = task;
+            if (task != TRAFFIC_REPORT)
+                t->due_ms[task] = CLIENT_NEVER;
+            begin[task](t);
         }
 }
 
@@ -146,8 +206,8 @@ int64_t traffic_deadline(const struct traffic *t)
 {
     int64_t deadline = CLIENT_NEVER;
 
-    for (size_t i = 0; !t->client->busy && i < array_size(t->due_ms); i++)
-        if (t->due_ms[i] < deadline)
-            deadline = t->due_ms[i];
+    for (enum traffic_task task = TRAFFIC_JOIN; task < TRAFFIC_TASKS && !t->client->busy; task++)
+        if (due(t, task) < deadline)
+            deadline = due(t, task);
     return deadline;
 }

@@ -295,6 +295,38 @@ void transport_restart(struct transport *t, bool forget)
     }
 }
 
+bool transport_end(struct transport *t)
+{
+    bool busy = false;
+
+    for (unsigned i = 0; i < t->options.count; i++) {
+        struct port *p = &t->ports[i];
+
+        if (agent_end(&p->agent)) {
+            busy = true;
+            agent_tick(&p->agent);
+            flush(t);
+            settle(p);
+        }
+    }
+    return busy;
+}
+
+struct outbox_counters transport_telemetry(const struct transport *t)
+{
+    struct outbox_counters sum = {0};
+
+    for (unsigned i = 0; i < t->options.count; i++) {
+        const struct outbox_counters *c = &t->ports[i].agent.traffic.outbox.counters;
+
+        sum.records += c->records;
+        sum.messages += c->messages;
+        sum.refused += c->refused;
+        sum.dropped += c->dropped;
+    }
+    return sum;
+}
+
 static void on_closed(uv_handle_t *handle)
 {
     struct port *p = handle->data;

@@ -31,6 +31,12 @@ uint16_t transport_first_port(const struct transport *t);
 /* Restarts all devices; with forget they lose the state of their security contexts too. */
 void transport_restart(struct transport *t, bool forget);
 
+/* The devices are to end and say goodbye where they have to. False, also when called again later, when all have. */
+bool transport_end(struct transport *t);
+
+/* Sums of all devices. */
+struct outbox_counters transport_telemetry(const struct transport *t);
+
 /* Closes all; freed in the loop's close callbacks. Takes NULL. */
 void transport_close(struct transport *t);
 

@@ -1,5 +1,6 @@
 #include "agent/v2.h"
 
+#include "agent/sensors.h"
 #include "base/text.h"
 
 #include <stdarg.h>
@@ -19,6 +20,7 @@ enum kind {
     TARGET_LIST,
     TARGET_ID,
     TARGET_COUNTERS,
+    TARGET_SENSOR,
     TARGET_CONTAINER,
     TARGET_LOG,
     TARGET_DATA
@@ -27,7 +29,7 @@ enum kind {
 struct target {
     enum kind kind;
     bool bad_uid;
-    char uid[METADATA_UID_MAX + 1]; /* of the last three kinds */
+    char uid[METADATA_UID_MAX + 1]; /* of the last three kinds; of a sensor its name */
 };
 
 struct call {
@@ -79,6 +81,21 @@ static bool reserve(struct v2 *v2, size_t containers)
     return true;
 }
 
+const uint8_t *v2_keep_links(struct v2 *v2, size_t *size)
+{
+    *size = 0;
+    if (!reserve(v2, v2->device->slots_used))
+        return NULL;
+    *size = v2_write_links(v2, NULL, v2->body, v2->body_size);
+    free(v2->links);
+    v2->links = malloc(*size ? *size : 1);
+    if (v2->links)
+        memcpy(v2->links, v2->body, *size);
+    else
+        *size = 0;
+    return v2->links;
+}
+
 static size_t write_container(struct v2 *v2, const struct slot *slot)
 {
     return reserve(v2, 0) ? v2_write_container(v2->device, slot, v2->body, v2->body_size) : 0;
@@ -115,6 +132,12 @@ static enum kind find_container_target(const struct coapmsg *request, const stru
     return segment_is(segment, "log") ? TARGET_LOG : segment_is(segment, "data") ? TARGET_DATA : TARGET_NONE;
 }
 
+static enum kind find_sensor(const struct coapmsg_option *segment, struct target *target)
+{
+    take_uid(target, segment);
+    return !target->bad_uid && sensor_from_name(target->uid) != SENSOR_COUNT ? TARGET_SENSOR : TARGET_NONE;
+}
+
 static enum kind find_target(const struct coapmsg *request, struct target *target)
 {
     static const struct {
@@ -135,40 +158,45 @@ static enum kind find_target(const struct coapmsg *request, struct target *targe
     for (size_t i = 0; i < array_size(fixed); i++)
         if (coapmsg_path_is(request, fixed[i].path))
             return fixed[i].kind;
-    return TARGET_NONE;
+    return second && segment_is(segment, "sensors") ? find_sensor(second, target) : TARGET_NONE;
 }
 
 /* GET -------------------------------------------------------------------------------------------------------------- */
 
-/* Gives a representation, or the block of it that is asked for (RFC 7959 section 2.4). */
-static void give(const struct call *c, uint16_t format, const void *data, size_t size)
+void v2_give(struct v2 *v2, const struct coapmsg *request, struct coapmsg *response, uint16_t format, const void *data,
+             size_t size)
 {
-    struct coapmsg_block block = {.szx = v2_max_szx(c->v2)};
+    struct coapmsg_block block = {.szx = v2_max_szx(v2)};
     struct coapmsg_block asked = block;
     size_t offset, left;
     uint32_t accept;
 
-    if (coapmsg_get_uint(c->request, COAPMSG_OPT_ACCEPT, &accept) && accept != format) {
-        v2_refuse(c->v2, c->response, COAPMSG_NOT_ACCEPTABLE, "only content format %u", format);
+    if (coapmsg_get_uint(request, COAPMSG_OPT_ACCEPT, &accept) && accept != format) {
+        v2_refuse(v2, response, COAPMSG_NOT_ACCEPTABLE, "only content format %u", format);
         return;
     }
-    if (coapmsg_get_block(c->request, COAPMSG_OPT_BLOCK2, &asked) == 2)
+    if (coapmsg_get_block(request, COAPMSG_OPT_BLOCK2, &asked) == 2)
         asked.num = UINT32_MAX; /* malformed: beyond any end */
     if (asked.szx < block.szx)
         block.szx = asked.szx;
     offset = (size_t)asked.num << (asked.szx + 4);
     if (offset > 0 && offset >= size) {
-        v2_refuse(c->v2, c->response, COAPMSG_BAD_REQUEST, "there is no such block");
+        v2_refuse(v2, response, COAPMSG_BAD_REQUEST, "there is no such block");
         return;
     }
     left = size - offset;
     block.num = (uint32_t)(offset >> (block.szx + 4));
     block.more = left > (size_t)16 << block.szx;
-    c->response->code = COAPMSG_CONTENT;
-    coapmsg_add_uint(c->response, COAPMSG_OPT_CONTENT_FORMAT, format);
-    if (block.more || offset || coapmsg_find(c->request, COAPMSG_OPT_BLOCK2))
-        coapmsg_add_block(c->response, COAPMSG_OPT_BLOCK2, block);
-    coapmsg_set_payload(c->response, (const uint8_t *)data + offset, block.more ? (size_t)16 << block.szx : left);
+    response->code = COAPMSG_CONTENT;
+    coapmsg_add_uint(response, COAPMSG_OPT_CONTENT_FORMAT, format);
+    if (block.more || offset || coapmsg_find(request, COAPMSG_OPT_BLOCK2))
+        coapmsg_add_block(response, COAPMSG_OPT_BLOCK2, block);
+    coapmsg_set_payload(response, (const uint8_t *)data + offset, block.more ? (size_t)16 << block.szx : left);
+}
+
+static void give(const struct call *c, uint16_t format, const void *data, size_t size)
+{
+    v2_give(c->v2, c->request, c->response, format, data, size);
 }
 
 /* An ETag for what spans several blocks, so that a reader notices a change: FNV-1a. */
@@ -291,6 +319,12 @@ static void handle_get(const struct call *c)
     case TARGET_ID:
         give_id(c);
         return;
+    case TARGET_SENSOR:
+        if (reserve(c->v2, 0))
+            v2_give_sensor(c->v2, c->target.uid, c->request, c->response);
+        else
+            refuse_memory(c);
+        return;
     default:
         slot = find_slot(c);
         if (slot)
@@ -311,6 +345,8 @@ static enum observed observed_kind(enum kind kind)
         return OBSERVED_CONTAINER;
     case TARGET_LOG:
         return OBSERVED_LOG;
+    case TARGET_SENSOR:
+        return OBSERVED_SENSOR;
     default:
         return OBSERVED_NOTHING;
     }
@@ -324,6 +360,10 @@ bool v2_revision(const struct v2 *v2, const struct observed_resource *resource, 
         *revision = device_revision(v2->device);
         return true;
     }
+    if (resource->kind == OBSERVED_SENSOR) {
+        *revision = v2_sensor_revision(v2);
+        return true;
+    }
     slot = device_find(v2->device, resource->uid, strlen(resource->uid));
     if (!slot)
         return false;
@@ -334,44 +374,51 @@ bool v2_revision(const struct v2 *v2, const struct observed_resource *resource, 
     return true;
 }
 
-/* The options of an answer that is also a notification; these are always fresh for long, all others never. */
+/* The options of an answer that is also a notification. All but the sensors say when they change: these are fresh for
+ * long then, and never without. */
 static void add_observe(struct coapmsg *response, struct observer *observer)
 {
     observer->sequence = (observer->sequence + 1) & OBSERVE_MASK;
     coapmsg_add_uint(response, COAPMSG_OPT_OBSERVE, observer->sequence);
-    coapmsg_add_uint(response, COAPMSG_OPT_MAX_AGE, OBSERVE_MAX_AGE);
+    if (observer->resource.kind != OBSERVED_SENSOR)
+        coapmsg_add_uint(response, COAPMSG_OPT_MAX_AGE, OBSERVE_MAX_AGE);
 }
 
 static void register_observer(const struct call *c)
 {
     struct observed_resource resource = {.kind = observed_kind(c->target.kind)};
     struct observer *observer = NULL;
-    uint32_t observe, revision;
+    uint32_t observe, revision, accept;
 
     if (coapmsg_get_uint(c->request, COAPMSG_OPT_OBSERVE, &observe) && resource.kind != OBSERVED_NOTHING) {
         (void)text_copy(resource.uid, sizeof resource.uid, c->target.uid);
-        if (observe == 1)
+        resource.accept = coapmsg_get_uint(c->request, COAPMSG_OPT_ACCEPT, &accept) ? (uint16_t)accept : 0;
+        if (observe == 1 && !c->v2->device->bugs.observe_forever)
             observers_remove(&c->v2->observers, c->peer, c->request);
         else if (observe == 0 && v2_revision(c->v2, &resource, &revision))
             observer = observers_add(&c->v2->observers, c->peer, c->request, &resource);
     }
-    if (!observer) {
+    if (!observer && c->target.kind != TARGET_SENSOR)
         coapmsg_add_uint(c->response, COAPMSG_OPT_MAX_AGE, 0);
+    if (!observer)
         return;
-    }
     observer->revision = revision;
     add_observe(c->response, observer);
 }
 
 void v2_notification(struct v2 *v2, struct observer *observer, struct coapmsg *response)
 {
+    static const enum kind targets[] = {[OBSERVED_LIST] = TARGET_LIST,
+                                        [OBSERVED_CONTAINER] = TARGET_CONTAINER,
+                                        [OBSERVED_LOG] = TARGET_LOG,
+                                        [OBSERVED_SENSOR] = TARGET_SENSOR};
     struct coapmsg request;
     struct call c = {.v2 = v2, .peer = &observer->peer, .request = &request, .response = response};
 
     coapmsg_init(&request, COAPMSG_NON, COAPMSG_GET);
-    c.target.kind = observer->resource.kind == OBSERVED_LIST        ? TARGET_LIST
-                    : observer->resource.kind == OBSERVED_CONTAINER ? TARGET_CONTAINER
-                                                                    : TARGET_LOG;
+    c.target.kind = targets[observer->resource.kind];
+    if (c.target.kind == TARGET_SENSOR)
+        coapmsg_add_uint(&request, COAPMSG_OPT_ACCEPT, observer->resource.accept);
     (void)text_copy(c.target.uid, sizeof c.target.uid, observer->resource.uid);
     coapmsg_set_token(response, observer->token, observer->token_length);
     handle_get(&c);
@@ -493,6 +540,7 @@ static bool method_fits(enum kind kind, uint8_t method)
         [TARGET_LIST] = ALLOW(COAPMSG_GET),
         [TARGET_ID] = ALLOW(COAPMSG_GET) | ALLOW(COAPMSG_PUT),
         [TARGET_COUNTERS] = ALLOW(COAPMSG_GET),
+        [TARGET_SENSOR] = ALLOW(COAPMSG_GET),
         [TARGET_CONTAINER] = ALLOW(COAPMSG_GET) | ALLOW(COAPMSG_PUT) | ALLOW(COAPMSG_POST) | ALLOW(COAPMSG_DELETE),
         [TARGET_LOG] = ALLOW(COAPMSG_GET),
         [TARGET_DATA] = ALLOW(COAPMSG_GET) | ALLOW(COAPMSG_PUT),
@@ -515,7 +563,7 @@ enum server_verdict v2_handle(struct v2 *v2, const struct peer *peer, const stru
         v2_refuse(v2, response, COAPMSG_BAD_REQUEST, "a uid is 1 to %d bytes of UTF-8", METADATA_UID_MAX);
     } else if (request->code == COAPMSG_GET) {
         handle_get(&c);
-        if (response->code == COAPMSG_CONTENT)
+        if (COAPMSG_CLASS(response->code) == 2)
             register_observer(&c);
     } else if (request->code == COAPMSG_POST) {
         handle_post(&c);
@@ -530,6 +578,8 @@ enum server_verdict v2_handle(struct v2 *v2, const struct peer *peer, const stru
 void v2_clear(struct v2 *v2)
 {
     upload_clear(&v2->upload);
+    free(v2->links);
+    v2->links = NULL;
     free(v2->log);
     v2->log = NULL;
     free(v2->body);

@@ -1,5 +1,6 @@
 #include "agent/v2.h"
 
+#include "agent/sensors.h"
 #include "codec/cborio.h"
 #include "codec/linkformat.h"
 #include "config.h"
@@ -160,6 +161,7 @@ struct link {
     const char *type;
     uint32_t format;
     bool observable;
+    const char *formats; /* instead of format; NULL: that alone */
 };
 
 static bool link_passes(const struct link *link, const char *filter)
@@ -187,24 +189,40 @@ static void put_link(struct buffer *out, const struct link *link)
     linkformat_put(out, link->target);
     if (link->type)
         linkformat_put_text(out, "rt", link->type);
-    linkformat_put_uint(out, "ct", link->format);
+    if (link->formats)
+        linkformat_put_text(out, "ct", link->formats);
+    else
+        linkformat_put_uint(out, "ct", link->format);
     if (link->observable)
         linkformat_put_flag(out, "obs");
 }
 
+static void put_sensor_links(struct buffer *out, const char *filter)
+{
+    for (enum sensor sensor = 0; sensor < SENSOR_COUNT; sensor++) {
+        char target[sizeof V2_SENSORS + TELEMETRY_NAME_MAX];
+        const struct link link = {target, sensor_name(sensor), 0, true, "0 110 112"};
+
+        (void)snprintf(target, sizeof target, V2_SENSORS "%s", sensor_name(sensor));
+        if (link_passes(&link, filter))
+            put_link(out, &link);
+    }
+}
+
 size_t v2_write_links(const struct v2 *v2, const char *filter, uint8_t *out, size_t size)
 {
-    static const struct link links[] = {{"/tc", "tinycontainer", COAPMSG_FORMAT_CBOR, false},
-                                        {"/tc/c", "tinycontainer.list", COAPMSG_FORMAT_CBOR, true},
-                                        {"/tc/id", NULL, COAPMSG_FORMAT_TEXT, false},
-                                        {"/tc/n", NULL, COAPMSG_FORMAT_CBOR, false}};
+    static const struct link links[] = {{"/tc", "tinycontainer", COAPMSG_FORMAT_CBOR, false, NULL},
+                                        {"/tc/c", "tinycontainer.list", COAPMSG_FORMAT_CBOR, true, NULL},
+                                        {"/tc/id", NULL, COAPMSG_FORMAT_TEXT, false, NULL},
+                                        {"/tc/n", NULL, COAPMSG_FORMAT_CBOR, false, NULL}};
     cleanup_buffer struct buffer text = buffer_init(size);
-    struct link each = {NULL, "tinycontainer.container", COAPMSG_FORMAT_CBOR, true};
+    struct link each = {NULL, "tinycontainer.container", COAPMSG_FORMAT_CBOR, true, NULL};
     char target[sizeof "/tc/c/" + METADATA_UID_MAX];
 
     for (size_t i = 0; i < array_size(links); i++)
         if (link_passes(&links[i], filter))
             put_link(&text, &links[i]);
+    put_sensor_links(&text, filter);
     for (size_t i = 0; i < v2->device->options->slots; i++) {
         const struct container *c = v2->device->slots[i].container;
 

@@ -224,6 +224,11 @@ int32_t outbox_write(struct outbox *o, const char *uid, uint32_t endpoint, const
 
 /* What goes out ---------------------------------------------------------------------------------------------------- */
 
+static bool has_times(const struct outbox *o)
+{
+    return !o->options->no_clock && o->options->format != OUTBOX_TEXT;
+}
+
 static struct telemetry_record as_record(const struct outbox *o, const struct reading *reading)
 {
     struct telemetry_record record = {.name = reading->name, .unit = "", .kind = reading->kind};
@@ -235,7 +240,7 @@ static struct telemetry_record as_record(const struct outbox *o, const struct re
         record.bytes = reading->name + strlen(reading->name) + 1;
         record.size = reading->kind == TELEMETRY_NUMBER ? 0 : reading->size;
     }
-    record.time_us = reading->time_us;
+    record.time_us = has_times(o) ? reading->time_us : 0;
     return record;
 }
 
@@ -274,7 +279,7 @@ static bool encode(struct outbox *o)
     for (size_t i = 0; i < o->pack_count; i++)
         records[i] = as_record(o, &o->pack[i]);
     buffer_clear(&o->body);
-    outbox_encode(&o->body, o->options->format, records, o->pack_count, o->options->no_clock);
+    outbox_encode(&o->body, o->options->format, records, o->pack_count);
     free(records);
     return !o->body.failed;
 }
@@ -311,16 +316,16 @@ bool outbox_begin(struct outbox *o)
 
 /* What became of it ------------------------------------------------------------------------------------------------ */
 
-static void put_journal_record(struct buffer *out, const struct telemetry_record *record, bool no_clock)
+static void put_journal_record(struct buffer *out, const struct telemetry_record *record)
 {
     struct buffer one = buffer_init(0);
 
     buffer_printf(out, "%s[\"%s\",", out->size > 1 ? "," : "", record->name);
-    if (no_clock)
-        buffer_append_text(out, "null,");
-    else
+    if (record->time_us)
         buffer_printf(out, "%lld,", (long long)record->time_us);
-    outbox_encode(&one, OUTBOX_TEXT, record, 1, no_clock);
+    else
+        buffer_append_text(out, "null,");
+    outbox_encode(&one, OUTBOX_TEXT, record, 1);
     if (record->kind == TELEMETRY_STRING || record->kind == TELEMETRY_DATA)
         journal_put_string(out, one.data, one.size);
     else
@@ -339,7 +344,7 @@ static void note(const struct outbox *o, const char *outcome, uint8_t code)
     for (size_t i = 0; i < o->pack_count; i++) {
         struct telemetry_record record = as_record(o, &o->pack[i]);
 
-        put_journal_record(&records, &record, o->options->no_clock || o->options->format == OUTBOX_TEXT);
+        put_journal_record(&records, &record);
     }
     buffer_append_u8(&records, ']');
     device_note(o->device, NULL,

@@ -65,9 +65,8 @@ int64_t outbox_due(const struct outbox *o);
 bool outbox_begin(struct outbox *o);
 void outbox_finished(struct outbox *o, enum client_outcome outcome, uint8_t code);
 
-/* Writes records as a SenML pack, or the value of the first as text. Their times stand in it unless no_clock. Appends
- * to out, which has failed when there was no memory. */
-void outbox_encode(struct buffer *out, enum outbox_format format, const struct telemetry_record *records, size_t count,
-                   bool no_clock);
+/* Appends records as a SenML pack, without a time where that is 0, or the value of the first as text. Errors are sticky
+ * in out. */
+void outbox_encode(struct buffer *out, enum outbox_format format, const struct telemetry_record *records, size_t count);
 
 #endif

@@ -80,7 +80,7 @@ static void give_value(struct v2 *v2, enum sensor sensor, const struct coapmsg *
     struct telemetry_record record = sensor_read(sensor, v2->device->seed, v2_sensor_revision(v2));
     cleanup_buffer struct buffer text = buffer_init(BODY_ROOM);
 
-    outbox_encode(&text, choose(format), &record, 1, true);
+    outbox_encode(&text, choose(format), &record, 1);
     if (text.failed) {
         v2_refuse(v2, response, COAPMSG_INTERNAL_ERROR, "no memory");
         return;

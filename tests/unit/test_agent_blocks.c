@@ -314,7 +314,7 @@ START_TEST(test_list_over_blocks)
     lf = linkformat_init(links.data, links.size);
     while (linkformat_next(&lf, &link) == 0)
         found++;
-    ck_assert_uint_eq(found, 44);
+    ck_assert_uint_eq(found, 48);
     fixture_end(f);
 }
 END_TEST

@@ -290,8 +290,8 @@ START_TEST(test_discovery)
     static const struct {
         const char *query;
         unsigned links;
-    } cases[] = {{NULL, 5}, {"rt=tinycontainer", 1}, {"rt=tinycontainer*", 3}, {"rt=other", 0},
-                 {"rt", 5}, {"href=/tc/c*", 2},      {"if=sensor", 0},         {"href=/tc/id", 1}};
+    } cases[] = {{NULL, 9}, {"rt=tinycontainer", 1}, {"rt=tinycontainer*", 3}, {"rt=other", 0},
+                 {"rt", 9}, {"href=/tc/c*", 2},      {"if=sensor", 0},         {"href=/tc/id", 1}};
     struct fixture *f = fixture_new(DEVICE_V2, "");
 
     ck_assert_uint_eq(fixture_load(f, "job", code_runs), COAPMSG_CREATED);

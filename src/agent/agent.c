@@ -142,7 +142,8 @@ static void init_server(struct agent *a, unsigned index, const struct clock *clo
     server_init(&a->server);
 }
 
-static void deliver(void *arg, enum link_direction direction, const struct peer *peer, const uint8_t *data, size_t size);
+static void deliver(void *arg, enum link_direction direction, const struct peer *peer, const uint8_t *data,
+                    size_t size);
 
 static int32_t send_reading(void *arg, const char *uid, uint32_t endpoint, const uint8_t *data, size_t size)
 {

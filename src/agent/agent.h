@@ -2,10 +2,10 @@
 #define TC_AGENT_AGENT_H
 
 #include "agent/attacks.h"
+#include "agent/device.h"
 #include "agent/flood.h"
 #include "agent/link.h"
 #include "agent/nap.h"
-#include "agent/device.h"
 #include "agent/security.h"
 #include "agent/server.h"
 #include "agent/traffic.h"

@@ -23,8 +23,8 @@ struct client_task {
     const uint8_t *payload; /* must outlive the task, as path and query */
     size_t payload_size;
     uint16_t format; /* of the payload (Content-Format) */
-    bool plain;   /* not protected */
-    bool observe; /* register (RFC 7641) */
+    bool plain;      /* not protected */
+    bool observe;    /* register (RFC 7641) */
 };
 
 enum client_outcome {

@@ -79,7 +79,8 @@ static void drop_first(struct outbox *o)
 
     free(first.name);
     if (o->counters.dropped++ == 0)
-        device_note(o->device, NULL, (struct journal_entry){.event = "telemetry", .outcome = "dropping", .message_id = -1});
+        device_note(o->device, NULL,
+                    (struct journal_entry){.event = "telemetry", .outcome = "dropping", .message_id = -1});
 }
 
 /* Takes over the reading's name; its time becomes later than that of all before it. */

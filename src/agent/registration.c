@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SPREAD_MS 1       /* between two devices of one process */
-#define RETRY_MS 2000     /* doubled with each failure */
-#define RETRY_DOUBLED 5   /* as often */
-#define RETRY_MAX_S 3600  /* that a gateway can ask for */
+#define SPREAD_MS 1      /* between two devices of one process */
+#define RETRY_MS 2000    /* doubled with each failure */
+#define RETRY_DOUBLED 5  /* as often */
+#define RETRY_MAX_S 3600 /* that a gateway can ask for */
 #define NAME_PREFIX "tcagent-"
 #define DIRECTORY_TYPE "core.rd"
 
@@ -148,8 +148,8 @@ static bool find_directory(struct registration *r)
     struct linkformat_link link;
 
     while (linkformat_next(&lf, &link) == 0)
-        if (linkformat_has(&link, "rt", DIRECTORY_TYPE) && link.target_size > 1 &&
-            link.target_size < sizeof r->path && *link.target == '/') {
+        if (linkformat_has(&link, "rt", DIRECTORY_TYPE) && link.target_size > 1 && link.target_size < sizeof r->path &&
+            *link.target == '/') {
             memcpy(r->path, link.target, link.target_size);
             r->path[link.target_size] = 0;
             return true;
@@ -185,7 +185,9 @@ static void note(const struct registration *r, bool fine, bool answered, uint8_t
 
     device_note(r->device, NULL,
                 (struct journal_entry){.event = events[r->doing],
-                                       .outcome = fine ? "acknowledged" : answered ? "refused" : "unanswered",
+                                       .outcome = fine       ? "acknowledged"
+                                                  : answered ? "refused"
+                                                             : "unanswered",
                                        .code = code,
                                        .message_id = -1,
                                        .detail = r->doing == REGISTRATION_REGISTER ? r->location : NULL});

@@ -12,7 +12,8 @@
 /*
  * What stands between one container and the board. A call goes through only when the metadata's system-call mask has
  * its bit, and open only for an endpoint of the metadata that leads to a part of this board, or out over its radio (and
- * then for writing only); read and write only in the endpoint's direction. Everything else answers -1, is counted, and leaves a line in the log.
+ * then for writing only); read and write only in the endpoint's direction. Everything else answers -1, is counted, and
+ * leaves a line in the log.
  */
 #define SANDBOX_LOG_SIZE 4096
 #define SANDBOX_LINE_SIZE 256 /* longer lines of a container are cut */

@@ -43,7 +43,7 @@ struct traffic {
     int64_t due_ms[TRAFFIC_TASKS]; /* CLIENT_NEVER: not */
     struct registration registration;
     struct outbox outbox;
-    uint64_t counter;                   /* of the latest report */
+    uint64_t counter; /* of the latest report */
     struct buffer report;
     char query[8 + DEVICE_ID_MAX];
 };

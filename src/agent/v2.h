@@ -19,8 +19,8 @@ struct v2 {
     uint8_t *body; /* room for the representation that is being given */
     size_t body_size;
     uint8_t tag[V2_ETAG_SIZE]; /* of the sensor that is being given */
-    uint8_t *links; /* of v2_keep_links */
-    char *log; /* the log as the last reader's first block saw it */
+    uint8_t *links;            /* of v2_keep_links */
+    char *log;                 /* the log as the last reader's first block saw it */
     size_t log_size;
     char log_uid[METADATA_UID_MAX + 1];
     char reason[CONTAINER_REASON_SIZE]; /* the diagnostic payload of the last error */

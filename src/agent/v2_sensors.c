@@ -33,7 +33,7 @@ int64_t v2_sensor_change(const struct v2 *v2)
 static void write_tag(const struct v2 *v2, enum sensor sensor, uint32_t format, uint8_t tag[V2_ETAG_SIZE])
 {
     uint32_t step = v2_sensor_revision(v2), boots = (uint32_t)v2->device->boots;
-    const uint8_t bytes[V2_ETAG_SIZE] = {(uint8_t)(boots >> 8), (uint8_t)boots,       (uint8_t)sensor,
+    const uint8_t bytes[V2_ETAG_SIZE] = {(uint8_t)(boots >> 8), (uint8_t)boots,        (uint8_t)sensor,
                                          (uint8_t)format,       (uint8_t)(step >> 24), (uint8_t)(step >> 16),
                                          (uint8_t)(step >> 8),  (uint8_t)step};
 

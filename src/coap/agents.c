@@ -212,6 +212,7 @@ static struct server_options server_options(const struct agents *agents)
         .max_transfers = options->max_transfers,
         .max_observers = options->max_observers,
         .ack_timeout_ms = options->ack_timeout_ms,
+        .max_records = options->max_records,
         .max_body = options->max_body,
         .max_unfragmented = options->max_unfragmented,
     };

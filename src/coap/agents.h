@@ -29,6 +29,7 @@ struct agents_options {
 
     uint32_t max_transfers;    /* of the server (server.h) */
     uint32_t max_observers;    /* of the server */
+    uint32_t max_records;      /* of the server */
     uint64_t max_body;         /* of the server */
     uint64_t max_unfragmented; /* of the server */
     /* PEM files of DTLS and TLS (endpoint.h), NULL or empty: none */

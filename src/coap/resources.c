@@ -24,12 +24,37 @@ static const struct resource resources[] = {
      .counter = COUNTER(reported_requests),
      .get = shadow_get_reported,
      .put = shadow_put_reported},
+    {.path = "/t",
+     .type = "tcgw.telemetry",
+     .is_tree = true,
+     .allows_plain = true,
+     .counter = COUNTER(telemetry_requests),
+     .post = telemetry_post,
+     .put = telemetry_post},
     {.path = "/join", .type = "tcgw.join", .is_open = true, .counter = COUNTER(join_requests), .post = post_join},
 };
+
+/* Whether the path begins with the segments of another, "/t". */
+static bool is_below(const struct coapmsg *request, const char *path)
+{
+    const struct coapmsg_option *segment = coapmsg_find(request, COAPMSG_OPT_URI_PATH);
+
+    while (*path && segment) {
+        size_t length = strcspn(path + 1, "/");
+
+        if (segment->length != length || memcmp(segment->value, path + 1, length) != 0)
+            return false;
+        path += length + 1;
+        segment = coapmsg_find_next(request, segment);
+    }
+    return !*path;
+}
+
 const struct resource *resource_find(const struct coapmsg *request)
 {
     for (size_t i = 0; i < array_size(resources); i++)
-        if (coapmsg_path_is(request, resources[i].path))
+        if (coapmsg_path_is(request, resources[i].path) ||
+            (resources[i].is_tree && is_below(request, resources[i].path)))
             return &resources[i];
     return NULL;
 }
@@ -101,6 +126,7 @@ uint8_t resource_fault_code(const struct fault *fault)
     case 422:
         return COAPMSG_UNPROCESSABLE;
     case 429:
+        return COAPMSG_TOO_MANY_REQUESTS;
     case 503:
     case 507:
         return COAPMSG_UNAVAILABLE;

@@ -1,5 +1,6 @@
 #include "coap/server_private.h"
 
+#include "base/hash.h"
 #include "tcgw/oscore.h"
 
 #include <errno.h>
@@ -55,8 +56,21 @@ bool inbound_set_credential(struct inbound *in, struct credential *credential)
     uint16_t *held = &in->server->held_by[credential->number % SERVER_HELD_SLOTS];
 
     in->credential = credential;
+    in->device = credential->device;
     in->number = credential->number;
     in->is_authentic = true;
+    return ++*held <= SERVER_HELD_PER_SLOT;
+}
+
+/* A device that has no credentials, at its address, which may be used so: what it does counts as if it were proven. */
+static bool set_plain(struct inbound *in, struct device *device)
+{
+    uint16_t *held;
+
+    in->device = device;
+    in->number = hash_bytes(0, device->id, strlen(device->id)) | UINT64_C(1) << 63; /* no credential's */
+    in->is_authentic = true;
+    held = &in->server->held_by[in->number % SERVER_HELD_SLOTS];
     return ++*held <= SERVER_HELD_PER_SLOT;
 }
 
@@ -289,7 +303,7 @@ void server_dispatch(struct inbound *in, const struct coapmsg *request)
         inbound_reply_text(in, COAPMSG_PROXYING_NOT_SUPPORTED, "the gateway is no forward proxy");
     } else if (!in->resource) {
         inbound_reply_text(in, COAPMSG_NOT_FOUND, "");
-    } else if (!in->resource->is_open && !in->credential) {
+    } else if (!in->resource->is_open && !in->credential && !(in->resource->allows_plain && in->device)) {
         stats->unprotected_refused++;
         inbound_reply_text(in, COAPMSG_UNAUTHORIZED, "only for devices that prove who they are");
     } else if (!(handler = find_handler(in->resource, request->code))) {
@@ -311,20 +325,30 @@ static struct credential *find_session_credential(const struct core *core, const
     return fingerprint ? keyring_find_certificate(core, name, fingerprint) : keyring_find_psk(core, name, strlen(name));
 }
 
-/* Without an OSCORE option: by the session, if that is enough for the device. One that has OSCORE credentials is heard
- * with OSCORE only. */
+static struct device *find_plain_device(const struct inbound *in)
+{
+    char address[CORE_ADDRESS_MAX + 1];
+
+    return keyring_find_plain(in->server->core, peer_format(incoming_peer(in->incoming), address));
+}
+
+/* Without an OSCORE option: by the session, if that is enough for the device, else by the address, where that is. One
+ * that has OSCORE credentials is heard with OSCORE only. */
 static void take_unprotected(struct inbound *in, const struct coapmsg *request)
 {
     struct credential *credential = find_session_credential(in->server->core, in->incoming);
     bool is_enough = credential && keyring_of_device(credential->device)->kind != CREDENTIAL_OSCORE;
+    struct device *plain = credential ? NULL : find_plain_device(in);
 
-    if (is_enough && !inbound_set_credential(in, credential)) {
+    if ((is_enough && !inbound_set_credential(in, credential)) || (plain && !set_plain(in, plain))) {
         in->server->stats.overloaded++;
         inbound_reply_text(in, COAPMSG_UNAVAILABLE, "");
         return;
     }
     if (is_enough)
         inbound_verified(in);
+    else if (plain)
+        keyring_heard_plain(plain);
     server_dispatch(in, request);
 }
 
@@ -370,6 +394,7 @@ static struct server *free_server(struct server *server)
 {
     (void)block_server_free(server->blocks);
     (void)block_server_free(server->outer_blocks);
+    senml_clear(&server->pack);
     proof_wipe(&server->proof);
     free(server->plain);
     free(server->sealed);

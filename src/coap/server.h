@@ -29,6 +29,7 @@ struct server_options {
     uint32_t max_transfers;    /* block-wise transfers under way; the longest idle one goes first */
     uint32_t max_observers;
     uint32_t ack_timeout_ms; /* RFC 7252 ACK_TIMEOUT: before that a notification under way is not replaced */
+    uint32_t max_records;    /* of a telemetry message */
     uint64_t max_body;       /* bytes of a request's body, over all its blocks */
     uint64_t
         max_unfragmented; /* bytes of a protected message that comes in outer blocks (RFC 8613 section 4.1.3.4.2) */
@@ -50,8 +51,9 @@ void server_dropped(struct server *server, struct credential *credential);
 /* Counters since the start, but for those at the end. */
 struct server_stats {
     /* what came, by resource */
-    uint64_t core_requests, desired_requests, reported_requests, join_requests, other_requests;
-    uint64_t protected_requests; /* authentic and fresh ones */
+    uint64_t core_requests, desired_requests, reported_requests, telemetry_requests, join_requests, other_requests;
+    uint64_t telemetry_malformed; /* telemetry that is none: 4.00, 4.13, 4.15 */
+    uint64_t protected_requests;  /* authentic and fresh ones */
     uint64_t notifications;
     /* attacks, and what looks like them */
     uint64_t malformed_option;    /* OSCORE option or outer message: 4.02 */

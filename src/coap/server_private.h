@@ -9,6 +9,7 @@
 #include "coap/observers.h"
 #include "coap/proof.h"
 #include "coap/server.h"
+#include "codec/senml.h"
 #include "core/core.h"
 #include "core/keyring.h"
 
@@ -39,6 +40,7 @@ struct server {
     uint16_t held_by[SERVER_HELD_SLOTS];
     uv_timer_t timer; /* observers' */
     struct server_stats stats;
+    struct senml_pack pack;  /* of the message that is being worked on */
     uint8_t *plain, *sealed; /* SERVER_MESSAGE_MAX bytes each, for the message that is being worked on */
     uint32_t due;            /* callbacks of the core that will come */
     bool closing;
@@ -51,8 +53,10 @@ struct inbound {
     struct list node;
     struct server *server;
     struct incoming *incoming; /* NULL: answered or dropped */
-    uint64_t number;           /* of the credential; 0: nobody */
+    uint64_t number;           /* of the credential, or of the device that has none; 0: nobody */
     struct credential *credential;
+    struct device *device; /* whose it is: by the credential, or by the address of one that may be used without
+                              protection; NULL: nobody. Good until control goes back to the loop */
     const struct resource *resource;
     struct block_exchange blocks;
     struct coapmsg_block outer_block; /* of the last outer block */
@@ -126,8 +130,10 @@ typedef void (*resource_fn)(struct inbound *in, const struct coapmsg *request, c
 
 struct resource {
     const char *path;
-    const char *type; /* rt; NULL: not listed */
-    bool is_open;     /* needs no identity */
+    const char *type;  /* rt; NULL: not listed */
+    bool is_open;      /* needs no identity */
+    bool is_tree;      /* what is below its path, too */
+    bool allows_plain; /* devices that may be used without protection may use it */
     bool is_observable;
     size_t counter; /* offset in struct server_stats */
     resource_fn get, post, put;
@@ -146,6 +152,13 @@ uint8_t resource_fault_code(const struct fault *fault);
 void shadow_get_desired(struct inbound *in, const struct coapmsg *request, const void *body, size_t size);
 void shadow_get_reported(struct inbound *in, const struct coapmsg *request, const void *body, size_t size);
 void shadow_put_reported(struct inbound *in, const struct coapmsg *request, const void *body, size_t size);
+
+/* resource_telemetry.c -----------------------------------------------------------------------------------------------
+ */
+
+void telemetry_post(struct inbound *in, const struct coapmsg *request, const void *body, size_t size);
+/* The origin (core/telemetry.h) that the protected request of `in` has as telemetry. */
+uint64_t telemetry_protected_origin(const struct inbound *in);
 
 #define SHADOW_ETAG_MAX 8
 /* The representation of a desired shadow, complete but for blocks and Observe; etag is room for the ETag. */

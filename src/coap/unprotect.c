@@ -1,6 +1,7 @@
 #include "coap/server_private.h"
 
 #include "codec/cborio.h"
+#include "core/telemetry.h"
 
 /* Errors ---------------------------------------------------------------------------------------------------------- */
 
@@ -48,6 +49,32 @@ static void take_fresh(struct inbound *in, const struct coapmsg *plain)
     server_dispatch(in, plain);
 }
 
+/* Whether something may be sent that costs a sequence number, for a request that may be an old one. */
+static bool may_send(struct inbound *in)
+{
+    if (limiter_take(&in->server->challenges, in->number))
+        return true;
+    in->server->stats.rate_limited++;
+    inbound_drop(in, false);
+    return false;
+}
+
+/* Telemetry that was taken before the gateway restarted, and whose answer was lost: that it comes again, or is sent by
+ * somebody else, changes nothing. */
+static void answer_again(struct inbound *in, const struct coapmsg *plain)
+{
+    struct coapmsg_block block;
+    struct coapmsg response;
+
+    if (!may_send(in))
+        return;
+    in->flags = OSCORE_WITH_PIV;
+    coapmsg_init(&response, COAPMSG_ACK, COAPMSG_CHANGED);
+    if (coapmsg_get_block(plain, COAPMSG_OPT_BLOCK1, &block) == 0)
+        coapmsg_add_block(&response, COAPMSG_OPT_BLOCK1, block);
+    inbound_send(in, &response);
+}
+
 /* The window is not known: the request may be an old one. It has to be made again with an Echo, which shows that it is
  * not (Appendix B.1.2). */
 static void challenge(struct inbound *in)
@@ -56,11 +83,8 @@ static void challenge(struct inbound *in)
     struct coapmsg response;
     uint8_t echo[PROOF_SIZE];
 
-    if (!limiter_take(&server->challenges, in->number)) {
-        server->stats.rate_limited++;
-        inbound_drop(in, false);
+    if (!may_send(in))
         return;
-    }
     if (!proof_make_echo(&server->proof, clock_monotonic_ms(server->options.clock), in->number, echo)) {
         inbound_drop(in, false);
         return;
@@ -84,7 +108,10 @@ static void take_unsynchronized(struct inbound *in, const struct coapmsg *plain)
         return;
     }
     server->stats.echo_failures += echo != NULL;
-    challenge(in);
+    if (core_knows_origin(server->core, telemetry_protected_origin(in)))
+        answer_again(in, plain);
+    else
+        challenge(in);
 }
 
 /* Whose it is ----------------------------------------------------------------------------------------------------- */

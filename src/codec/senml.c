@@ -130,7 +130,8 @@ static bool to_time(const struct senml_field *field, int64_t *time)
         return true;
     if (!(us > -9.2e18 && us < 9.2e18))
         return false;
-    *time = llround(us);
+    /* from 2^52 on there is no fraction left */
+    *time = us > -4503599627370496.0 && us < 4503599627370496.0 ? (int64_t)(us + (us < 0 ? -0.5 : 0.5)) : (int64_t)us;
     return true;
 }
 
@@ -140,16 +141,15 @@ static int take_version(struct senml_parser *p)
 
     if (!senml_has(p, SENML_BVER))
         return 0;
-    if (version < 1 || version != floor(version)) /* NOLINT */
-        return senml_broken(p, SENML_BVER, "is no version number");
     if (version > SENML_VERSION_MAX)
         return senml_problem(p->pack, SENML_E_UNSUPPORTED,
                              "record %zu: \"bver\" %.0f is newer than %d, the version here", p->record, version,
                              SENML_VERSION_MAX);
-    if (p->has_version && version != p->version) /* NOLINT */
+    if (version < 1 || version != (int)version)
+        return senml_broken(p, SENML_BVER, "is no version number");
+    if (p->version && p->version != (int)version)
         return senml_broken(p, SENML_BVER, "is not the version of the records before");
-    p->has_version = true;
-    p->version = version;
+    p->version = (int)version;
     return 0;
 }
 

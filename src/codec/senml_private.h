@@ -53,8 +53,8 @@ struct senml_parser {
     uint32_t present;
     struct senml_field fields[SENML_LABELS];
     /* the base fields so far */
-    bool has_version;
-    double version, base_value, base_sum;
+    int version; /* 0: none was told */
+    double base_value, base_sum;
     int64_t base_time;
     const char *base_name;
     size_t base_size;

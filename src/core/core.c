@@ -82,6 +82,8 @@ int core_new(struct core **out, const struct core_options *options)
     if (r == 0)
         r = journal_init(core);
     if (r == 0)
+        r = telemetry_init(core);
+    if (r == 0)
         r = keyring_init(core);
     if (r == 0)
         r = cache_init(core);
@@ -102,6 +104,7 @@ void core_start(struct core *core)
     core->started = true;
     event_note(core, EVENT_GATEWAY_STARTED, NULL, "{s:s}", "version", PACKAGE_VERSION);
     core_note_security(core);
+    telemetry_loaded(core);
     core_arm(core, &core->sweep, core_now(core) + SWEEP_MS);
     for (struct device *device = core->devices; device; device = device->hh.next) {
         presence_reconsider(device);
@@ -171,6 +174,7 @@ struct core *core_free(struct core *core)
     cache_free(core);
     groups_free(core);
     keyring_free(core);
+    telemetry_free(core);
     journal_free(core);
     free(core->plain_groups);
     free(core);
@@ -213,6 +217,7 @@ void core_configure(struct core *core, const struct core_options *options)
     cache_shrink(core);
     configure_plain_groups(core, options->allow_plain_groups);
     now->presence = options->presence;
+    now->telemetry = options->telemetry;
     for (struct device *device = core->devices; device; device = device->hh.next)
         presence_reconsider(device);
 }

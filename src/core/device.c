@@ -40,6 +40,7 @@ static struct device *free_device(struct device *device)
     while (device->credentials)
         credential_drop(device->credentials);
     presence_free(device);
+    telemetry_forget_series(device);
     rendering_drop(&device->rendered);
     free(device->shadows);
     free(device->groups);

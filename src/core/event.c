@@ -37,6 +37,7 @@ static const struct {
     [EVENT_JOIN_REJECTED] = {JOURNAL_SECURITY, "rejected"},
     [EVENT_GATEWAY_STARTED] = {JOURNAL_GATEWAY, "started"},
     [EVENT_GATEWAY_STOPPING] = {JOURNAL_GATEWAY, "stopping"},
+    [EVENT_STORAGE_RECOVERED] = {JOURNAL_GATEWAY, "storage_recovered"},
 };
 
 const char *event_name(enum event event)

@@ -141,6 +141,13 @@ void journal_load_number(struct core *core, uint64_t seq); /* one that was given
 void journal_end(struct core *core);                       /* writes what readers have not yet written */
 void journal_free(struct core *core);
 
+/* Telemetry (telemetry.h) */
+int telemetry_init(struct core *core) must_check;
+int telemetry_load_origin(struct core *core, uint64_t origin) must_check; /* of the last EXCHANGE_LIFETIME */
+void telemetry_loaded(struct core *core);                                 /* that was all */
+void telemetry_forget_series(struct device *device);
+void telemetry_free(struct core *core);
+
 /* Index (index.c): the hash tables ------------------------------------------------------------------------------- */
 
 struct device *index_find_device(const struct core *core, const char *id); /* those being removed, too */
@@ -161,9 +168,9 @@ struct device *device_new(struct core *core, const char *id); /* NULL: out of me
 /* core_add_device; approved: of an agent that asked to join. */
 int device_add(struct core *core, const json_t *body, bool approved, core_done_fn done, void *arg, struct fault *fault,
                struct device **added) must_check;
-void device_drop(struct device *device);                      /* with operations and queries; frees it */
-void device_changed(struct device *device);                   /* drops its rendering */
-void device_seen(struct device *device);                      /* it answered */
+void device_drop(struct device *device);    /* with operations and queries; frees it */
+void device_changed(struct device *device); /* drops its rendering */
+void device_seen(struct device *device);    /* it answered */
 void device_apply_probe(struct device *device, const struct agent_probe *probe);
 const struct agent_features *device_features(const struct device *device);
 

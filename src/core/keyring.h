@@ -78,6 +78,10 @@ struct credential *keyring_find(const struct device *device, enum credential_kin
 /* Whether the device may be spoken to without protection: it has no credentials, and its own setting or that of one of
  * its groups (coap.allow_plain_groups) says so. */
 bool keyring_allows_plain(const struct device *device);
+/* A device that may be used without protection and has this (canonical) address; NULL: none. */
+struct device *keyring_find_plain(const struct core *core, const char *address);
+/* Such a device was heard: what comes from its address is taken for its own. */
+void keyring_heard_plain(struct device *device);
 
 /* By OSCORE kid and kid context (NULL: none in the message); then the next one. Revoked and removed ones are not found
  * from the moment on that they are. */

@@ -176,7 +176,7 @@ static int load_answer(void *arg, const struct store_answer *row)
 static int load_journal(void *arg, const struct store_journal *row)
 {
     journal_load_number(arg, row->seq);
-    return 0;
+    return telemetry_load_origin(arg, row->origin);
 }
 
 static int load_cursor(void *arg, const struct store_cursor *row)

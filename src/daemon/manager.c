@@ -125,6 +125,7 @@ static struct agents_options agents_options(struct manager *m)
         .max_transfers = (uint32_t)m->conf->coap_max_transfers,
         .max_observers = (uint32_t)m->conf->coap_max_observers,
         .max_body = (uint64_t)m->conf->coap_max_body_bytes,
+        .max_records = (uint32_t)m->conf->telemetry_max_records,
         .max_unfragmented = (uint64_t)m->conf->coap_max_unfragmented_bytes,
         .certificate = m->certificate,
         .private_key = m->private_key,

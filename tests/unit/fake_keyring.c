@@ -1,6 +1,7 @@
 #include "fake_keyring.h"
 
 #include "core/core.h"
+#include "core/telemetry.h"
 
 #include <check.h>
 #include <errno.h>
@@ -253,6 +254,39 @@ struct credential *keyring_find_certificate(const struct core *core, const char 
     (void)common_name;
     (void)fingerprint;
     return NULL;
+}
+
+struct device *keyring_find_plain(const struct core *core, const char *address)
+{
+    (void)core;
+    (void)address;
+    return NULL;
+}
+
+void keyring_heard_plain(struct device *device)
+{
+    (void)device;
+}
+
+bool core_knows_origin(const struct core *core, uint64_t origin)
+{
+    (void)core;
+    (void)origin;
+    return false;
+}
+
+int core_add_telemetry(struct core *core, struct device *device, const struct telemetry_record *records, size_t count,
+                       uint64_t origin, core_done_fn done, void *arg, struct fault *fault, uint32_t *retry_s)
+{
+    (void)core;
+    (void)device;
+    (void)records;
+    (void)count;
+    (void)origin;
+    (void)done;
+    (void)arg;
+    (void)retry_s;
+    return fault_set(fault, FAULT_SHUTTING_DOWN, "none here");
 }
 
 int keyring_note_pending(struct core *core, const char *id, const char *address, struct fault *fault)

@@ -1,5 +1,7 @@
 #include "server_fixture.h"
 
+#include "core/telemetry.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -127,6 +129,20 @@ void keyring_verified(struct core *c, struct credential *credential, const char 
         (void)text_copy(gadget->address, sizeof gadget->address, address);
     if (credential->state == CREDENTIAL_NEW)
         credential->state = CREDENTIAL_ACTIVE;
+}
+
+struct device *keyring_find_plain(const struct core *c, const char *address)
+{
+    (void)c;
+    for (size_t i = 0; i < world.count; i++)
+        if (!world.gadgets[i]->device.credentials && strcmp(world.gadgets[i]->device.address, address) == 0)
+            return &world.gadgets[i]->device;
+    return NULL;
+}
+
+void keyring_heard_plain(struct device *device)
+{
+    container_of(device, struct gadget, device)->verified++;
 }
 
 static void run_reservation(struct later *later)
@@ -303,6 +319,45 @@ int core_read_shadow(struct core *c, struct device *device, enum shadow_kind kin
     later->kind = kind;
     later->read = done;
     later->arg = arg;
+    return 0;
+}
+
+/* Telemetry -------------------------------------------------------------------------------------------------------- */
+
+bool core_knows_origin(const struct core *c, uint64_t origin)
+{
+    (void)c;
+    for (size_t i = 0; i < world.origin_count; i++)
+        if (world.origins[i] == origin)
+            return true;
+    return false;
+}
+
+static void run_telemetry(struct later *later)
+{
+    later->done(later->arg, &later->fault);
+}
+
+int core_add_telemetry(struct core *c, struct device *device, const struct telemetry_record *records, size_t count,
+                       uint64_t origin, core_done_fn done, void *arg, struct fault *fault, uint32_t *retry_s)
+{
+    struct later *later;
+
+    (void)c;
+    *retry_s = 7;
+    if (world.telemetry_fault)
+        return fault_set(fault, world.telemetry_fault, "the fault of the test");
+    world.telemetry_device = device;
+    world.telemetry_messages++;
+    world.telemetry_records += count;
+    world.telemetry_last = records[count - 1];
+    (void)text_copy(world.telemetry_name, sizeof world.telemetry_name, records[count - 1].name);
+    (void)text_copy(world.telemetry_unit, sizeof world.telemetry_unit, records[count - 1].unit);
+    world.telemetry_origin = origin;
+    later = add_later(run_telemetry);
+    later->done = done;
+    later->arg = arg;
+    later->fault.code = world.telemetry_result;
     return 0;
 }
 
@@ -534,6 +589,13 @@ void world_use_certificate(struct gadget *gadget, const char *common_name, uint8
     memset(gadget->credential.fingerprint, fingerprint, sizeof gadget->credential.fingerprint);
 }
 
+void world_use_plain(struct gadget *gadget)
+{
+    oscore_registry_remove(core.registry, gadget->credential.context);
+    gadget->device.credentials = NULL;
+    (void)peer_format(&gadget->peer, gadget->device.address);
+}
+
 void world_revoke(struct gadget *gadget)
 {
     server_dropped(world.server, &gadget->credential);
@@ -560,6 +622,7 @@ static void open_server(void)
                                      .max_transfers = 64,
                                      .max_observers = 6,
                                      .ack_timeout_ms = 2000,
+                                     .max_records = 100,
                                      .max_body = 65536,
                                      .max_unfragmented = 4096};
 

@@ -2,6 +2,7 @@
 #define TC_TESTS_SERVER_FIXTURE_H
 
 #include "coap/server_private.h"
+#include "codec/telemetry.h"
 
 /*
  * The gateway's server with all around it made up: a message layer that hands requests over and keeps what is answered,
@@ -68,6 +69,14 @@ struct world {
     bool hold_reservations; /* until a world_run without it */
     unsigned reserved;      /* calls of keyring_reserve */
     uint64_t puts, reads;
+    /* telemetry */
+    enum fault_code telemetry_fault, telemetry_result; /* of the next messages: at once, after the commit */
+    struct device *telemetry_device;
+    uint64_t telemetry_messages, telemetry_records, telemetry_origin;
+    struct telemetry_record telemetry_last; /* its texts are gone, but for: */
+    char telemetry_name[TELEMETRY_NAME_MAX + 1], telemetry_unit[TELEMETRY_UNIT_MAX + 1];
+    uint64_t origins[8]; /* of messages of an earlier run */
+    size_t origin_count;
 };
 
 extern struct world world;
@@ -84,6 +93,8 @@ void world_restart_server(void);
 /* A session's credential instead of OSCORE. */
 void world_use_psk(struct gadget *gadget, const char *identity);
 void world_use_certificate(struct gadget *gadget, const char *common_name, uint8_t fingerprint); /* 32 times */
+/* No credentials; it may be used plainly, at its address. */
+void world_use_plain(struct gadget *gadget);
 void world_revoke(struct gadget *gadget);
 void world_write_desired(struct gadget *gadget, int format, const void *body, size_t size);
 /* Runs the callbacks that are due, and those that come of them. */

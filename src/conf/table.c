@@ -52,7 +52,7 @@ const struct conf_key conf_table[] = {
      "TCP address that serves REST; port 0 takes any free one, empty for none."},
     {"http", "allow_remote", CONF_BOOL, false, MEMBER(http_allow_remote), 0, 0, NULL, "no",
      "Whether listen may be reached from other machines; there is no authentication yet."},
-    {"http", "max_connections", CONF_INT, true, MEMBER(http_max_connections), 1, 10000, NULL, "256",
+    {"http", "max_connections", CONF_INT, true, MEMBER(http_max_connections), 1, 10000, NULL, "2048",
      "Connections at a time, over all listeners."},
     {"http", "connection_timeout", CONF_DURATION, true, MEMBER(http_connection_timeout_ms), SECONDS, DAYS, NULL, "1m",
      "How long a connection may be idle."},
@@ -60,7 +60,7 @@ const struct conf_key conf_table[] = {
      "Largest JSON body of a request."},
     {"http", "max_wait", CONF_DURATION, true, MEMBER(http_max_wait_ms), SECONDS, 10 * MINUTES, NULL, "1m",
      "Longest time that a request may wait for its operation (Prefer: wait)."},
-    {"http", "max_streams", CONF_INT, true, MEMBER(http_max_streams), 1, 10000, NULL, "64",
+    {"http", "max_streams", CONF_INT, true, MEMBER(http_max_streams), 1, 10000, NULL, "1024",
      "Event streams at a time; each of them takes a connection."},
 
     {"storage", "synchronous", CONF_ENUM, false, MEMBER(storage_synchronous), 0, 0, synchronous, "full",

@@ -224,8 +224,7 @@ static uint64_t add(struct core *core, struct store_batch *batch, struct store_j
     return row->seq;
 }
 
-void journal_add(struct core *core, struct store_batch *batch, enum journal_kind kind, const char *device,
-                 json_t *data)
+void journal_add(struct core *core, struct store_batch *batch, enum journal_kind kind, const char *device, json_t *data)
 {
     char *text = data ? json_dumps(data, JSON_COMPACT) : NULL;
 
@@ -241,10 +240,9 @@ void journal_add(struct core *core, struct store_batch *batch, enum journal_kind
 uint64_t journal_add_pack(struct core *core, struct store_batch *batch, const char *device, const void *pack,
                           size_t size, uint64_t origin)
 {
-    return add(core, batch, &(struct store_journal){.kind = JOURNAL_TELEMETRY,
-                                                    .device = device,
-                                                    .origin = origin,
-                                                    .body = {pack, size}});
+    return add(
+        core, batch,
+        &(struct store_journal){.kind = JOURNAL_TELEMETRY, .device = device, .origin = origin, .body = {pack, size}});
 }
 
 void journal_note(struct core *core, enum journal_kind kind, const char *device, json_t *data)

@@ -82,6 +82,10 @@ enum journal_result {
 };
 enum journal_result journal_read(struct journal_reader *reader, struct journal_entry *entry,
                                  uint64_t *missing) must_check;
+/* Has the entry that was read last be the next one again. */
+void journal_step_back(struct journal_reader *reader);
+/* Whether all that is there was read: what JOURNAL_WAIT waits for does not exist yet. */
+bool journal_is_at_end(const struct journal_reader *reader);
 /* The number that all up to it were read or filtered out: what a cursor is. */
 uint64_t journal_position(const struct journal_reader *reader);
 void journal_seek(struct journal_reader *reader, uint64_t after);

@@ -67,9 +67,9 @@ struct journal {
     uint64_t ring_after; /* what is visible and greater is in the ring */
     size_t ring_bytes;
 
-    struct list readers;          /* reader.node */
-    struct list waiting, waking;  /* reader.wait: for new entries; being told */
-    struct list later;            /* reader.wait: to be told by: */
+    struct list readers;         /* reader.node */
+    struct list waiting, waking; /* reader.wait: for new entries; being told */
+    struct list later;           /* reader.wait: to be told by: */
     struct timer timer;
     struct list pages, queue;
     unsigned reading;
@@ -90,11 +90,11 @@ struct journal_reader {
     uint32_t kinds;
     char device[CORE_ID_MAX + 1], group[CORE_GROUP_MAX + 1], name[TELEMETRY_NAME_MAX + 1];
     bool has_name, prefix;
-    uint64_t position;
-    uint64_t at; /* where it goes on in the ring, if that fits the position */
+    uint64_t position, previous; /* previous: before the last entry that was read */
+    uint64_t at;                 /* where it goes on in the ring, if that fits the position */
     struct journal_page *page;
     size_t page_at;
-    bool awaits; /* the page was read for it, and it has not looked */
+    bool awaits;      /* the page was read for it, and it has not looked */
     uint64_t missing; /* not told yet */
     bool failed;      /* not told yet */
     void (*ready)(void *arg);

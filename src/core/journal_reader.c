@@ -59,7 +59,7 @@ void journal_seek(struct journal_reader *reader, uint64_t after)
 
     journal_page_detach(reader);
     list_unlink(&reader->wait);
-    reader->position = after < journal->visible ? after : journal->visible;
+    reader->position = reader->previous = after < journal->visible ? after : journal->visible;
     reader->missing = 0;
     reader->failed = false;
 }
@@ -126,9 +126,23 @@ static struct journal_node *next(struct journal_reader *reader)
     }
     if (!node && reader->position >= journal->ring_after)
         node = journal_ring_find(journal, reader->position, &reader->at);
-    if (node)
+    if (node) {
+        reader->previous = reader->position;
         reader->position = node->entry.seq;
+    }
     return node;
+}
+
+void journal_step_back(struct journal_reader *reader)
+{
+    reader->position = reader->previous;
+    if (reader->page && reader->page->ready && reader->page_at)
+        reader->page_at--;
+}
+
+bool journal_is_at_end(const struct journal_reader *reader)
+{
+    return reader->position >= reader->core->journal->visible;
 }
 
 static enum journal_result told(struct journal_reader *reader, uint64_t *missing)

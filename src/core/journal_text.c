@@ -1,5 +1,8 @@
 #include "core/journal_private.h"
 
+#include "codec/pack.h"
+#include "codec/telemetry_text.h"
+
 #include <string.h>
 
 /* Names of kinds, and the text of an entry: made once, for all who read it. */
@@ -26,14 +29,31 @@ enum journal_kind journal_kind_from_name(const char *name)
 
 bool journal_pack_has(const void *body, size_t size, const char *name, bool prefix)
 {
-    (void)body, (void)size, (void)name, (void)prefix;
+    size_t length = strlen(name);
+    struct telemetry_record record;
+    struct pack_reader reader;
+
+    pack_reader_init(&reader, body, size);
+    while (pack_read(&reader, &record) > 0)
+        if (prefix ? strncmp(record.name, name, length) == 0 : strcmp(record.name, name) == 0)
+            return true;
     return false;
 }
 
 static void append_records(struct buffer *out, const struct journal_entry *entry)
 {
-    (void)entry;
-    buffer_append_text(out, ",\"records\":[]}");
+    struct telemetry_record record;
+    struct pack_reader reader;
+    const char *separator = "{";
+
+    buffer_append_text(out, ",\"records\":[");
+    pack_reader_init(&reader, entry->body, entry->size);
+    while (pack_read(&reader, &record) > 0) {
+        buffer_append_text(out, separator);
+        telemetry_put_json(out, &record);
+        separator = "},{";
+    }
+    buffer_append_text(out, *separator == '}' ? "}]}" : "]}");
 }
 
 /* The members of the body follow those that every entry has. */

@@ -6,6 +6,9 @@
 
 /* The handlers of the route table. Each answers its request at once or later. */
 
+/* api_events.c */
+void api_read_events(struct http_request *req);
+
 /* api_gateway.c */
 void api_show_health(struct http_request *req);
 void api_show_openapi(struct http_request *req);

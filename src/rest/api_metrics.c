@@ -1,3 +1,4 @@
+#include "core/journal.h"
 #include "rest/api.h"
 #include "rest/reply.h"
 #include "rest/server.h"
@@ -52,6 +53,28 @@ static void add_core(struct page *page, const struct core *core)
             (double)stats.calls_failed);
 }
 
+static void add_journal(struct page *page, const struct core *core)
+{
+    struct journal_stats stats;
+
+    core_get_journal_stats(core, &stats);
+    for (unsigned kind = 0; kind < JOURNAL_KIND_COUNT; kind++) {
+        char labels[40];
+        const struct metric metric = {"tcgw_journal_entries_total", "Entries of the journal that became durable.", true,
+                                      labels, (double)stats.entries[kind]};
+
+        (void)snprintf(labels, sizeof labels, "kind=\"%s\"", journal_kind_name((enum journal_kind)kind));
+        add(page, &metric);
+    }
+    add_one(page, "tcgw_journal_first", "Number of the oldest entry that is kept.", false, (double)stats.first);
+    add_one(page, "tcgw_journal_last", "Number of the newest entry.", false, (double)stats.last);
+    add_one(page, "tcgw_journal_bytes", "Size of the entries that are kept.", false, (double)stats.bytes);
+    add_one(page, "tcgw_journal_memory_bytes", "Memory of entries that readers share.", false, (double)stats.memory);
+    add_one(page, "tcgw_journal_readers", "Who reads the journal: event streams, sinks.", false, (double)stats.readers);
+    add_one(page, "tcgw_journal_missing_total", "Entries that were gone before a reader had come to them.", true,
+            (double)stats.missing);
+}
+
 static void add_store(struct page *page, struct store *store)
 {
     struct store_stats stats;
@@ -78,6 +101,10 @@ static void add_http(struct page *page, const struct rest *rest)
     add_one(page, "tcgw_http_connections", "Open HTTP connections.", false,
             (double)http_server_connection_count(rest->server));
     add_one(page, "tcgw_http_streams", "Open event streams.", false, (double)rest->stream_count);
+    add_one(page, "tcgw_http_events_sent_total", "Events of the journal that streams were given.", true,
+            (double)rest->events_sent);
+    add_one(page, "tcgw_http_stream_wakes_total", "How often streams were woken for events of the journal.", true,
+            (double)rest->stream_wakes);
     add_one(page, "tcgw_http_events_dropped_total", "Events that newer ones replaced, since a client read slowly.",
             true, (double)rest->events_dropped);
 }
@@ -94,6 +121,7 @@ void api_show_metrics(struct http_request *req)
     add_one(&page, "tcgw_uptime_seconds", "Time since the start.", false,
             (double)(uv_now(rest->options.loop) - rest->started) / 1000);
     add_core(&page, rest->options.core);
+    add_journal(&page, rest->options.core);
     add_store(&page, rest->options.store);
     add_http(&page, rest);
     if (rest->options.metrics)

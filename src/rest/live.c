@@ -2,6 +2,10 @@
 
 #include "rest/stream.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 /* Answers that go on: MHD asks for bytes, and the connection sleeps when there are none. */
 
 #define BLOCK_SIZE 4096
@@ -48,6 +52,8 @@ static ssize_t give(void *cls, uint64_t position, char *out, size_t max)
     if (!stream || ex->live->gone || ex->server->stopped)
         return MHD_CONTENT_READER_END_WITH_ERROR;
     n = stream_read(stream, out, max);
+    if (n == STREAM_BROKEN)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
     if (n)
         return (ssize_t)n;
     if (stream_is_over(stream))
@@ -66,6 +72,14 @@ static void watch_closed(uv_handle_t *handle)
     server_handle_closed(server);
 }
 
+/* A client that has gone without a word is noticed when it does not acknowledge what it is sent (heartbeats too). */
+static void limit_silence(int fd, uint32_t seconds)
+{
+    unsigned ms = seconds * 1000;
+
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms); /* fails for a Unix socket, which needs none */
+}
+
 static struct live *watch(struct exchange *ex)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(ex->mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -77,6 +91,7 @@ static struct live *watch(struct exchange *ex)
         free(live);
         return NULL;
     }
+    limit_silence(info->connect_fd, ex->server->options.timeout_s);
     live->server = ex->server;
     live->ex = ex;
     live->poll.data = live;

@@ -109,10 +109,11 @@ void rest_close(struct rest *rest, void (*closed)(void *arg), void *arg)
     rest->closing = true;
     rest->closed = closed;
     rest->closed_arg = arg;
-    rest->open_parts = 3;
+    rest->open_parts = 4;
     wait_abort(rest);
     stream_end_all(rest);
     uv_close((uv_handle_t *)&rest->wait_timer, timer_closed);
     uv_close((uv_handle_t *)&rest->stream_timer, timer_closed);
+    uv_close((uv_handle_t *)&rest->pace_timer, timer_closed);
     http_server_close(rest->server);
 }

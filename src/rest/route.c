@@ -82,6 +82,9 @@ const struct route route_table[] = {
     {HTTP_DELETE, "/v1/join/{id}", ROUTE_BODY_NONE, HTTP_JSON, "", api_reject_pending, "rejectPending",
      "Reject an agent that asks to join"},
 
+    {HTTP_GET, "/v1/events", ROUTE_BODY_NONE, NULL, "kind device group name after limit", api_read_events,
+     "getEvents", "Read or follow the journal"},
+
     {HTTP_GET, "/v1/artifacts", ROUTE_BODY_NONE, HTTP_JSON, "limit cursor", api_list_artifacts, "listArtifacts",
      "List artifacts"},
     {HTTP_POST, "/v1/artifacts", ROUTE_BODY_UPLOAD, HTTP_JSON, "name type loop_period_ms", api_add_artifact,

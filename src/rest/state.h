@@ -21,6 +21,9 @@ struct rest {
     struct list streams; /* stream.node */
     uint32_t stream_count;
     uv_timer_t stream_timer;
+    struct list streams_due; /* stream.due_node: have something to read, but were woken a moment ago */
+    uv_timer_t pace_timer;
+    uint64_t stream_wakes, events_sent;
     uint64_t answers[6];     /* by the first digit of their status */
     uint64_t events_dropped; /* for newer ones, on streams whose clients read slowly */
     uint64_t started;        /* uv_now at rest_new */

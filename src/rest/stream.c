@@ -5,6 +5,9 @@
 
 #include <string.h>
 
+#define PACE_STREAMS 64 /* woken in one turn of the loop */
+#define PACE_STEP_MS 2  /* between such turns */
+
 static bool is_idle(const struct stream *stream)
 {
     return stream->sent == stream->sending.size && stream->next.size == 0 && stream->last.size == 0;
@@ -26,11 +29,15 @@ static void beat(uv_timer_t *timer)
     }
 }
 
+static void wake_due(uv_timer_t *timer);
+
 void stream_init(struct rest *rest)
 {
     list_init(&rest->streams);
-    rest->stream_timer.data = rest;
+    list_init(&rest->streams_due);
+    rest->stream_timer.data = rest->pace_timer.data = rest;
     (void)uv_timer_init(rest->options.loop, &rest->stream_timer);
+    (void)uv_timer_init(rest->options.loop, &rest->pace_timer);
 }
 
 bool stream_is_possible(struct http_request *req)
@@ -51,6 +58,9 @@ void stream_begin(struct stream *stream, struct http_request *req, void (*closed
 
     stream->req = req;
     stream->closed = closed;
+    list_init(&stream->due_node);
+    if (stream->fill)
+        buffer_append_text(&stream->next, ":\n\n"); /* shows the client that it is there */
     http_hold(req);
     list_append(&rest->streams, &stream->node);
     if (rest->stream_count++ == 0)
@@ -68,8 +78,10 @@ static void write_event(struct buffer *out, uint64_t id, const char *event, json
     char *text = data ? json_dumps(data, JSON_COMPACT) : NULL;
 
     buffer_clear(out);
+    if (text && id)
+        buffer_printf(out, "id: %llu\n", (unsigned long long)id);
     if (text)
-        buffer_printf(out, "id: %llu\nevent: %s\ndata: ", (unsigned long long)id, event);
+        buffer_printf(out, "event: %s\ndata: ", event);
     if (text)
         buffer_append_text(out, text);
     buffer_append_text(out, text ? "\n\n" : "event: end\ndata: {\"detail\":\"The gateway is out of memory\"}\n\n");
@@ -103,10 +115,65 @@ void stream_end(struct stream *stream, uint64_t id, json_t *data)
         stream->wake(stream);
 }
 
-/* Goes on to what follows; false when there is nothing. */
-static bool advance(struct stream *stream)
+/* Pace ------------------------------------------------------------------------------------------------------------ */
+
+/* Those that wait are woken a few at a time, so that requests have their turn between them. */
+static void arm_pace(struct rest *rest)
 {
-    struct buffer *from = stream->next.size ? &stream->next : &stream->last, empty = {0};
+    const struct stream *first = list_first(&rest->streams_due, struct stream, due_node);
+    uint64_t now = uv_now(rest->options.loop);
+
+    if (!list_empty(&rest->streams_due) && !uv_is_active((uv_handle_t *)&rest->pace_timer))
+        (void)uv_timer_start(&rest->pace_timer, wake_due, first->due > now ? first->due - now : PACE_STEP_MS, 0);
+}
+
+static void wake_now(struct stream *stream)
+{
+    struct rest *rest = stream->req->rest;
+
+    stream->due = uv_now(rest->options.loop) + STREAM_PACE_MS;
+    rest->stream_wakes++;
+    if (stream->wake)
+        stream->wake(stream);
+}
+
+static void wake_due(uv_timer_t *timer)
+{
+    struct rest *rest = timer->data;
+    uint64_t now = uv_now(timer->loop);
+
+    for (unsigned n = 0; n < PACE_STREAMS && !list_empty(&rest->streams_due); n++) {
+        struct stream *stream = list_first(&rest->streams_due, struct stream, due_node);
+
+        if (stream->due > now)
+            break;
+        list_unlink(&stream->due_node);
+        wake_now(stream);
+    }
+    arm_pace(rest);
+}
+
+void stream_ready(struct stream *stream)
+{
+    struct rest *rest = stream->req->rest;
+
+    if (stream->ended || rest->closing)
+        return;
+    if (stream->due <= uv_now(rest->options.loop) && list_empty(&rest->streams_due)) {
+        wake_now(stream);
+        return;
+    }
+    list_unlink(&stream->due_node);
+    list_append(&rest->streams_due, &stream->due_node);
+    arm_pace(rest);
+}
+
+/* Transports ------------------------------------------------------------------------------------------------------ */
+
+/* Goes on to what follows; false when there is nothing. */
+static bool advance(struct stream *stream, struct buffer *from)
+{
+    struct buffer empty = {0};
 
     if (from->size == 0)
         return false;
@@ -121,8 +188,11 @@ size_t stream_read(struct stream *stream, void *out, size_t max)
 {
     size_t n;
 
-    if (stream->sent == stream->sending.size && !advance(stream))
-        return 0;
+    if (stream->sent == stream->sending.size && (stream->within || !advance(stream, &stream->next))) {
+        n = stream->fill ? stream->fill(stream, out, max) : 0;
+        if (n || stream->within || !advance(stream, &stream->last))
+            return n;
+    }
     n = stream->sending.size - stream->sent;
     if (n > max)
         n = max;
@@ -133,7 +203,7 @@ size_t stream_read(struct stream *stream, void *out, size_t max)
 
 bool stream_is_over(const struct stream *stream)
 {
-    return stream->ended && is_idle(stream);
+    return stream->ended && is_idle(stream) && !stream->within;
 }
 
 void stream_close(struct stream *stream)
@@ -142,6 +212,7 @@ void stream_close(struct stream *stream)
     struct rest *rest = req->rest;
 
     list_unlink(&stream->node);
+    list_unlink(&stream->due_node);
     if (--rest->stream_count == 0)
         (void)uv_timer_stop(&rest->stream_timer);
     buffer_clear(&stream->sending);

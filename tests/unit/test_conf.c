@@ -69,7 +69,7 @@ START_TEST(the_defaults_are_those_agreed)
     ck_assert_int_eq(conf->http_socket_mode, 0660);
     ck_assert_str_eq(conf->http_listen, "127.0.0.1:8080");
     ck_assert(!conf->http_allow_remote);
-    ck_assert_int_eq(conf->http_max_connections, 256);
+    ck_assert_int_eq(conf->http_max_connections, 2048);
     ck_assert_int_eq(conf->http_connection_timeout_ms, 60000);
     ck_assert_int_eq(conf->http_max_json_bytes, 65536);
     ck_assert_int_eq(conf->http_max_wait_ms, 60000);
@@ -90,7 +90,7 @@ START_TEST(the_defaults_are_those_agreed)
     ck_assert_int_eq(conf->coap_load_timeout_ms, 30000);
     ck_assert_int_eq(conf->coap_max_sessions, 64);
     ck_assert_int_eq(conf->coap_log_max, 65536);
-    ck_assert_int_eq(conf->http_max_streams, 64);
+    ck_assert_int_eq(conf->http_max_streams, 1024);
     ck_assert_int_eq(conf->max_pending, 256);
     ck_assert_int_eq(conf->max_shadow_bytes, 65536);
     ck_assert_str_eq(conf->coap_listen, "[::]:5683");

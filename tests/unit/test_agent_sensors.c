@@ -72,7 +72,6 @@ START_TEST(test_formats)
     ck_assert_uint_eq(option(f, COAPMSG_OPT_MAX_AGE), PERIOD / 1000);
     fixture_pass(f, 3 * PERIOD + 2500);
     ck_assert_uint_eq(get(f, "counter", COAPMSG_FORMAT_SENML_JSON, NONE), COAPMSG_CONTENT);
-    fprintf(stderr,"%.*s\n",(int)f->answer.payload_size,f->answer.payload);
     payload_is(f, "[{\"n\":\"counter\",\"u\":\"count\",\"v\":3}]");
     ck_assert_uint_eq(option(f, COAPMSG_OPT_MAX_AGE), 7);
     ck_assert_uint_eq(get(f, "counter", COAPMSG_FORMAT_SENML_CBOR, NONE), COAPMSG_CONTENT);
@@ -209,16 +208,16 @@ END_TEST
 
 START_TEST(test_fast)
 {
-    const struct device_options options = {
-        .kind = DEVICE_V2, .slots = 1, .package_max = 65536, .sensor_period_ms = 10};
+    const struct device_options options = {.kind = DEVICE_V2, .slots = 1, .package_max = 65536, .sensor_period_ms = 10};
     struct fixture *f = fixture_new_with(&options, 1204);
 
     ck_assert_uint_eq(get(f, "counter", NONE, 0), COAPMSG_CONTENT);
     for (int i = 0; i < 50; i++) {
         ck_assert(next(f, 10));
+        if (i == 49)
+            payload_is(f, "50");
         acknowledge(f, &f->answer, COAPMSG_ACK);
     }
-    payload_is(f, "50");
     fixture_end(f);
 }
 END_TEST

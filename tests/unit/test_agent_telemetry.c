@@ -312,7 +312,11 @@ START_TEST(test_what_containers_write)
     for (size_t i = 0; i < pack.count; i++) {
         const struct telemetry_record *record = &pack.records[i];
 
-        ck_assert_str_eq(record->name, i < 3 ? "d/1" : i < 7 ? "d/2" : i < 9 ? "d/3" : i < 10 ? "d/4" : "x_odd__/4294967295");
+        ck_assert_str_eq(record->name, i < 3    ? "d/1"
+                                       : i < 7  ? "d/2"
+                                       : i < 9  ? "d/3"
+                                       : i < 10 ? "d/4"
+                                                : "x_odd__/4294967295");
         ck_assert_int_eq(record->kind, i < 3 || (i > 6 && i != 9) ? TELEMETRY_NUMBER
                                        : i == 9                   ? TELEMETRY_DATA
                                                                   : TELEMETRY_STRING);

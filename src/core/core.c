@@ -75,6 +75,7 @@ int core_new(struct core **out, const struct core_options *options)
     core->retry.fire = retry_writes;
     core->sweep.fire = answers_sweep;
     list_init(&core->commits);
+    list_init(&core->dead_letters);
     list_init(&core->part_requests);
     list_init(&core->shadow_reads);
     core->join_until = INT64_MIN;
@@ -87,8 +88,6 @@ int core_new(struct core **out, const struct core_options *options)
         r = keyring_init(core);
     if (r == 0)
         r = cache_init(core);
-    if (r == 0)
-        r = directory_new(core);
     if (r == 0)
         r = core_load(core);
     if (r == 0)
@@ -125,7 +124,6 @@ void core_stop(struct core *core)
         event_note(core, EVENT_GATEWAY_STOPPING, NULL, NULL);
         cache_save(core);
     }
-    directory_stop(core);
     for (struct device *device = core->devices; device; device = device->hh.next) {
         device_cancel_call(device);
         list_each(node, &device->operations) request_take_back(container_of(node, struct operation, device_node));
@@ -159,7 +157,6 @@ struct core *core_free(struct core *core)
         keyring_end(core);
     journal_end(core);
     free_operations(core);
-    directory_free(core);
     for (device = core->devices; device; device = next_device) {
         next_device = device->hh.next;
         device_drop(device);
@@ -170,6 +167,7 @@ struct core *core_free(struct core *core)
         artifact_free(artifact);
     }
     answers_free(core);
+    deadletters_free(core);
     while (!list_empty(&core->commits))
         commit_free(list_first(&core->commits, struct commit, node));
     part_requests_free(core);
@@ -220,8 +218,6 @@ void core_configure(struct core *core, const struct core_options *options)
     now->cache_bytes = options->cache_bytes;
     cache_shrink(core);
     configure_plain_groups(core, options->allow_plain_groups);
-    now->max_registrations = options->max_registrations;
-    now->max_registrations_per_address = options->max_registrations_per_address;
     now->presence = options->presence;
     now->telemetry = options->telemetry;
     for (struct device *device = core->devices; device; device = device->hh.next)

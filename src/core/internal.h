@@ -27,7 +27,6 @@ struct shadow_listener {
 struct core {
     struct core_options options;
     struct device *devices;       /* uthash by id */
-    struct device *addresses;     /* uthash by address (index.c) */
     struct artifact *artifacts;   /* uthash by id */
     struct operation *operations; /* uthash by id, in the order of ids, unless: */
     bool operations_unsorted;
@@ -37,6 +36,7 @@ struct core {
     struct timer sweep;  /* for answers over their time */
     int64_t announced;   /* the deadline that the loop was last told of */
     struct list commits; /* under way */
+    struct list dead_letters; /* dead_letter.node (deadletter.c) */
     bool storing_fails;  /* as the log has it */
     int64_t storing_quiet_until;
     struct list part_requests; /* reads of artifact parts under way */
@@ -154,7 +154,6 @@ void telemetry_free(struct core *core);
 struct device *index_find_device(const struct core *core, const char *id); /* those being removed, too */
 void index_add_device(struct core *core, struct device *device);
 void index_drop_device(struct core *core, struct device *device);
-void device_set_address(struct device *device, const char *address);
 struct container *index_find_container(const struct device *device, const char *uid);
 void index_add_container(struct container *container);
 void index_drop_container(struct container *container);
@@ -170,10 +169,9 @@ struct device *device_new(struct core *core, const char *id); /* NULL: out of me
 /* core_add_device; approved: of an agent that asked to join. */
 int device_add(struct core *core, const json_t *body, bool approved, core_done_fn done, void *arg, struct fault *fault,
                struct device **added) must_check;
-void device_drop(struct device *device);                      /* with operations and queries; frees it */
-void device_changed(struct device *device);                   /* drops its rendering */
-void device_seen(struct device *device);                      /* it answered */
-void device_move(struct device *device, const char *address); /* it speaks from there now */
+void device_drop(struct device *device);    /* with operations and queries; frees it */
+void device_changed(struct device *device); /* drops its rendering */
+void device_seen(struct device *device);    /* it answered */
 void device_apply_probe(struct device *device, const struct agent_probe *probe);
 const struct agent_features *device_features(const struct device *device);
 
@@ -293,13 +291,6 @@ void watches_start(struct core *core);
 void watches_wake(struct device *device, bool anew);
 void device_set_observe(struct device *device, const char *paths);
 void observers_end(struct device *device, enum fault_code code, const char *why); /* all of a device */
-
-/* The resource directory (directory*.c). */
-int directory_new(struct core *core) must_check;
-void directory_free(struct core *core); /* before the devices */
-int directory_load(void *core, const struct store_registration *row);
-void directory_stop(struct core *core);
-void directory_drop_device(struct device *device);
 
 int shadow_load(void *core, const struct store_shadow *row);
 void shadow_reads_free(struct core *core);
@@ -462,5 +453,10 @@ void feed_notification(struct device *device, const char *path, const struct age
 const char *group_paths(const struct core *core, const char *name); /* that are observed; NULL: it has no settings */
 int group_load(void *core, const struct store_group *row);
 void groups_free(struct core *core);
+
+/* Dead letters (deadletter.c) ------------------------------------------------------------------------------------ */
+
+int deadletter_load(void *arg, const struct store_dead_letter *row);
+void deadletters_free(struct core *core);
 
 #endif

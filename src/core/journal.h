@@ -101,6 +101,8 @@ const char *journal_entry_json(struct core *core, const struct journal_entry *en
 uint64_t core_find_cursor(const struct core *core, const char *name); /* JOURNAL_FROM_NOW: there is none */
 void core_save_cursor(struct core *core, const char *name, uint64_t seq);
 void core_drop_cursor(struct core *core, const char *name);
+/* Drops all that `keep` says no to: what nobody reads on holds nothing back. */
+void core_keep_cursors(struct core *core, bool (*keep)(void *arg, const char *name), void *arg);
 
 struct journal_stats {
     uint64_t first, last;                 /* numbers that are kept (durable); last 0: none */

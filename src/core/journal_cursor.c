@@ -148,6 +148,19 @@ void core_drop_cursor(struct core *core, const char *name)
     store_submit(core->options.store, batch, NULL, NULL);
 }
 
+void core_keep_cursors(struct core *core, bool (*keep)(void *arg, const char *name), void *arg)
+{
+    struct journal_cursor *cursor, *next;
+    char name[sizeof cursor->name];
+
+    for (cursor = core->journal->cursors; cursor; cursor = next) {
+        next = cursor->hh.next;
+        (void)text_copy(name, sizeof name, cursor->name);
+        if (!keep(arg, name))
+            core_drop_cursor(core, name);
+    }
+}
+
 void journal_cursors_free(struct journal *journal)
 {
     while (journal->cursors)

@@ -11,6 +11,7 @@
 #include "core/core.h"
 #include "daemon/listen.h"
 #include "daemon/metrics.h"
+#include "daemon/relay.h"
 #include "rest/rest.h"
 #include "store/store.h"
 
@@ -26,6 +27,7 @@
 #define PATH_SIZE 256 /* the state directory has at most 160 bytes */
 /* What has not ended by then is left behind: everything durable is on the disk before. */
 #define STOP_TIMEOUT_MS 800
+#define FINISH_MAX_MS 500 /* and then the handles have so long to close */
 #define DESCRIPTORS 16384 /* as in the systemd unit */
 
 struct manager {
@@ -48,51 +50,14 @@ struct manager {
     struct agents *agents;
     struct core *core;
     struct rest *rest;
-    unsigned open_modules; /* rest and agents, while they close */
+    struct relay relay;
+    unsigned open_modules; /* rest, agents and relay, while they close */
     bool stopping;
 };
-
-static const char *default_config = SYSCONFDIR "/tcgw/tcgw.conf";
-
-static int apply_setting(struct conf *conf, const char *setting, char *reason, size_t reason_size)
-{
-    const char *equals = strchr(setting, '=');
-    char name[64];
-
-    if (!equals || (size_t)(equals - setting) >= sizeof name) {
-        (void)snprintf(reason, reason_size, "--set %s: expected SECTION.KEY=VALUE", setting);
-        return 1;
-    }
-    memcpy(name, setting, (size_t)(equals - setting));
-    name[equals - setting] = 0;
-    return conf_set(conf, name, equals + 1, reason, reason_size);
-}
 
 static void free_conf(struct conf **conf)
 {
     (void)conf_free(*conf);
-}
-
-int manager_read_conf(struct conf **out, const struct options *options, char *reason, size_t reason_size)
-{
-    cleanup(free_conf) struct conf *conf = NULL;
-    const char *path = options->config;
-
-    if (conf_new(&conf) < 0) {
-        (void)snprintf(reason, reason_size, "out of memory");
-        return 1;
-    }
-    if (!path && access(default_config, F_OK) == 0)
-        path = default_config;
-    if (path && conf_read(conf, path, reason, reason_size))
-        return 1;
-    for (size_t i = 0; i < options->setting_count; i++)
-        if (apply_setting(conf, options->settings[i], reason, reason_size))
-            return 1;
-    if (conf_check(conf, reason, reason_size))
-        return 1;
-    *out = steal_pointer(conf);
-    return 0;
 }
 
 /* The modules' options, made from the configuration -------------------------------------------------------------- */
@@ -193,6 +158,7 @@ static void add_metrics(void *arg, metric_fn add, void *to)
     const struct manager *m = arg;
 
     metrics_add_agents(m->agents, add, to);
+    relay_add_metrics(&m->relay, add, to);
 }
 
 static struct rest_options rest_options(struct manager *m)
@@ -215,6 +181,7 @@ static struct rest_options rest_options(struct manager *m)
         .max_streams = (uint32_t)m->conf->http_max_streams,
         .metrics = add_metrics,
         .metrics_arg = m,
+        .sinks = relay_port(&m->relay),
     };
 }
 
@@ -303,9 +270,10 @@ static void stop(struct manager *m)
     log_info("stopping", NULL);
     (void)uv_timer_stop(&m->core_timer);
     (void)uv_timer_start(&m->stop_timeout, stop_too_slow, STOP_TIMEOUT_MS, 0);
+    m->open_modules = 2 + relay_close(&m->relay, module_closed, m);
     core_stop(m->core);
     store_flush(m->store);
-    m->open_modules = 2;
+    m->relay.rest = NULL;
     rest_close(m->rest, module_closed, m);
     m->rest = NULL;
     agents_close(m->agents, module_closed, m);
@@ -343,6 +311,7 @@ static void reload(struct manager *m)
         core_configure(m->core, &core);
         rest_configure(m->rest, &rest);
         agents_configure(m->agents, &agents);
+        relay_configure(&m->relay, &m->loop, m->core, m->conf);
         if (ignored[0])
             log_warning("some changed keys take effect at the next start only", "keys", ignored, NULL);
         log_info("configuration reloaded", NULL);
@@ -466,6 +435,10 @@ static int start_modules(struct manager *m, char *reason)
         rest = rest_options(m);
         r = rest_new(&m->rest, &rest);
     }
+    if (r == 0) {
+        m->relay.rest = m->rest;
+        r = relay_open(&m->relay, &m->loop, m->core, m->conf);
+    }
     if (r == 0)
         return DAEMON_EXIT_OK;
     if (r == -EKEYREJECTED) {
@@ -566,6 +539,7 @@ static int start(struct manager *m, char *reason)
     if (status == DAEMON_EXIT_OK) {
         core_start(m->core);
         rearm_core(m);
+        uplink_start(m->relay.uplink);
         notify_ready(m);
     }
     return status;
@@ -574,6 +548,8 @@ static int start(struct manager *m, char *reason)
 /* Closes what a failed start or an overdue stop left open. */
 static void finish(struct manager *m)
 {
+    (void)relay_close(&m->relay, NULL, NULL);
+    m->relay.rest = NULL;
     if (m->rest)
         rest_close(m->rest, NULL, NULL);
     if (m->agents)
@@ -581,7 +557,9 @@ static void finish(struct manager *m)
     m->core = core_free(m->core);
     m->store = store_close(m->store);
     uv_walk(&m->loop, close_handle, NULL);
-    (void)uv_run(&m->loop, UV_RUN_DEFAULT);
+    /* A name server that does not answer holds a thread of the loop's; nobody waits for that. */
+    for (int i = 0; uv_run(&m->loop, UV_RUN_NOWAIT) && i < FINISH_MAX_MS; i++)
+        (void)usleep(1000);
     (void)uv_loop_close(&m->loop);
     if (m->conf->http_socket[0] && m->stopping)
         (void)unlink(m->conf->http_socket);

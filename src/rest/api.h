@@ -71,6 +71,15 @@ void api_list_operations(struct http_request *req);
 void api_show_operation(struct http_request *req);
 void api_cancel_operation(struct http_request *req);
 
+/* api_sink.c */
+void api_list_sinks(struct http_request *req);
+void api_show_sink(struct http_request *req);
+void api_retry_sink(struct http_request *req);
+void api_list_letters(struct http_request *req);
+void api_show_letter(struct http_request *req);
+void api_retry_letter(struct http_request *req);
+void api_remove_letter(struct http_request *req);
+
 /* resolve.c: the record that the path names, also entered in req->about. NULL when the id is bad (400) or there is none
  * (404), which is answered then. */
 struct device *resolve_device(struct http_request *req);

@@ -34,6 +34,7 @@ static void part_closed(struct rest *rest)
 
     if (--rest->open_parts > 0)
         return;
+    local_reap(rest);
     rest_free(rest);
     if (closed)
         closed(arg);
@@ -80,6 +81,7 @@ int rest_new(struct rest **out, const struct rest_options *options)
     }
     list_init(&rest->active);
     list_init(&rest->keys);
+    list_init(&rest->local_done);
     wait_init(rest);
     stream_init(rest);
     rest->started = rest->health.since = uv_now(options->loop);

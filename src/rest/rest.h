@@ -20,6 +20,18 @@ struct metric {
 };
 typedef void (*metric_fn)(void *to, const struct metric *metric);
 
+/* The uplink, which REST only knows through this; all NULL: there is none. What gives JSON gives NULL for what is not
+ * there, or when out of memory. */
+struct sinks_port {
+    void *arg;
+    json_t *(*list)(void *arg);
+    json_t *(*show)(void *arg, const char *name);
+    void (*retry)(void *arg, const char *name);
+    json_t *(*letters)(void *arg, const char *name);
+    json_t *(*letter)(void *arg, const char *name, uint64_t first);
+    int (*retry_letter)(void *arg, const char *name, uint64_t first); /* negative errno */
+};
+
 struct rest_options {
     uv_loop_t *loop;
     struct core *core;
@@ -38,6 +50,7 @@ struct rest_options {
     /* Gives the metrics of other rooms, each through add(to, ...). NULL: there are none. */
     void (*metrics)(void *arg, metric_fn add, void *to);
     void *metrics_arg;
+    struct sinks_port sinks;
 };
 
 int rest_new(struct rest **out, const struct rest_options *options) must_check; /* negative errno */

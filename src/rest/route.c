@@ -104,6 +104,19 @@ const struct route route_table[] = {
      "Show an operation"},
     {HTTP_POST, "/v1/operations/{id}/cancel", ROUTE_BODY_NONE, HTTP_JSON, "", api_cancel_operation, "cancelOperation",
      "Cancel an operation"},
+
+    {HTTP_GET, "/v1/sinks", ROUTE_BODY_NONE, HTTP_JSON, "", api_list_sinks, "listSinks", "List the sinks"},
+    {HTTP_GET, "/v1/sinks/{name}", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_sink, "getSink", "Show a sink"},
+    {HTTP_POST, "/v1/sinks/{name}/retry", ROUTE_BODY_NONE, HTTP_JSON, "", api_retry_sink, "retrySink",
+     "Try again now"},
+    {HTTP_GET, "/v1/sinks/{name}/dead-letters", ROUTE_BODY_NONE, HTTP_JSON, "", api_list_letters, "listDeadLetters",
+     "List what a sink gave up"},
+    {HTTP_GET, "/v1/sinks/{name}/dead-letters/{first}", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_letter,
+     "getDeadLetter", "Show a dead letter"},
+    {HTTP_DELETE, "/v1/sinks/{name}/dead-letters/{first}", ROUTE_BODY_NONE, HTTP_JSON, "", api_remove_letter,
+     "removeDeadLetter", "Remove a dead letter"},
+    {HTTP_POST, "/v1/sinks/{name}/dead-letters/{first}/retry", ROUTE_BODY_NONE, HTTP_JSON, "", api_retry_letter,
+     "retryDeadLetter", "Send a dead letter again"},
 };
 
 const size_t route_table_size = array_size(route_table);

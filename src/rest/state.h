@@ -16,6 +16,7 @@ struct rest {
     char *state_directory;
     struct list active; /* requests that were dispatched and are not answered (http_request.active_node) */
     struct list keys;   /* those of them with an Idempotency-Key (key_node) */
+    struct list local_done; /* requests of local.c that were answered */
     struct list waits;  /* those that wait for an operation, earliest deadline first (wait_node) */
     uv_timer_t wait_timer;
     struct list streams; /* stream.node */
@@ -37,6 +38,9 @@ struct rest {
     void (*closed)(void *arg);
     void *closed_arg;
 };
+
+/* Lets go of what was answered over local.c. */
+void local_reap(struct rest *rest);
 
 static inline struct core *rest_core(const struct http_request *req)
 {

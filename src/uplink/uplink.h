@@ -19,6 +19,7 @@ struct uplink_request {
     const char *type;                                         /* Content-Type of the body, NULL: none */
     const char *prefer, *if_match, *idempotency_key, *accept; /* header values, NULL: absent */
     const char *principal;                                    /* who asks: "mqtt:NAME" of the sink */
+    bool confidential;                                        /* nobody can read the answer on its way */
     const void *body;
     size_t size;
 };
@@ -47,13 +48,34 @@ int uplink_new(struct uplink **out, const struct uplink_options *options) must_c
 void uplink_start(struct uplink *uplink);
 /* A reload: sinks that are new begin, that are gone end, and whose settings differ begin anew with their cursor. */
 void uplink_configure(struct uplink *uplink, const struct uplink_options *options);
-/* Tells brokers that the gateway leaves, as far as that goes within timeout_ms, and closes. */
-void uplink_close(struct uplink *uplink, uint32_t timeout_ms, void (*closed)(void *arg), void *arg);
+/* Saves the cursors (the store has to be flushed afterwards), tells brokers that the gateway leaves, and closes. */
+void uplink_close(struct uplink *uplink, void (*closed)(void *arg), void *arg);
 
-/* For REST, through function pointers of rest_options (struct sinks_port in rest.h): state of all sinks, or of one. */
+struct uplink_stats {
+    const char *name;            /* of the sink, good until control goes back to the loop */
+    bool up;                     /* the platform took what was sent last */
+    uint64_t behind;             /* numbers of the journal that it has not passed */
+    uint64_t sent, acknowledged; /* entries */
+    uint64_t bytes;              /* of payloads and bodies that were sent */
+    uint64_t attempts, failures; /* to connect (MQTT), to send a batch (webhook) */
+    uint64_t missing;            /* entries that were dropped before they were read */
+    uint64_t dead_letters;       /* made since the start */
+    uint64_t commands, commands_refused;
+};
+size_t uplink_get_stats(const struct uplink *uplink, struct uplink_stats *out, size_t max);
+
+/* For REST, through function pointers of rest_options (struct sinks_port in rest.h). NULL: no such, or out of memory.
+ */
 json_t *uplink_sinks_json(const struct uplink *uplink);
-json_t *uplink_sink_json(const struct uplink *uplink, const char *name); /* NULL: no such sink, or out of memory */
+json_t *uplink_sink_json(const struct uplink *uplink, const char *name);
+bool uplink_has_sink(const struct uplink *uplink, const char *name);
 /* Tries again now what waits for its next attempt. False: no such sink. */
 bool uplink_retry(struct uplink *uplink, const char *name);
+/* What a sink gave up (core/deadletter.h), and one of them with its body. */
+json_t *uplink_letters_json(const struct uplink *uplink, const char *name);
+json_t *uplink_letter_json(const struct uplink *uplink, const char *name, uint64_t first);
+/* Sends it again, before what follows; it is gone when the platform took it. -ENOENT, or -EBUSY: another one is sent.
+ */
+int uplink_retry_letter(struct uplink *uplink, const char *name, uint64_t first) must_check;
 
 #endif

@@ -360,7 +360,13 @@ bool agent_end(struct agent *a)
     return a->options->traffic.gateway.size && traffic_end(&a->traffic);
 }
 
-/* When an observer of a log that waits may be told. */
+/* When there is a value that an observer does not have. */
+static int64_t sensor_deadline(const struct agent *a, const struct observer *o)
+{
+    return v2_sensor_revision(&a->v2) == o->revision ? v2_sensor_change(&a->v2) : 0;
+}
+
+/* When an observer of a log that waits, or of a sensor, may be told. */
 static int64_t notify_deadline(const struct agent *a)
 {
     int64_t deadline = AGENT_NO_DEADLINE;
@@ -369,8 +375,8 @@ static int64_t notify_deadline(const struct agent *a)
         const struct observer *o = &a->v2.observers.entries[i];
         uint32_t revision;
 
-        if (o->resource.kind == OBSERVED_SENSOR && !o->under_way && v2_sensor_change(&a->v2) < deadline)
-            deadline = v2_sensor_change(&a->v2);
+        if (o->resource.kind == OBSERVED_SENSOR && !o->under_way && sensor_deadline(a, o) < deadline)
+            deadline = sensor_deadline(a, o);
         if (o->resource.kind == OBSERVED_LOG && !o->under_way && o->not_before_ms < deadline &&
             v2_revision(&a->v2, &o->resource, &revision) && revision != o->revision)
             deadline = o->not_before_ms;

@@ -19,10 +19,11 @@ void nap_settle(struct nap *n, bool busy, int64_t now_ms)
 {
     if (!n->options->sleep_s || n->asleep)
         return;
-    if (busy)
+    if (busy || n->busy)
         n->until_ms = now_ms + n->options->awake_ms;
     else if (now_ms >= n->until_ms)
         n->asleep = true;
+    n->busy = busy;
 }
 
 int64_t nap_deadline(const struct nap *n)

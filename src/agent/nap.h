@@ -16,6 +16,7 @@ struct nap_options {
 struct nap {
     const struct nap_options *options;
     bool asleep;
+    bool busy;        /* when it was told the last time */
     int64_t wake_ms;  /* the next wake-up */
     int64_t until_ms; /* awake at least so long */
 };

@@ -156,6 +156,12 @@ static void sample_due(struct outbox *o)
         sample(o, (wall - (at - o->sample_due_ms)) * 1000, interval * 1000);
 }
 
+void outbox_restart(struct outbox *o)
+{
+    sample_due(o);
+    outbox_clear(o);
+}
+
 static bool is_printable(const uint8_t *data, size_t size)
 {
     for (size_t i = 0; i < size; i++)

@@ -51,8 +51,9 @@ struct outbox {
 
 /* The first part is set. The devices' samples are spread over the interval. */
 void outbox_init(struct outbox *o, unsigned index, unsigned count);
-/* The records are lost, as by a restart; the sensors go on where they were. */
 void outbox_clear(struct outbox *o);
+/* What waits is lost; the sensors go on where they are. */
+void outbox_restart(struct outbox *o);
 
 /* What a container wrote to a remote endpoint; becomes the record "UID/ENDPOINT": a number where it is the text of one,
  * a string where it is other printable UTF-8, an integer where it is 4 or 8 bytes (little-endian), data otherwise.

@@ -205,11 +205,12 @@ static int64_t retry_wait(struct registration *r, bool answered)
 
 static void succeed(struct registration *r)
 {
-    r->failures = 0;
-    if (r->doing == REGISTRATION_DISCOVER)
+    if (r->doing == REGISTRATION_DISCOVER) {
         change_state(r, REGISTRATION_FOUND, 0);
-    else
-        change_state(r, REGISTRATION_DONE, (int64_t)r->options->lifetime * 750); /* three quarters */
+        return;
+    }
+    r->failures = 0;
+    change_state(r, REGISTRATION_DONE, (int64_t)r->options->lifetime * 750); /* three quarters */
 }
 
 void registration_finished(struct registration *r, enum client_outcome outcome, uint8_t code)

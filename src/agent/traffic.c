@@ -45,6 +45,7 @@ void traffic_clear(struct traffic *t)
 
 void traffic_restart(struct traffic *t)
 {
+    outbox_restart(&t->outbox);
     traffic_clear(t);
     registration_reset(&t->registration);
 }

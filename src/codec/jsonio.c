@@ -421,9 +421,9 @@ static size_t put_character(struct buffer *out, const uint8_t *p, size_t left)
     } else if (meaning && *p != '/') {
         buffer_append_u8(out, '\\');
         buffer_append_u8(out, (uint8_t)escapes[meaning - meanings]);
-    } else if (*p < 0x20) {
+    } else if (*p && *p < 0x20) {
         buffer_printf(out, "\\u%04x", *p);
-    } else if (n <= left && text_is_utf8(p, n)) {
+    } else if (*p && n <= left && text_is_utf8(p, n)) {
         buffer_append(out, p, n);
         return n;
     } else {

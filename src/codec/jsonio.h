@@ -60,7 +60,7 @@ double jsonio_number(const struct jsonio_item *item);
 /* Whether it is an integer, without fraction and exponent: its sign and amount. False for -0 and beyond 64 bits too. */
 bool jsonio_integer(const struct jsonio_item *item, bool *negative, uint64_t *amount);
 
-/* Appends a string with its quotes, escaped; bytes that are no part of UTF-8 become U+FFFD. */
+/* Appends a string with its quotes, escaped; NUL and bytes that are no part of UTF-8 become U+FFFD. */
 void jsonio_put_string(struct buffer *out, const void *text, size_t size);
 /* Appends the shortest text that reads back as the same double; null for what is not finite. */
 void jsonio_put_number(struct buffer *out, double number);

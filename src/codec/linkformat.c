@@ -41,16 +41,10 @@ static const char *take_quoted(const char *at, const char *end, struct linkforma
     return at + 1;
 }
 
-struct attribute {
-    const char *name;
-    size_t name_size;
-    struct linkformat_value value;
-};
-
 /* Takes one ";name", ";name=token" or ";name="..."". Returns what follows; NULL when it is malformed. */
-static const char *take_attribute(const char *at, const char *end, struct attribute *out)
+static const char *take_attribute(const char *at, const char *end, struct linkformat_attribute *out)
 {
-    *out = (struct attribute){.name = ++at};
+    *out = (struct linkformat_attribute){.name = ++at};
     at = take_while(at, end, is_name_char);
     out->name_size = (size_t)(at - out->name);
     out->value.text = at;
@@ -72,7 +66,7 @@ static bool is_target_char(char c)
 /* Takes "<target>" and its attributes. Returns what follows; NULL when it is malformed. */
 static const char *take_link(const char *at, const char *end, struct linkformat_link *link)
 {
-    struct attribute ignored;
+    struct linkformat_attribute ignored;
 
     if (at == end || *at != '<')
         return NULL;
@@ -104,35 +98,83 @@ int linkformat_next(struct linkformat *lf, struct linkformat_link *link)
     return at ? 0 : 2;
 }
 
-bool linkformat_get(const struct linkformat_link *link, const char *name, struct linkformat_value *value)
+bool linkformat_next_attribute(const struct linkformat_link *link, const char **at, struct linkformat_attribute *out)
 {
-    struct attribute attribute;
+    if (!*at)
+        *at = link->attributes;
+    if (!*at || *at >= link->attributes_end)
+        return false;
+    *at = take_attribute(*at, link->attributes_end, out);
+    return *at != NULL;
+}
 
-    for (const char *at = link->attributes; at && at < link->attributes_end;) {
-        at = take_attribute(at, link->attributes_end, &attribute);
-        if (at && attribute.name_size == strlen(name) && memcmp(attribute.name, name, attribute.name_size) == 0) {
+static bool find_attribute(const struct linkformat_link *link, const char *name, size_t name_size,
+                           struct linkformat_value *value)
+{
+    struct linkformat_attribute attribute;
+    const char *at = NULL;
+
+    while (linkformat_next_attribute(link, &at, &attribute))
+        if (attribute.name_size == name_size && memcmp(attribute.name, name, name_size) == 0) {
             *value = attribute.value;
             return true;
         }
+    return false;
+}
+
+bool linkformat_get(const struct linkformat_link *link, const char *name, struct linkformat_value *value)
+{
+    return find_attribute(link, name, strlen(name), value);
+}
+
+bool linkformat_value_is(const struct linkformat_value *value, const struct linkformat_value *wanted)
+{
+    size_t size = wanted->size;
+
+    if (size && wanted->text[size - 1] == '*')
+        return value->size >= size - 1 && memcmp(value->text, wanted->text, size - 1) == 0;
+    return value->size == size && memcmp(value->text, wanted->text, size) == 0;
+}
+
+/* One of the items of a list that is divided by spaces (section 3.1). */
+static bool has_item(const struct linkformat_value *list, const struct linkformat_value *wanted)
+{
+    const char *end = list->text + list->size;
+    size_t n;
+
+    for (const char *at = list->text; at < end; at += n + 1) {
+        const char *space = memchr(at, ' ', (size_t)(end - at));
+
+        n = (size_t)((space ? space : end) - at);
+        if (linkformat_value_is(&(struct linkformat_value){at, n}, wanted))
+            return true;
     }
     return false;
 }
 
 bool linkformat_has(const struct linkformat_link *link, const char *name, const char *item)
 {
+    struct linkformat_value value, wanted = {item, strlen(item)};
+
+    return linkformat_get(link, name, &value) && has_item(&value, &wanted);
+}
+
+static bool is_list(const char *name, size_t size)
+{
+    return (size == 2 && (memcmp(name, "rt", 2) == 0 || memcmp(name, "if", 2) == 0)) ||
+           (size == 3 && memcmp(name, "rel", 3) == 0);
+}
+
+bool linkformat_matches(const struct linkformat_link *link, const char *name, size_t name_size,
+                        const struct linkformat_value *wanted)
+{
     struct linkformat_value value;
-    size_t length = strlen(item), n;
 
-    if (!linkformat_get(link, name, &value))
+    if (!find_attribute(link, name, name_size, &value))
         return false;
-    for (const char *at = value.text, *end = at + value.size; at < end; at += n + 1) {
-        const char *space = memchr(at, ' ', (size_t)(end - at));
-
-        n = (size_t)((space ? space : end) - at);
-        if (n == length && memcmp(at, item, n) == 0)
-            return true;
-    }
-    return false;
+    if (!wanted)
+        return true;
+    return is_list(name, name_size) ? has_item(&value, wanted) : linkformat_value_is(&value, wanted);
 }
 
 bool linkformat_get_uint(const struct linkformat_link *link, const char *name, uint32_t *value)

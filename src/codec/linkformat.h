@@ -41,6 +41,21 @@ bool linkformat_has(const struct linkformat_link *link, const char *name, const 
 /* The value of a decimal attribute (sz, ct); false when it is absent or anything else. */
 bool linkformat_get_uint(const struct linkformat_link *link, const char *name, uint32_t *value);
 
+struct linkformat_attribute {
+    const char *name;
+    size_t name_size;
+    struct linkformat_value value;
+};
+/* Goes through a link's attributes: *at is NULL at first. False behind the last one. */
+bool linkformat_next_attribute(const struct linkformat_link *link, const char **at, struct linkformat_attribute *out);
+
+/* Filters (section 4.1): a value as wanted, or beginning like what stands before a '*' at its end. */
+bool linkformat_value_is(const struct linkformat_value *value, const struct linkformat_value *wanted);
+/* The same for the attribute of a name; for rt, if and rel, which are lists, one of their items. `wanted` NULL: that
+ * the link has the attribute will do. */
+bool linkformat_matches(const struct linkformat_link *link, const char *name, size_t name_size,
+                        const struct linkformat_value *wanted);
+
 /* True when the target is exactly this text. */
 bool linkformat_target_is(const struct linkformat_link *link, const char *target);
 

@@ -143,7 +143,7 @@ static int take_version(struct senml_parser *p)
         return 0;
     if (version > SENML_VERSION_MAX)
         return senml_problem(p->pack, SENML_E_UNSUPPORTED,
-                             "record %zu: \"bver\" %.0f is newer than %d, the version here", p->record, version,
+                             "record %zu: \"bver\" %.17g is newer than %d, the version here", p->record, version,
                              SENML_VERSION_MAX);
     if (version < 1 || version != (int)version)
         return senml_broken(p, SENML_BVER, "is no version number");

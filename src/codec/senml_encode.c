@@ -125,7 +125,7 @@ static size_t list_fields(const struct writer *w, const struct telemetry_record 
     o = put_name(w, record, o);
     if (record->unit[0] && !w->base_unit)
         *o++ = (struct output){.label = SENML_U, .text = record->unit, .size = strlen(record->unit)};
-    if (time || !w->has_base_time)
+    if (time) /* without one it is now (RFC 8428 section 4.5.3) */
         *o++ = (struct output){.label = SENML_T, .is_time = true, .time = time};
     o = put_value(record, o);
     return (size_t)(o - out);

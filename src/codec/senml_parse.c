@@ -266,7 +266,12 @@ static bool cbor_number(struct cborio_reader *r, const struct cborio_item *item,
     field->number = item->type == CBORIO_UINT ? (double)item->value : item->number;
     if (item->type == CBORIO_NEGINT)
         field->number = -1 - (double)item->value;
-    return is_integer(item) || item->type == CBORIO_FLOAT;
+    if (!is_integer(item))
+        return item->type == CBORIO_FLOAT;
+    field->has_time = item->value < INT64_MAX / 1000000;
+    if (field->has_time)
+        field->time = (item->type == CBORIO_UINT ? (int64_t)item->value : -1 - (int64_t)item->value) * 1000000;
+    return true;
 }
 
 static int cbor_value(struct senml_parser *p, enum senml_label label, struct cborio_reader *r,

@@ -89,6 +89,8 @@ int core_new(struct core **out, const struct core_options *options)
     if (r == 0)
         r = cache_init(core);
     if (r == 0)
+        r = directory_new(core);
+    if (r == 0)
         r = core_load(core);
     if (r == 0)
         r = keyring_begin(core);
@@ -124,6 +126,7 @@ void core_stop(struct core *core)
         event_note(core, EVENT_GATEWAY_STOPPING, NULL, NULL);
         cache_save(core);
     }
+    directory_stop(core);
     for (struct device *device = core->devices; device; device = device->hh.next) {
         device_cancel_call(device);
         list_each(node, &device->operations) request_take_back(container_of(node, struct operation, device_node));
@@ -157,6 +160,7 @@ struct core *core_free(struct core *core)
         keyring_end(core);
     journal_end(core);
     free_operations(core);
+    directory_free(core);
     for (device = core->devices; device; device = next_device) {
         next_device = device->hh.next;
         device_drop(device);
@@ -218,6 +222,8 @@ void core_configure(struct core *core, const struct core_options *options)
     now->cache_bytes = options->cache_bytes;
     cache_shrink(core);
     configure_plain_groups(core, options->allow_plain_groups);
+    now->max_registrations = options->max_registrations;
+    now->max_registrations_per_address = options->max_registrations_per_address;
     now->presence = options->presence;
     now->telemetry = options->telemetry;
     for (struct device *device = core->devices; device; device = device->hh.next)

@@ -41,6 +41,7 @@ static struct device *free_device(struct device *device)
         credential_drop(device->credentials);
     presence_free(device);
     telemetry_forget_series(device);
+    device_set_address(device, "");
     rendering_drop(&device->rendered);
     free(device->shadows);
     free(device->groups);
@@ -69,6 +70,7 @@ void device_drop(struct device *device)
     queries_fail(device, NULL, FAULT_NOT_FOUND, "The device was removed.");
     observers_end(device, FAULT_NOT_FOUND, "The device was removed.");
     drop_operations(device);
+    directory_drop_device(device);
     index_drop_device(device->core, device);
     (void)free_device(device);
 }
@@ -148,7 +150,7 @@ void device_set_observe(struct device *device, const char *paths)
 static void settings_give(const struct settings *s, struct device *device)
 {
     memcpy(device->name, s->name, sizeof s->name);
-    memcpy(device->address, s->address, sizeof s->address);
+    device_set_address(device, s->address);
     device->agent = s->agent;
     device->agent_configured = s->agent_configured;
     device->caps = s->caps;

@@ -25,6 +25,62 @@ void index_drop_device(struct core *core, struct device *device)
     HASH_DEL(core->devices, device);
 }
 
+/* Devices by address: the table has the first of each address, and that the others in a row. */
+static struct device *first_at(const struct core *core, const char *address)
+{
+    struct device *device = NULL;
+
+    HASH_FIND(by_address, core->addresses, address, strlen(address), device);
+    return device;
+}
+
+static void set_first_at(struct core *core, struct device *device)
+{
+    HASH_ADD_KEYPTR(by_address, core->addresses, device->address, strlen(device->address), device);
+}
+
+static void leave_address(struct device *device)
+{
+    struct core *core = device->core;
+    struct device *first = *device->address ? first_at(core, device->address) : NULL;
+
+    if (first == device) {
+        HASH_DELETE(by_address, core->addresses, first);
+        if (device->same_address)
+            set_first_at(core, device->same_address);
+    }
+    for (; first; first = first->same_address)
+        if (first->same_address == device)
+            first->same_address = device->same_address;
+    device->same_address = NULL;
+}
+
+void device_set_address(struct device *device, const char *address)
+{
+    char copy[CORE_ADDRESS_MAX + 1];
+    struct device *first;
+
+    (void)text_copy(copy, sizeof copy, address);
+    leave_address(device);
+    memcpy(device->address, copy, sizeof copy);
+    first = *copy ? first_at(device->core, copy) : NULL;
+    if (first) {
+        device->same_address = first->same_address;
+        first->same_address = device;
+    } else if (*copy) {
+        set_first_at(device->core, device);
+    }
+}
+
+struct device *keyring_find_plain(const struct core *core, const char *address)
+{
+    struct device *device = first_at(core, address);
+
+    while (device && !keyring_allows_plain(device))
+        device = device->same_address;
+    return device;
+}
+
 struct container *index_find_container(const struct device *device, const char *uid)
 {
     struct container *container = NULL;

@@ -27,6 +27,7 @@ struct shadow_listener {
 struct core {
     struct core_options options;
     struct device *devices;       /* uthash by id */
+    struct device *addresses;     /* uthash by address (index.c) */
     struct artifact *artifacts;   /* uthash by id */
     struct operation *operations; /* uthash by id, in the order of ids, unless: */
     bool operations_unsorted;
@@ -154,6 +155,7 @@ void telemetry_free(struct core *core);
 struct device *index_find_device(const struct core *core, const char *id); /* those being removed, too */
 void index_add_device(struct core *core, struct device *device);
 void index_drop_device(struct core *core, struct device *device);
+void device_set_address(struct device *device, const char *address);
 struct container *index_find_container(const struct device *device, const char *uid);
 void index_add_container(struct container *container);
 void index_drop_container(struct container *container);
@@ -169,9 +171,10 @@ struct device *device_new(struct core *core, const char *id); /* NULL: out of me
 /* core_add_device; approved: of an agent that asked to join. */
 int device_add(struct core *core, const json_t *body, bool approved, core_done_fn done, void *arg, struct fault *fault,
                struct device **added) must_check;
-void device_drop(struct device *device);    /* with operations and queries; frees it */
-void device_changed(struct device *device); /* drops its rendering */
-void device_seen(struct device *device);    /* it answered */
+void device_drop(struct device *device);                      /* with operations and queries; frees it */
+void device_changed(struct device *device);                   /* drops its rendering */
+void device_seen(struct device *device);                      /* it answered */
+void device_move(struct device *device, const char *address); /* it speaks from there now */
 void device_apply_probe(struct device *device, const struct agent_probe *probe);
 const struct agent_features *device_features(const struct device *device);
 
@@ -291,6 +294,13 @@ void watches_start(struct core *core);
 void watches_wake(struct device *device, bool anew);
 void device_set_observe(struct device *device, const char *paths);
 void observers_end(struct device *device, enum fault_code code, const char *why); /* all of a device */
+
+/* The resource directory (directory*.c). */
+int directory_new(struct core *core) must_check;
+void directory_free(struct core *core); /* before the devices */
+int directory_load(void *core, const struct store_registration *row);
+void directory_stop(struct core *core);
+void directory_drop_device(struct device *device);
 
 int shadow_load(void *core, const struct store_shadow *row);
 void shadow_reads_free(struct core *core);

@@ -336,11 +336,13 @@ static void promote(struct credential *c)
     commit_submit(commit);
 }
 
-static void move_device(struct device *device, const char *address)
+void device_move(struct device *device, const char *address)
 {
+    if (strcmp(address, device->address) == 0)
+        return;
     log_info("device speaks from another address", "device", device->id, "address", address, "before",
              *device->address ? device->address : "none", NULL);
-    (void)text_copy(device->address, sizeof device->address, address);
+    device_set_address(device, address);
     device_changed(device);
     device->untold |= 1u << EVENT_DEVICE_MOVED;
     device->dirty = true; /* it need not be durable at once: the device is heard again */
@@ -354,8 +356,8 @@ void keyring_verified(struct core *core, struct credential *c, const char *addre
     (void)core;
     if (found(c) == NULL)
         return;
-    if (address && strcmp(address, device->address) != 0)
-        move_device(device, address);
+    if (address)
+        device_move(device, address);
     device_seen(device);
     if (c->state != CREDENTIAL_STALE && !c->promoting && (c->state == CREDENTIAL_NEW || has_older(c)))
         promote(c);

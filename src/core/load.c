@@ -32,7 +32,7 @@ static int load_device(void *arg, const struct store_device *row)
     if (!device)
         return -ENOMEM;
     (void)text_copy(device->name, sizeof device->name, or_empty(row->name));
-    (void)text_copy(device->address, sizeof device->address, or_empty(row->address));
+    device_set_address(device, or_empty(row->address));
     (void)text_copy(device->agent_version, sizeof device->agent_version, or_empty(row->agent_version));
     (void)text_copy(device->reported_id, sizeof device->reported_id, or_empty(row->reported_id));
     device->agent = agent_kind_from_name(or_empty(row->agent));
@@ -200,6 +200,7 @@ int core_load(struct core *core)
                                                                   .journal_since = core_wall(core) - ORIGIN_MS,
                                                                   .group = group_load,
                                                                   .representation = cache_load,
+                                                                  .registration = directory_load,
                                                                   .dead_letter = deadletter_load,
                                                                   .arg = core});
 }

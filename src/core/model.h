@@ -42,6 +42,7 @@ struct device_caps {
 
 struct agent_resource;
 struct credential;
+struct directory_entry;
 struct operation;
 struct operation_parts;
 struct cache_entries;
@@ -100,7 +101,9 @@ struct device {
     bool dirty;                /* differs from its row, which could not be written */
     unsigned untold;           /* bits of enum event: to be told with its next row */
     int64_t last_seen_saved;
-    UT_hash_handle hh;
+    struct directory_entry *endpoints; /* registrations that are bound to it, the last updated first */
+    struct device *same_address;
+    UT_hash_handle hh, by_address;
 };
 
 enum container_state {

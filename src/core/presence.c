@@ -1,6 +1,7 @@
 #include "core/presence.h"
 
 #include "base/memory.h"
+#include "core/event.h"
 #include "core/internal.h"
 
 #include <string.h>
@@ -144,6 +145,15 @@ static int64_t expectation(const struct presence_record *p)
     return due && !p->gone ? core_wall(core) + due - core_now(core) : 0;
 }
 
+static void tell(const struct presence_record *p, enum presence_state before)
+{
+    const struct device *device = p->device;
+
+    event_note(device->core, EVENT_PRESENCE, device->id, "{s:s, s:s, s:s, s:o, s:o}", "state", state_names[p->state],
+               "before", state_names[before], "reason", p->reason, "last_heard_at", json_time(device->last_seen),
+               "expected_at", json_time(p->expected));
+}
+
 /* The one that changes states. */
 static void update(struct presence_record *p)
 {
@@ -166,6 +176,7 @@ static void update(struct presence_record *p)
     core->presence[before]--;
     core->presence[p->state]++;
     p->since = core_wall(core);
+    tell(p, before);
     if (p->state == PRESENCE_ONLINE)
         watches_wake(p->device, false);
 }

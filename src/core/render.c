@@ -1,3 +1,4 @@
+#include "core/directory.h"
 #include "core/internal.h"
 #include "core/presence.h"
 
@@ -201,6 +202,22 @@ static void append_presence(struct buffer *b, struct device *device)
     buffer_printf(b, ",\"sleepy\":%s}", presence.sleepy ? "true" : "false");
 }
 
+static void append_endpoint(struct buffer *b, const struct device *device)
+{
+    const struct registration *r = core_registration_of(device);
+
+    if (!r) {
+        buffer_append_text(b, ",\"endpoint\":null");
+        return;
+    }
+    buffer_printf(b, ",\"endpoint\":{\"number\":\"%llu\"", (unsigned long long)r->number);
+    append_text(b, "ep", r->ep);
+    append_text(b, "sector", r->sector);
+    buffer_printf(b, ",\"lifetime_s\":%u", r->lifetime);
+    (void)append_time(b, "updated_at", r->updated);
+    buffer_append_u8(b, '}');
+}
+
 static void render_device(struct buffer *b, struct device *device)
 {
     buffer_append_text(b, "{\"id\":");
@@ -224,6 +241,7 @@ static void render_device(struct buffer *b, struct device *device)
     device->rendered.time_at[0] = append_time(b, "last_seen_at", device->last_seen);
     append_sleep(b, device);
     append_presence(b, device);
+    append_endpoint(b, device);
     buffer_printf(b, ",\"revision\":%llu}", (unsigned long long)device->revision);
 }
 

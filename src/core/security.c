@@ -41,15 +41,6 @@ bool keyring_allows_plain(const struct device *device)
            (device->allow_plain || group_allows_plain(device));
 }
 
-struct device *keyring_find_plain(const struct core *core, const char *address)
-{
-    struct device *device = core->devices;
-
-    while (device && !(strcmp(device->address, address) == 0 && keyring_allows_plain(device)))
-        device = device->hh.next;
-    return device;
-}
-
 void keyring_heard_plain(struct device *device)
 {
     device_seen(device);

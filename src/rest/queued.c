@@ -52,7 +52,7 @@ void queued_request(struct http_request *req, struct device *device, struct agen
     struct operation *op;
     struct fault fault;
     const char *ttl;
-    uint32_t ttl_ms;
+    uint32_t ttl_ms = 0;
     int r;
 
     resource->query = split_query(resource->query, query, &ttl);

@@ -31,7 +31,7 @@ static int sim_check(void *arg, const struct device *device, const char *uid, co
 static int sim_parse_address(void *arg, const char *text, char *out, struct fault *fault)
 {
     (void)arg;
-    if (strncmp(text, "coap://", 7) != 0)
+    if (strncmp(text, "coap://", 7) != 0 && strncmp(text, "coaps://", 8) != 0)
         return fault_set(fault, FAULT_INVALID_FIELD, "'%s' is no address.", text);
     (void)text_copy(out, CORE_ADDRESS_MAX + 1, text);
     return 0;

@@ -427,7 +427,7 @@ START_TEST(rendering_is_kept_and_true)
     json = json_loads(core_render_device(v2, &size), 0, NULL);
     ck_assert_str_eq(json_string_value(json_object_get(json, "last_seen_at")), clock_format_rfc3339(v2->last_seen, at));
     ck_assert_int_eq(json_integer_value(json_object_get(json, "containers")), 1);
-    ck_assert_uint_eq(json_object_size(json), 19);
+    ck_assert_uint_eq(json_object_size(json), 21);
     json_decref(json);
 }
 END_TEST
@@ -562,7 +562,7 @@ START_TEST(probe)
     ck_assert_uint_gt(fresh->revision, revision);
     json = core_operation_json(op);
     ck_assert_str_eq(json_string_value(json_object_get(json_object_get(json, "result"), "agent")), "v2");
-    ck_assert_uint_eq(json_object_size(json), 13);
+    ck_assert_uint_eq(json_object_size(json), 15);
     json_decref(json);
     /* What a person configured stays. */
     ck_assert_int_eq(core_probe_device(f.core, v1, 0, NULL, NULL, NULL, &op), 0);

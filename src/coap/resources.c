@@ -31,6 +31,24 @@ static const struct resource resources[] = {
      .counter = COUNTER(telemetry_requests),
      .post = telemetry_post,
      .put = telemetry_post},
+    {.path = "/rd",
+     .type = "core.rd",
+     .is_tree = true,
+     .is_open = true,
+     .counter = COUNTER(directory_requests),
+     .post = directory_post,
+     .remove = directory_remove},
+    {.path = "/.well-known/rd", .is_open = true, .counter = COUNTER(directory_requests), .post = directory_post_simple},
+    {.path = "/rd-lookup/ep",
+     .type = "core.rd-lookup-ep",
+     .is_open = true,
+     .counter = COUNTER(lookup_requests),
+     .get = directory_get_endpoints},
+    {.path = "/rd-lookup/res",
+     .type = "core.rd-lookup-res",
+     .is_open = true,
+     .counter = COUNTER(lookup_requests),
+     .get = directory_get_resources},
     {.path = "/join", .type = "tcgw.join", .is_open = true, .counter = COUNTER(join_requests), .post = post_join},
 };
 
@@ -127,9 +145,13 @@ uint8_t resource_fault_code(const struct fault *fault)
         return COAPMSG_UNPROCESSABLE;
     case 429:
         return COAPMSG_TOO_MANY_REQUESTS;
+    case 502:
+        return COAPMSG_BAD_GATEWAY;
     case 503:
     case 507:
         return COAPMSG_UNAVAILABLE;
+    case 504:
+        return COAPMSG_GATEWAY_TIMEOUT;
     default:
         return COAPMSG_INTERNAL_ERROR;
     }
@@ -147,29 +169,29 @@ static void put_link(struct buffer *out, const struct resource *resource)
 }
 
 /* A filter "name=value" or "name=value*" (section 4.1). */
-static bool value_matches(const char *value, size_t size, const char *wanted, size_t wanted_size)
+static bool meets(const struct resource *resource, const struct coapmsg_option *filter)
 {
-    if (wanted_size && wanted[wanted_size - 1] == '*')
-        return size >= wanted_size - 1 && memcmp(value, wanted, wanted_size - 1) == 0;
-    return size == wanted_size && memcmp(value, wanted, size) == 0;
-}
+    struct linkformat_value value = {resource->path, strlen(resource->path)}, wanted;
+    const char *text = (const char *)filter->value, *equals = memchr(text, '=', filter->length);
+    size_t name = equals ? (size_t)(equals - text) : 0;
 
-static bool resource_matches(const struct resource *resource, const struct coapmsg_option *query)
-{
-    const char *text = query ? (const char *)query->value : NULL;
-    const char *equals = text ? memchr(text, '=', query->length) : NULL;
-    size_t name, size;
-
-    if (!query)
-        return true;
     if (!equals)
         return false;
-    name = (size_t)(equals - text);
-    size = query->length - name - 1;
+    wanted = (struct linkformat_value){equals + 1, filter->length - name - 1};
     if (name == 4 && memcmp(text, "href", 4) == 0)
-        return value_matches(resource->path, strlen(resource->path), equals + 1, size);
-    return name == 2 && memcmp(text, "rt", 2) == 0 &&
-           value_matches(resource->type, strlen(resource->type), equals + 1, size);
+        return linkformat_value_is(&value, &wanted);
+    value = (struct linkformat_value){resource->type, strlen(resource->type)};
+    return name == 2 && memcmp(text, "rt", 2) == 0 && linkformat_value_is(&value, &wanted);
+}
+
+static bool is_asked_for(const struct resource *resource, const struct coapmsg *request)
+{
+    const struct coapmsg_option *filter = coapmsg_find(request, COAPMSG_OPT_URI_QUERY);
+
+    for (; filter; filter = coapmsg_find_next(request, filter))
+        if (!meets(resource, filter))
+            return false;
+    return true;
 }
 
 static void get_core(struct inbound *in, const struct coapmsg *request, const void *body, size_t size)
@@ -184,7 +206,7 @@ static void get_core(struct inbound *in, const struct coapmsg *request, const vo
         return;
     }
     for (size_t i = 0; i < array_size(resources); i++)
-        if (resources[i].type && resource_matches(&resources[i], coapmsg_find(request, COAPMSG_OPT_URI_QUERY)))
+        if (resources[i].type && is_asked_for(&resources[i], request))
             put_link(&links, &resources[i]);
     coapmsg_init(&response, COAPMSG_ACK, COAPMSG_CONTENT);
     coapmsg_add_uint(&response, COAPMSG_OPT_CONTENT_FORMAT, COAPMSG_FORMAT_LINK);

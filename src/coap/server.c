@@ -16,6 +16,8 @@
 #define DERIVATIONS_RATE 1000 /* about 3 % of a processor */
 #define DERIVATION_RATE 16
 #define CHALLENGE_RATE 4 /* to one credential */
+#define LOOKUPS_RATE 20  /* each walks through the whole directory */
+#define LOOKUP_RATE 8
 
 /* Requests that are under way ------------------------------------------------------------------------------------- */
 
@@ -250,6 +252,8 @@ static resource_fn find_handler(const struct resource *resource, uint8_t method)
         return resource->post;
     case COAPMSG_PUT:
         return resource->put;
+    case COAPMSG_DELETE:
+        return resource->remove;
     default:
         return NULL;
     }
@@ -396,6 +400,7 @@ static struct server *free_server(struct server *server)
     (void)block_server_free(server->outer_blocks);
     senml_clear(&server->pack);
     proof_wipe(&server->proof);
+    directory_forget_lookups(server);
     free(server->plain);
     free(server->sealed);
     free(server);
@@ -442,6 +447,7 @@ static int init(struct server *server)
     limiter_init(&server->strangers, clock, seed, STRANGERS_RATE, STRANGER_RATE);
     limiter_init(&server->derivations, clock, seed, DERIVATIONS_RATE, DERIVATION_RATE);
     limiter_init(&server->challenges, clock, seed, 0, CHALLENGE_RATE);
+    limiter_init(&server->lookups, clock, seed, LOOKUPS_RATE, LOOKUP_RATE);
     list_init(&server->held);
     observers_init(&server->observers);
     return uv_timer_init(server->options.loop, &server->timer);

@@ -52,6 +52,7 @@ void server_dropped(struct server *server, struct credential *credential);
 struct server_stats {
     /* what came, by resource */
     uint64_t core_requests, desired_requests, reported_requests, telemetry_requests, join_requests, other_requests;
+    uint64_t directory_requests, lookup_requests;
     uint64_t telemetry_malformed; /* telemetry that is none: 4.00, 4.13, 4.15 */
     uint64_t protected_requests;  /* authentic and fresh ones */
     uint64_t notifications;

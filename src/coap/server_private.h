@@ -1,6 +1,7 @@
 #ifndef TC_COAP_SERVER_PRIVATE_H
 #define TC_COAP_SERVER_PRIVATE_H
 
+#include "base/buffer.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "coap/block_server.h"
@@ -24,7 +25,17 @@
 #define SERVER_CANDIDATES 4                 /* contexts that are tried for one request */
 #define SERVER_MESSAGE_MAX (UINT16_MAX + 1) /* bytes of a datagram, and of what is in it */
 
+#define LOOKUPS_KEPT 4 /* answers of the directory to strangers */
+
 struct resource;
+
+/* An answer of the directory that a stranger is getting block by block. */
+struct lookup_kept {
+    bool endpoints;
+    char *query;      /* NULL: none */
+    uint64_t changes; /* directory_stats.changes when it was made */
+    struct buffer links;
+};
 
 struct server {
     struct server_options options;
@@ -35,6 +46,9 @@ struct server {
     struct limiter strangers;   /* what is sent to somebody who is not authenticated */
     struct limiter derivations; /* contexts derived for somebody who is not authenticated */
     struct limiter challenges;  /* Echo, by credential */
+    struct limiter lookups;     /* in the directory, by somebody who is not authenticated */
+    struct lookup_kept lookups_kept[LOOKUPS_KEPT];
+    unsigned lookup_next; /* whose place the next one takes */
     struct observers observers;
     struct list held; /* inbound.node of all requests under way */
     uint16_t held_by[SERVER_HELD_SLOTS];
@@ -136,7 +150,7 @@ struct resource {
     bool allows_plain; /* devices that may be used without protection may use it */
     bool is_observable;
     size_t counter; /* offset in struct server_stats */
-    resource_fn get, post, put;
+    resource_fn get, post, put, remove;
 };
 
 /* NULL when there is none. */
@@ -159,6 +173,16 @@ void shadow_put_reported(struct inbound *in, const struct coapmsg *request, cons
 void telemetry_post(struct inbound *in, const struct coapmsg *request, const void *body, size_t size);
 /* The origin (core/telemetry.h) that the protected request of `in` has as telemetry. */
 uint64_t telemetry_protected_origin(const struct inbound *in);
+
+/* resource_directory.c -----------------------------------------------------------------------------------------------
+ */
+
+void directory_post(struct inbound *in, const struct coapmsg *request, const void *body, size_t size);
+void directory_remove(struct inbound *in, const struct coapmsg *request, const void *body, size_t size);
+void directory_post_simple(struct inbound *in, const struct coapmsg *request, const void *body, size_t size);
+void directory_get_endpoints(struct inbound *in, const struct coapmsg *request, const void *body, size_t size);
+void directory_get_resources(struct inbound *in, const struct coapmsg *request, const void *body, size_t size);
+void directory_forget_lookups(struct server *server);
 
 #define SHADOW_ETAG_MAX 8
 /* The representation of a desired shadow, complete but for blocks and Observe; etag is room for the ETag. */

@@ -308,6 +308,7 @@ static int store_registration(struct core *core, const struct directory_source *
     (void)entry_bind(entry, owner, source->address); /* without memory it is counted by no address */
     renew(entry);
     core->directory->stats.registered++;
+    core->directory->stats.changes++;
     *number = entry->r.number;
     tell_registered(core, fresh->commit->batch, entry);
     submit(fresh->commit, entry, !source->device, true);
@@ -396,6 +397,7 @@ static bool apply_update(struct directory_entry *entry, const struct registratio
         memcpy(entry->r.base, q->base, sizeof q->base);
     if (q->has_lifetime)
         entry->r.lifetime = q->lifetime;
+    entry->core->directory->stats.changes += changes;
     replace(&entry->r.attributes, attributes);
     (void)entry_bind(entry, owner, address);
     renew(entry);
@@ -447,6 +449,7 @@ static int remove_entry(struct directory_entry *entry, enum presence_event event
         return -ENOMEM;
     entry->removing = true;
     entry->core->directory->stats.removed++;
+    entry->core->directory->stats.changes++;
     commit->number = entry->r.number;
     commit->value = event;
     commit->settle = settle_removal;

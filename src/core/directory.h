@@ -71,6 +71,7 @@ int core_look_up(const struct core *core, bool endpoints, const char *query, str
 
 struct directory_stats {
     size_t bound, hints;                                           /* now */
+    uint64_t changes;                                              /* of what a lookup may show */
     uint64_t registered, updated, removed, expired, hints_refused; /* since the start */
 };
 void core_get_directory_stats(const struct core *core, struct directory_stats *out);

@@ -59,6 +59,7 @@ static void take_entry(struct directory_entry *entry)
 
     HASH_DELETE(by_number, directory->by_number, entry);
     HASH_DELETE(by_name, directory->by_name, entry);
+    directory->stats.changes++;
 }
 
 static void add_host(struct core *core, struct directory_host *host)

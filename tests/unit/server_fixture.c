@@ -1,5 +1,6 @@
 #include "server_fixture.h"
 
+#include "core/directory.h"
 #include "core/telemetry.h"
 
 #include <errno.h>
@@ -359,6 +360,79 @@ int core_add_telemetry(struct core *c, struct device *device, const struct telem
     later->arg = arg;
     later->fault.code = world.telemetry_result;
     return 0;
+}
+
+/* The directory ---------------------------------------------------------------------------------------------------- */
+
+static int note_directory(const char *call, const struct directory_source *source, const char *query, core_done_fn done,
+                          void *arg, struct fault *fault)
+{
+    struct later *later;
+
+    if (world.directory_fault)
+        return fault_set(fault, world.directory_fault, "the fault of the test");
+    (void)text_copy(world.directory_call, sizeof world.directory_call, call);
+    (void)text_copy(world.directory_query, sizeof world.directory_query, query);
+    (void)text_copy(world.directory_source, sizeof world.directory_source, source->address);
+    world.directory_device = source->device;
+    later = add_later(run_telemetry);
+    later->done = done;
+    later->arg = arg;
+    later->fault.code = world.directory_result;
+    return 0;
+}
+
+int core_register_endpoint(struct core *c, const struct directory_source *source, const char *query, const char *links,
+                           size_t links_size, core_done_fn done, void *arg, struct fault *fault, uint64_t *number,
+                           bool *created)
+{
+    (void)c;
+    (void)snprintf(world.directory_links, sizeof world.directory_links, "%.*s", (int)links_size,
+                   links_size ? links : "");
+    *number = world.directory_number;
+    *created = true;
+    return note_directory("register", source, query, done, arg, fault);
+}
+
+int core_register_simply(struct core *c, const struct directory_source *source, const char *query, core_done_fn done,
+                         void *arg, struct fault *fault)
+{
+    (void)c;
+    return note_directory("simple", source, query, done, arg, fault);
+}
+
+int core_update_registration(struct core *c, const struct directory_source *source, uint64_t number, const char *query,
+                             core_done_fn done, void *arg, struct fault *fault)
+{
+    (void)c;
+    world.directory_number = number;
+    return note_directory("update", source, query, done, arg, fault);
+}
+
+int core_remove_registration(struct core *c, const struct directory_source *source, uint64_t number, core_done_fn done,
+                             void *arg, struct fault *fault)
+{
+    (void)c;
+    world.directory_number = number;
+    return note_directory("remove", source, "", done, arg, fault);
+}
+
+int core_look_up(const struct core *c, bool endpoints, const char *query, struct buffer *out, struct fault *fault)
+{
+    (void)c;
+    world.directory_lookups++;
+    if (world.directory_fault)
+        return fault_set(fault, world.directory_fault, "the fault of the test");
+    (void)text_copy(world.directory_call, sizeof world.directory_call, endpoints ? "ep" : "res");
+    (void)text_copy(world.directory_query, sizeof world.directory_query, query);
+    buffer_append_text(out, world.directory_answer ? world.directory_answer : "");
+    return 0;
+}
+
+void core_get_directory_stats(const struct core *c, struct directory_stats *out)
+{
+    (void)c;
+    *out = (struct directory_stats){.changes = world.directory_changes};
 }
 
 void core_on_shadow(struct core *c, void (*changed)(void *arg, struct device *device, enum shadow_kind kind), void *arg)

@@ -77,6 +77,14 @@ struct world {
     char telemetry_name[TELEMETRY_NAME_MAX + 1], telemetry_unit[TELEMETRY_UNIT_MAX + 1];
     uint64_t origins[8]; /* of messages of an earlier run */
     size_t origin_count;
+    /* the directory */
+    enum fault_code directory_fault, directory_result; /* of the next calls: at once, after the commit */
+    char directory_call[16];                           /* the last one: "register", "update", ... */
+    char directory_query[1200], directory_links[1200], directory_source[CORE_ADDRESS_MAX + 1];
+    const struct device *directory_device;
+    uint64_t directory_number; /* that a registration gets, or that was named */
+    uint64_t directory_changes, directory_lookups;
+    const char *directory_answer; /* of a lookup */
 };
 
 extern struct world world;

@@ -79,6 +79,8 @@ START_TEST(discovery_is_open_and_can_be_filtered)
     ck_assert_uint_eq(option(COAPMSG_OPT_CONTENT_FORMAT), COAPMSG_FORMAT_LINK);
     ck_assert(payload_is("</shadow/desired>;rt=\"tcgw.desired\";obs,</shadow/reported>;rt=\"tcgw.reported\","
                          "</t>;rt=\"tcgw.telemetry\","
+                         "</rd>;rt=\"core.rd\",</rd-lookup/ep>;rt=\"core.rd-lookup-ep\","
+                         "</rd-lookup/res>;rt=\"core.rd-lookup-res\","
                          "</join>;rt=\"tcgw.join\""));
     coapmsg_add_text(&request, COAPMSG_OPT_URI_QUERY, "rt=tcgw.j*");
     ck_assert_uint_eq(exchange_plain(NULL), COAPMSG_CONTENT);

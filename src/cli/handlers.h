@@ -29,6 +29,14 @@ int join_list(struct cli *cli, const struct arguments *args);
 int join_approve(struct cli *cli, const struct arguments *args);
 int join_reject(struct cli *cli, const struct arguments *args);
 
+int sink_list(struct cli *cli, const struct arguments *args);
+int sink_show(struct cli *cli, const struct arguments *args);
+int sink_retry(struct cli *cli, const struct arguments *args);
+int sink_letters(struct cli *cli, const struct arguments *args);
+int sink_letter(struct cli *cli, const struct arguments *args);
+int sink_resend(struct cli *cli, const struct arguments *args);
+int sink_drop(struct cli *cli, const struct arguments *args);
+
 int resource_get(struct cli *cli, const struct arguments *args);
 int resource_put(struct cli *cli, const struct arguments *args);
 int resource_post(struct cli *cli, const struct arguments *args);

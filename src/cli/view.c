@@ -42,6 +42,35 @@ static const struct field credential_fields[] = {
     {"First used", "first_used_at", FIELD_TIME, true},
 };
 
+static const struct field sink_fields[] = {
+    {"Name", "name", FIELD_TEXT, true},
+    {"Type", "type", FIELD_TEXT, true},
+    {"Target", "target", FIELD_TEXT, true},
+    {"State", "state", FIELD_STATE, true},
+    {"Since", "since", FIELD_TIME, false},
+    {"Behind", "behind", FIELD_TEXT, true},
+    {"Dead letters", "dead_letters", FIELD_TEXT, true},
+    {"Last success", "last_success", FIELD_TIME, true},
+    {"Error", "error", FIELD_TEXT, true},
+    {"Next attempt in", "retry_in_ms", FIELD_MS, false},
+    {"Cursor", "cursor", FIELD_TEXT, false},
+    {"Sent", "totals.sent", FIELD_TEXT, false},
+    {"Acknowledged", "totals.acknowledged", FIELD_TEXT, false},
+    {"Bytes", "totals.bytes", FIELD_BYTES, false},
+    {"Attempts", "totals.attempts", FIELD_TEXT, false},
+    {"Failures", "totals.failures", FIELD_TEXT, false},
+    {"Missing", "totals.missing", FIELD_TEXT, false},
+    {"Commands", "totals.commands", FIELD_TEXT, false},
+    {"Commands refused", "totals.commands_refused", FIELD_TEXT, false},
+};
+
+static const struct field letter_fields[] = {
+    {"Number", "first", FIELD_TEXT, true},  {"Last", "last", FIELD_TEXT, true},
+    {"Given up", "time", FIELD_TIME, true}, {"Attempts", "attempts", FIELD_TEXT, true},
+    {"Size", "size", FIELD_BYTES, true},    {"Reason", "reason", FIELD_TEXT, true},
+    {"Body", "body", FIELD_TEXT, false},
+};
+
 static const struct field join_fields[] = {
     {"Id", "id", FIELD_TEXT, true},
     {"Address", "address", FIELD_TEXT, true},
@@ -141,6 +170,9 @@ const struct view view_credential =
     VIEW("credential", "credentials", "number", "Make some with: tcgw device enrol DEVICE", credential_fields);
 const struct view view_join = VIEW("agent that asks to join", "agents that ask to join", "id",
                                    "Let them with: tcgw join open MINUTES", join_fields);
+const struct view view_sink =
+    VIEW("sink", "sinks", "name", "Configure one: section [sink NAME] of tcgw.conf", sink_fields);
+const struct view view_letter = VIEW("dead letter", "dead letters", "first", "", letter_fields);
 const struct view view_key = VIEW("key", "keys", "public_key", "", key_fields);
 const struct view view_status = {.noun = "status", .id = "status"};
 const struct view view_version = {.noun = "version", .id = "tcgw"};
@@ -308,7 +340,7 @@ enum colour view_colour(const struct field *field, const json_t *object)
         {"expired", COLOUR_RED},   {"starting", COLOUR_YELLOW},   {"queued", COLOUR_YELLOW}, {"unknown", COLOUR_YELLOW},
         {"cancelled", COLOUR_DIM}, {"absent", COLOUR_DIM},        {"active", COLOUR_GREEN},  {"stale", COLOUR_RED},
         {"new", COLOUR_YELLOW},    {"plain", COLOUR_RED},         {"none", COLOUR_YELLOW},   {"oscore", COLOUR_GREEN},
-        {"psk", COLOUR_GREEN},     {"certificate", COLOUR_GREEN},
+        {"psk", COLOUR_GREEN},     {"certificate", COLOUR_GREEN}, {"up", COLOUR_GREEN},      {"waiting", COLOUR_RED},
     };
     const char *state = view_string(object, field->path);
 

@@ -337,7 +337,7 @@ static bool is_failure(const struct core_resource_result *result)
     if (!result->fault.code)
         return COAPMSG_CLASS(result->response->code) == 5;
     return result->fault.code == FAULT_DEVICE_TIMEOUT || result->fault.code == FAULT_DEVICE_UNREACHABLE ||
-           result->fault.code == FAULT_DEVICE_ANSWER;
+           result->fault.code == FAULT_DEVICE_ASLEEP || result->fault.code == FAULT_DEVICE_ANSWER;
 }
 
 static bool is_valid(const struct core_resource_result *result)
@@ -383,19 +383,12 @@ static void add_etag(struct agent_resource *request, const struct cache_entry *e
     request->etag_size = entry->etag_size;
 }
 
+/* One that is expected within the timeout is waited for. */
 static int check_sleep(const struct device *device, uint32_t timeout_ms, struct fault *fault)
 {
-    int64_t expected, now = core_wall(device->core);
-    char text[RFC3339_SIZE];
+    int64_t left = core_presence(device).expected - core_wall(device->core);
 
-    if (device_is_awake(device))
-        return 0;
-    expected = core_presence(device).expected;
-    if (expected && expected > now && expected - now <= timeout_ms)
-        return 0;
-    return fault_set(fault, FAULT_DEVICE_ASLEEP, "Device '%s' sleeps; it is expected %s%s.", device->id,
-                     expected ? "by " : "back at a time that it did not tell",
-                     expected ? clock_format_rfc3339(expected, text) : "");
+    return left > 0 && left <= timeout_ms ? 0 : core_check_awake(device, fault);
 }
 
 static struct read *read_new(struct device *device, const char *key, const struct cache_control *control)
@@ -502,6 +495,16 @@ void cache_invalidate(struct device *device, const char *path)
         if (all || is_related(own, path_size(own), changed, path_size(changed)))
             e->outdated = true;
     }
+}
+
+int core_known_format(const struct device *device, const char *path, const char *query)
+{
+    const struct cache_entry *entry = NULL;
+    char key[CACHE_KEY_SIZE];
+
+    if (cache_make_key(path, query, -1, key))
+        entry = cache_find(device, key);
+    return entry && COAPMSG_CLASS(entry->code) == 2 ? entry->format : -1;
 }
 
 /* The room --------------------------------------------------------------------------------------------------------- */

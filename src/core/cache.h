@@ -47,6 +47,12 @@ bool core_find_cached(struct core *core, struct device *device, const struct age
 int core_get_resource(struct core *core, struct device *device, const struct agent_resource *request,
                       const struct cache_control *control, uint32_t timeout_ms, cache_fn done, void *arg,
                       struct fault *fault) must_check;
+/* The Content-Format that a resource has by what is kept of it, or by its link; -1: not known. */
+int core_known_format(const struct device *device, const char *path, const char *query);
+/* The device at an address ("coap://[fd00::1]"), for /hc. FAULT_UNKNOWN_HOST; `any`: another address is a host for the
+ * time of a request. */
+int core_find_host(struct core *core, const char *address, bool any, struct device **out,
+                   struct fault *fault) must_check;
 /* A request that changed something was answered: what it may have changed is no longer fresh (RFC 7252 section 5.6),
  * which is the path, what is above and what is below it. NULL: all of the device. */
 void cache_invalidate(struct device *device, const char *path);

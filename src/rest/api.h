@@ -59,6 +59,21 @@ void api_show_metrics(struct http_request *req);
 
 /* api_resource.c, api_observe.c */
 void api_pass_request(struct http_request *req);
+void api_pass_to(struct http_request *req, struct device *device); /* what the tail says, to this device */
+
+/* api_proxy.c */
+void api_proxy(struct http_request *req);
+void api_show_core(struct http_request *req);
+
+/* api_link.c */
+void api_list_resources(struct http_request *req);
+void api_list_observations(struct http_request *req);
+
+/* api_group.c */
+void api_list_groups(struct http_request *req);
+void api_show_group(struct http_request *req);
+void api_put_group(struct http_request *req);
+void api_remove_group(struct http_request *req);
 
 /* api_shadow.c */
 void api_show_desired(struct http_request *req);

@@ -54,6 +54,11 @@ int dispatch_parse_json(const void *text, size_t size, json_t **out, struct faul
     return 0;
 }
 
+static bool is_proxied(const struct http_request *req)
+{
+    return req->segment_count > 1 && strcmp(req->segments[0], "hc") == 0;
+}
+
 static int find_route(struct http_request *req, struct fault *fault)
 {
     char allow[ROUTE_ALLOW_SIZE];
@@ -64,6 +69,8 @@ static int find_route(struct http_request *req, struct fault *fault)
         return 0;
     if (r == 1)
         return fault_set(fault, FAULT_NOT_FOUND, "There is nothing at this path");
+    if (is_proxied(req)) /* RFC 8075 section 7: 501 for what CoAP has no method for */
+        return fault_set(fault, FAULT_NOT_IMPLEMENTED, "The method has no counterpart in CoAP");
     route_format_allow(methods, allow);
     http_add_copy(req, "Allow", "%s", allow);
     return fault_set(fault, FAULT_METHOD_NOT_ALLOWED, "The path takes %s", allow);
@@ -156,7 +163,7 @@ static bool answer_options(struct http_request *req)
     char allow[ROUTE_ALLOW_SIZE];
     unsigned methods;
 
-    if (req->method != HTTP_OPTIONS || route_find(req, &methods) != 2)
+    if (req->method != HTTP_OPTIONS || is_proxied(req) || route_find(req, &methods) != 2)
         return false;
     route_format_allow(methods, allow);
     http_add_copy(req, "Allow", "%s", allow);

@@ -159,7 +159,8 @@ void http_begin(struct http_request *req, const struct http_transport *transport
     req->route = NULL;
     req->params[0] = req->params[1] = req->tail = NULL;
     req->json = req->secrets = NULL;
-    req->secret = false;
+    req->secret = req->own_format = false;
+    req->base_size = 0;
     req->upload = NULL;
     req->about.device = req->about.container = req->about.operation = NULL;
     req->response.status = 0;

@@ -121,6 +121,10 @@ struct http_request {
 
     int format; /* Content-Format of a raw body, -1: none */
 
+    /* api_resource.c, api_proxy.c */
+    bool own_format;  /* the device is asked for what it has; its CBOR becomes JSON */
+    size_t base_size; /* of the target up to the tail, which the device's Location goes behind; 0: as below */
+
     /* What a problem is about; NULL where it does not apply. */
     struct {
         const char *device, *container, *operation;

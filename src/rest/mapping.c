@@ -2,6 +2,7 @@
 
 #include "codec/httpstatus.h"
 #include "rest/condition.h"
+#include "rest/convert.h"
 #include "rest/media.h"
 #include "rest/reply.h"
 #include "rest/state.h"
@@ -43,6 +44,8 @@ static int read_path(const struct http_request *req, struct mapped_request *out,
 
     memcpy(out->path, req->tail, n);
     out->path[n] = 0;
+    if (n == 0)
+        memcpy(out->path, "/", 2); /* a URI without a path */
     out->coap.path = out->path;
     out->coap.query = req->raw_query && *req->raw_query ? req->raw_query : NULL;
     if (check_pieces(out->path + 1, '/', fault))
@@ -50,27 +53,47 @@ static int read_path(const struct http_request *req, struct mapped_request *out,
     return out->coap.query ? check_pieces(out->coap.query, '&', fault) : 0;
 }
 
-/* One tag that a device gave, which stands in HTTP as its hexadecimal digits; or "*". */
+/* One tag that a device gave, which stands in HTTP as its hexadecimal digits. */
+static bool read_tag(const char *text, uint8_t tag[8], size_t *size)
+{
+    size_t n = strlen(text);
+    char digits[2 * 8 + 1];
+
+    if (n < 4 || n > sizeof digits + 1 || n % 2 || text[0] != '"' || text[n - 1] != '"')
+        return false;
+    memcpy(digits, text + 1, n - 2);
+    digits[n - 2] = 0;
+    *size = (n - 2) / 2;
+    return text_unhex(digits, tag, *size);
+}
+
 static int read_match(const struct http_request *req, struct mapped_request *out, struct fault *fault)
 {
     const char *match = http_header(req, "If-Match");
-    size_t size = match ? strlen(match) : 0;
-    char digits[2 * sizeof out->tag + 1];
 
-    if (http_header(req, "If-None-Match") && http_method_writes(req->method))
-        return fault_set(fault, FAULT_INVALID_PARAMETER, "If-None-Match of a write is not passed on to devices");
     if (!match)
         return 0;
     out->coap.if_match = out->tag;
-    if (strcmp(match, "*") == 0)
+    if (strcmp(match, "*") == 0 || read_tag(match, out->tag, &out->coap.if_match_size))
         return 0;
-    if (size < 4 || size > sizeof digits + 1 || size % 2 || match[0] != '"' || match[size - 1] != '"')
-        return fault_set(fault, FAULT_INVALID_PARAMETER, "If-Match is not one ETag that the device gave, or *");
-    memcpy(digits, match + 1, size - 2);
-    digits[size - 2] = 0;
-    out->coap.if_match_size = (size - 2) / 2;
-    if (!text_unhex(digits, out->tag, out->coap.if_match_size))
-        return fault_set(fault, FAULT_INVALID_PARAMETER, "If-Match is not one ETag that the device gave, or *");
+    return fault_set(fault, FAULT_INVALID_PARAMETER, "If-Match is not one ETag that the device gave, or *");
+}
+
+/* "*" of a write is CoAP's own condition; the tag of a read lets the device answer that nothing has changed. */
+static int read_none_match(const struct http_request *req, struct mapped_request *out, struct fault *fault)
+{
+    const char *none = http_header(req, "If-None-Match");
+
+    if (!none)
+        return 0;
+    if (http_method_writes(req->method)) {
+        out->coap.if_none_match = strcmp(none, "*") == 0;
+        return out->coap.if_none_match
+                   ? 0
+                   : fault_set(fault, FAULT_INVALID_PARAMETER, "If-None-Match of a write can only be *");
+    }
+    if (read_tag(none, out->known, &out->coap.etag_size))
+        out->coap.etag = out->known;
     return 0;
 }
 
@@ -89,7 +112,7 @@ int mapping_read(const struct http_request *req, struct mapped_request *out, str
         .body_size = req->body.size,
         .limit = req->rest->options.max_raw_bytes,
     };
-    return read_path(req, out, fault) || read_match(req, out, fault);
+    return read_path(req, out, fault) || read_match(req, out, fault) || read_none_match(req, out, fault);
 }
 
 /* The answer ---------------------------------------------------------------------------------------------------- */
@@ -100,15 +123,25 @@ char *mapping_format_code(uint8_t code, char out[MAPPING_CODE_SIZE])
     return out;
 }
 
+/* CBOR for one who asked for JSON. */
+static bool is_shown_as_json(const struct http_request *req, const struct agent_response *response)
+{
+    return response->code >> 5 == 2 && convert_format_to_json(response->format) != MEDIA_NONE &&
+           convert_format_to_cbor(media_read_accept(http_header(req, "Accept"))) != MEDIA_NONE;
+}
+
 static void add_headers(struct http_request *req, const struct agent_response *response, int status)
 {
     char tag[2 * sizeof response->etag + 1];
 
     if (response->etag_size)
-        http_add_copy(req, "ETag", "\"%s\"", text_hex(response->etag, response->etag_size, tag));
-    if (status == 200 && !http_method_writes(req->method))
+        http_add_copy(req, "ETag", "\"%s%s\"", text_hex(response->etag, response->etag_size, tag),
+                      is_shown_as_json(req, response) ? "-json" : "");
+    if ((status == 200 || status == 304) && !http_method_writes(req->method))
         http_add_copy(req, "Cache-Control", "max-age=%u", response->max_age);
-    if (status == 201 && *response->location)
+    if (status == 201 && *response->location && req->base_size)
+        http_add_copy(req, "Location", "%.*s%s", (int)req->base_size, req->target, response->location);
+    else if (status == 201 && *response->location)
         http_add_copy(req, "Location", "/v1/devices/%s/resources%s", req->about.device, response->location);
     if (status == 503 || status == 429)
         http_add_copy(req, "Retry-After", "%u", response->max_age);
@@ -136,10 +169,32 @@ static bool is_known_to_client(const struct http_request *req)
     return false;
 }
 
+static void reply_as_json(struct http_request *req, const struct agent_response *response, int status)
+{
+    struct buffer text = buffer_init(4 * (size_t)req->rest->options.max_raw_bytes);
+    const char *problem = convert_to_json(response->format, response->body, response->body_size, &text);
+    uint8_t *bytes;
+    size_t size;
+
+    bytes = problem ? NULL : buffer_steal(&text, &size);
+    if (bytes) {
+        media_reply(req, status, convert_format_to_json(response->format), bytes, size);
+        return;
+    }
+    buffer_clear(&text);
+    reply_problem(req, FAULT_DEVICE_ANSWER, "The device's CBOR cannot be shown as JSON: %s",
+                  problem ? problem : "there is no memory");
+}
+
 static void reply_body(struct http_request *req, const struct agent_response *response, int status)
 {
-    uint8_t *copy = malloc(response->body_size + 1);
+    uint8_t *copy;
 
+    if (is_shown_as_json(req, response)) {
+        reply_as_json(req, response, status);
+        return;
+    }
+    copy = malloc(response->body_size + 1);
     if (!copy) {
         reply_problem(req, FAULT_INTERNAL, "The gateway is out of memory");
         return;
@@ -174,7 +229,7 @@ void mapping_reply(struct http_request *req, const struct agent_response *respon
         reply_error(req, response, status);
     else if (status == 200 && !http_method_writes(req->method) && is_known_to_client(req))
         reply_empty(req, 304);
-    else if (status == 204 || (status == 201 && response->body_size == 0))
+    else if (status == 304 || status == 204 || (status == 201 && response->body_size == 0))
         reply_empty(req, status);
     else
         reply_body(req, response, status);

@@ -9,7 +9,8 @@
 struct mapped_request {
     struct agent_resource coap;
     char path[HTTP_TARGET_MAX + 1];
-    uint8_t tag[8]; /* of If-Match */
+    uint8_t tag[8];   /* of If-Match */
+    uint8_t known[8]; /* of If-None-Match */
 };
 
 /* Reads method, path, query and headers; everything points into `out` and the request. 0, or 1 with a fault. */

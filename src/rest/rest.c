@@ -102,6 +102,7 @@ void rest_configure(struct rest *rest, const struct rest_options *options)
     rest->options.max_raw_bytes = options->max_raw_bytes;
     rest->options.max_wait_s = options->max_wait_s;
     rest->options.max_streams = options->max_streams;
+    rest->options.allow_unknown_hosts = options->allow_unknown_hosts;
     rest->options.connection_timeout_s = options->connection_timeout_s;
     http_server_configure(rest->server, options->max_connections, options->connection_timeout_s);
 }

@@ -1,11 +1,15 @@
 #include "fake_keyring.h"
 
+#include "core/presence.h"
+
 #include "core/core.h"
 #include "core/telemetry.h"
 
 #include <check.h>
 #include <errno.h>
 #include <string.h>
+
+bool fake_asleep;
 
 static void on_timer(uv_timer_t *timer)
 {
@@ -347,4 +351,10 @@ void core_on_shadow(struct core *core, void (*changed)(void *arg, struct device 
     (void)core;
     (void)changed;
     (void)arg;
+}
+
+bool device_is_awake(const struct device *device)
+{
+    (void)device;
+    return !fake_asleep;
 }

@@ -43,4 +43,7 @@ struct credential *fake_keyring_add(struct core *core, struct device *device, en
 void fake_keyring_revoke(struct core *core, struct credential *credential);
 void fake_keyring_revoke_all(struct core *core, struct device *device);
 
+/* Devices sleep (core/presence.h). */
+extern bool fake_asleep;
+
 #endif

@@ -498,7 +498,7 @@ START_TEST(bad_path_is_told_from_the_loop)
 }
 END_TEST
 
-static struct agent_observation many[1001];
+static struct agent_observation many[20001];
 
 START_TEST(observations_are_bounded)
 {
@@ -509,7 +509,7 @@ START_TEST(observations_are_bounded)
     }
     world_run_for(10);
     ck_assert_uint_eq(ended, 1);
-    ck_assert_ptr_null(many[1000].driver);
+    ck_assert_ptr_null(many[20000].driver);
     for (size_t i = 0; i < array_size(many); i++)
         world.port.unobserve(world.port.arg, &many[i]);
     world_run_for(10);

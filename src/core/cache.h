@@ -82,4 +82,10 @@ int core_remove_group(struct core *core, const char *name, core_done_fn done, vo
  * "fault"}] */
 json_t *core_observations_json(const struct device *device);
 
+struct watch_stats {
+    uint64_t observing, waiting; /* now */
+    uint64_t notifications;
+};
+void core_get_watch_stats(const struct core *core, struct watch_stats *out);
+
 #endif

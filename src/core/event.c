@@ -38,6 +38,7 @@ static const struct {
     [EVENT_JOIN_PENDING] = {JOURNAL_SECURITY, "pending"},
     [EVENT_JOIN_APPROVED] = {JOURNAL_SECURITY, "approved"},
     [EVENT_JOIN_REJECTED] = {JOURNAL_SECURITY, "rejected"},
+    [EVENT_RESOURCE_NOTIFIED] = {JOURNAL_RESOURCE, "notified"},
     [EVENT_GATEWAY_STARTED] = {JOURNAL_GATEWAY, "started"},
     [EVENT_GATEWAY_STOPPING] = {JOURNAL_GATEWAY, "stopping"},
     [EVENT_STORAGE_RECOVERED] = {JOURNAL_GATEWAY, "storage_recovered"},

@@ -1,7 +1,8 @@
 #include "core/internal.h"
 
+#include "base/log.h"
 #include "codec/senml.h"
-#include "core/journal.h"
+#include "core/event.h"
 #include "core/telemetry.h"
 
 #include <openssl/evp.h>
@@ -17,9 +18,11 @@ static void make_name(const char *path, char name[TELEMETRY_NAME_MAX + 1])
 {
     size_t n = 0;
 
-    for (path += *path == '/'; *path && n < TELEMETRY_NAME_MAX; path++)
-        name[n++] = senml_is_name(path, 1) || (n && strchr("-:./_", *path)) ? *path : '_';
+    for (path += *path == '/'; *path && n < TELEMETRY_NAME_MAX; path++, n++)
+        name[n] = senml_is_name(path, 1) || (n && strchr("-:./_", *path)) ? *path : n ? '_' : 'x';
     name[n] = 0;
+    if (n == 0)
+        memcpy(name, "root", sizeof "root");
 }
 
 static bool feed_telemetry(struct device *device, const char *path, const struct agent_response *response)
@@ -36,9 +39,8 @@ static bool feed_telemetry(struct device *device, const char *path, const struct
 
     make_name(path, name);
     taken = telemetry_decode(&pack, response->format, response->body, response->body_size, &options) == 0;
-    /* What is refused is so by a limit, which its metrics count. */
-    if (taken && pack.count)
-        (void)core_add_telemetry(core, device, pack.records, pack.count, 0, NULL, NULL, &fault, &retry);
+    if (taken && pack.count && core_add_telemetry(core, device, pack.records, pack.count, 0, NULL, NULL, &fault, &retry))
+        log_debug("observed telemetry refused", "device", device->id, "path", path, "reason", fault.detail, NULL);
     senml_clear(&pack);
     return taken;
 }
@@ -68,19 +70,20 @@ static json_t *payload_json(const struct agent_response *response, bool text)
     return json_string(encoded);
 }
 
-static json_t *event_json(const char *path, const struct agent_response *response)
+static void note(struct device *device, const char *path, const struct agent_response *response)
 {
     bool text = text_is_utf8(response->body, response->body_size);
 
-    return json_pack("{s:s, s:s, s:o, s:I, s:o}", "event", "notified", "path", path, "content_format",
-                     response->format < 0 ? json_null() : json_integer(response->format), "size",
-                     (json_int_t)response->body_size, text ? "payload" : "payload_base64",
-                     payload_json(response, text));
+    event_note(device->core, EVENT_RESOURCE_NOTIFIED, device->id, "{s:s, s:o, s:I, s:o}", "path", path,
+               "content_format", response->format < 0 ? json_null() : json_integer(response->format), "size",
+               (json_int_t)response->body_size, text ? "payload" : "payload_base64", payload_json(response, text));
 }
 
 void feed_notification(struct device *device, const char *path, const struct agent_response *response,
                        struct feed_limit *limit)
 {
+    if (device_check_protected(device, NULL)) /* nothing vouches for it: a hint */
+        return;
     if (!feed_telemetry(device, path, response) && is_allowed(device->core, limit))
-        journal_note(device->core, JOURNAL_RESOURCE, device->id, event_json(path, response));
+        note(device, path, response);
 }

@@ -581,6 +581,8 @@ json_t *core_observations_json(const struct device *device)
     }
     return array;
 }
-void feed_notification(struct device *device, const char *path, const struct agent_response *response,
-                       struct feed_limit *limit)
-{ (void)device; (void)path; (void)response; (void)limit; }
+
+void core_get_watch_stats(const struct core *core, struct watch_stats *out)
+{
+    *out = (struct watch_stats){core->watch_count[true], core->watch_count[false], core->watch_notifications};
+}

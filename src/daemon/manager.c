@@ -179,6 +179,7 @@ static struct rest_options rest_options(struct manager *m)
         .max_wait_s = (uint32_t)(m->conf->http_max_wait_ms / 1000),
         .connection_timeout_s = (uint32_t)(m->conf->http_connection_timeout_ms / 1000),
         .max_streams = (uint32_t)m->conf->http_max_streams,
+        .allow_unknown_hosts = m->conf->proxy_allow_unknown_hosts,
         .metrics = add_metrics,
         .metrics_arg = m,
         .sinks = relay_port(&m->relay),

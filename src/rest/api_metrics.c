@@ -1,4 +1,5 @@
 #include "core/journal.h"
+#include "core/cache.h"
 #include "rest/api.h"
 #include "rest/reply.h"
 #include "rest/server.h"
@@ -75,6 +76,49 @@ static void add_journal(struct page *page, const struct core *core)
             (double)stats.missing);
 }
 
+static void add_read(struct page *page, const char *labels, uint64_t value)
+{
+    const struct metric metric = {"tcgw_cache_reads_total", "Reads of devices' resources, by how they were answered.",
+                                  true, labels, (double)value};
+
+    add(page, &metric);
+}
+
+static void add_watches(struct page *page, const char *labels, uint64_t value)
+{
+    const struct metric metric = {"tcgw_observations", "Observed resources of devices.", false, labels, (double)value};
+
+    add(page, &metric);
+}
+
+static void add_cache(struct page *page, const struct core *core)
+{
+    struct cache_stats stats;
+
+    core_get_cache_stats(core, &stats);
+    add_read(page, "status=\"hit\"", stats.hits);
+    add_read(page, "status=\"revalidated\"", stats.revalidated);
+    add_read(page, "status=\"stale\"", stats.stale);
+    add_read(page, "status=\"miss\"", stats.misses);
+    add_one(page, "tcgw_cache_collapsed_total", "Reads that shared the exchange of another.", true,
+            (double)stats.collapsed);
+    add_one(page, "tcgw_cache_evicted_total", "Representations that were dropped for others.", true,
+            (double)stats.evicted);
+    add_one(page, "tcgw_cache_entries", "Representations that are kept.", false, (double)stats.entries);
+    add_one(page, "tcgw_cache_bytes", "Memory of the representations that are kept.", false, (double)stats.bytes);
+}
+
+static void add_observations(struct page *page, const struct core *core)
+{
+    struct watch_stats stats;
+
+    core_get_watch_stats(core, &stats);
+    add_watches(page, "state=\"observing\"", stats.observing);
+    add_watches(page, "state=\"waiting\"", stats.waiting);
+    add_one(page, "tcgw_observation_notifications_total", "Notifications of observed resources.", true,
+            (double)stats.notifications);
+}
+
 static void add_store(struct page *page, struct store *store)
 {
     struct store_stats stats;
@@ -122,6 +166,8 @@ void api_show_metrics(struct http_request *req)
             (double)(uv_now(rest->options.loop) - rest->started) / 1000);
     add_core(&page, rest->options.core);
     add_journal(&page, rest->options.core);
+    add_cache(&page, rest->options.core);
+    add_observations(&page, rest->options.core);
     add_store(&page, rest->options.store);
     add_http(&page, rest);
     if (rest->options.metrics)

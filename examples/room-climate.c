@@ -12,6 +12,7 @@ void tcgw_start(void)
     in = tcgw_open(TEMPERATURE);
     reading = tcgw_open(READING);
     number = tcgw_open(NUMBER);
+    tcgw_log("the platform hears of the temperature");
 }
 
 /* "21.345" from thousandths of a degree; returns where it ends */

@@ -13,7 +13,7 @@
 #include <check.h>
 #include <string.h>
 
-#define MAX_ARGS 16
+#define MAX_ARGS 32
 
 static char reason[256];
 
@@ -72,6 +72,37 @@ START_TEST(test_all_options)
 }
 END_TEST
 
+START_TEST(test_what_it_sends_by_itself)
+{
+    const struct traffic_options *t;
+    struct settings s;
+
+    ck_assert_int_eq(parse(&s, "--gateway ::1 --register --endpoint-name box --sleep 60 --telemetry 5m "
+                               "--telemetry-records=10 --telemetry-format json --telemetry-buffer 50 --no-clock"),
+                     0);
+    t = &s.agent.traffic;
+    ck_assert_int_eq(t->registration.kind, REGISTRATION_FULL);
+    ck_assert_uint_eq(t->registration.lifetime, REGISTRATION_LIFETIME_DEFAULT);
+    ck_assert_str_eq(t->registration.name, "box");
+    ck_assert_uint_eq(s.agent.nap.sleep_s, 60);
+    ck_assert_uint_eq(s.agent.nap.awake_ms, 1000);
+    ck_assert(t->outbox.samples && t->outbox.no_clock && t->outbox.format == OUTBOX_JSON);
+    ck_assert_int_eq(t->outbox.interval_ms, 300000);
+    ck_assert_uint_eq(t->outbox.records, 10);
+    ck_assert_uint_eq(t->outbox.buffer, 50);
+    ck_assert_int_eq(parse(&s, "--gateway ::1 --simple-register --lifetime 4294967295 --telemetry max --flood 9 "
+                               "--flood-register --lose 30 --delay 20 --reorder 5 --duplicate 1 --sensor-period 10 "
+                               "--ack-timeout 250"),
+                     0);
+    ck_assert_int_eq(t->registration.kind, REGISTRATION_SIMPLE);
+    ck_assert_uint_eq(t->registration.lifetime, UINT32_MAX);
+    ck_assert_int_eq(t->outbox.interval_ms, OUTBOX_FULL_SPEED);
+    ck_assert(s.agent.flood.rate == 9 && s.agent.flood.register_names);
+    ck_assert(s.agent.link.lose == 30 && s.agent.link.delay_ms == 20 && s.agent.link.reorder == 5);
+    ck_assert(s.agent.link.duplicate == 1 && s.agent.device.sensor_period_ms == 10 && s.agent.ack_timeout_ms == 250);
+}
+END_TEST
+
 START_TEST(test_bad_command_lines)
 {
     static const struct {
@@ -118,6 +149,29 @@ START_TEST(test_bad_command_lines)
                {"--state /tmp", "--oscore"},
                {"--forget-state", "--oscore"},
                {"--allow-plain", "--oscore"},
+               {"--register", "--gateway"},
+               {"--simple-register", "--gateway"},
+               {"--telemetry 1s", "--gateway"},
+               {"--flood 5", "--gateway"},
+               {"--gateway ::1 --telemetry 0s", "max"},
+               {"--gateway ::1 --telemetry 1s --telemetry-format xml", "xml"},
+               {"--gateway ::1 --telemetry 1s --telemetry-records 1001", "1000"},
+               {"--gateway ::1 --telemetry 1s --telemetry-records 2 --telemetry-format text", "one record"},
+               {"--gateway ::1 --telemetry 1s --telemetry-records 20 --telemetry-buffer 19", "must hold"},
+               {"--no-clock", "--gateway"},
+               {"--lifetime 60", "--register"},
+               {"--gateway ::1 --register --lifetime 0", "4294967295"},
+               {"--gateway ::1 --register --lifetime 4294967296", "4294967295"},
+               {"--gateway ::1 --register --endpoint-name a&b", "ampersand"},
+               {"--gateway ::1 --register --endpoint-name=", "1 to 50"},
+               {"--gateway ::1 --sleep 60", "wake up"},
+               {"--gateway ::1 --register --sleep 0", "604800"},
+               {"--gateway ::1 --register --awake 50", "--sleep"},
+               {"--lose 101", "100"},
+               {"--delay 60001", "60000"},
+               {"--flood 0", "100000"},
+               {"--sensor-period 0", "86400000"},
+               {"--ack-timeout 9", "60000"},
                {"--port 65535 --count 2", "65535"},
                {"--no-verify --trust-key 0000000000000000000000000000000000000000000000000000000000000001", "exclude"}};
     struct settings s;
@@ -406,6 +460,7 @@ int main(void)
     tcase_add_test(tc, test_defaults);
     tcase_add_test(tc, test_all_options);
     tcase_add_test(tc, test_bad_command_lines);
+    tcase_add_test(tc, test_what_it_sends_by_itself);
     tcase_add_test(tc, test_dedup);
     tcase_add_test(tc, test_pivlog);
     tcase_add_test(tc, test_bugs);

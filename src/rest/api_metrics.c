@@ -1,5 +1,6 @@
 #include "core/journal.h"
 #include "core/cache.h"
+#include "core/telemetry.h"
 #include "rest/api.h"
 #include "rest/reply.h"
 #include "rest/server.h"
@@ -119,6 +120,28 @@ static void add_observations(struct page *page, const struct core *core)
             (double)stats.notifications);
 }
 
+static void add_telemetry(struct page *page, const struct core *core)
+{
+    struct telemetry_stats stats;
+
+    core_get_telemetry_stats(core, &stats);
+    add_one(page, "tcgw_telemetry_messages_total", "Telemetry messages that were stored.", true,
+            (double)stats.messages);
+    add_one(page, "tcgw_telemetry_records_total", "Telemetry records that were stored.", true, (double)stats.records);
+    add_one(page, "tcgw_telemetry_rate_limited_total", "Messages of devices that sent too many.", true,
+            (double)stats.rate_limited);
+    add_one(page, "tcgw_telemetry_refused_total", "Messages over the limits of records or series.", true,
+            (double)stats.refused);
+    add_one(page, "tcgw_telemetry_failed_total", "Messages that could not be stored.", true, (double)stats.failed);
+    add_one(page, "tcgw_telemetry_repeated_total", "Messages that were stored before the gateway restarted.", true,
+            (double)stats.repeated);
+    add_one(page, "tcgw_telemetry_suspect_times_total", "Records whose time cannot have been meant.", true,
+            (double)stats.suspect);
+    add_one(page, "tcgw_telemetry_assigned_times_total", "Records that the gateway gave a time.", true,
+            (double)stats.assigned);
+    add_one(page, "tcgw_telemetry_series", "Series that are known since the start.", false, (double)stats.series);
+}
+
 static void add_store(struct page *page, struct store *store)
 {
     struct store_stats stats;
@@ -168,6 +191,7 @@ void api_show_metrics(struct http_request *req)
     add_journal(&page, rest->options.core);
     add_cache(&page, rest->options.core);
     add_observations(&page, rest->options.core);
+    add_telemetry(&page, rest->options.core);
     add_store(&page, rest->options.store);
     add_http(&page, rest);
     if (rest->options.metrics)

@@ -42,8 +42,12 @@ static void reply_error(struct inbound *in, uint8_t code, const char *diagnostic
 
 static void reply_fault(struct inbound *in, const struct fault *fault, uint32_t retry_s)
 {
-    /* its own fault, which repeating it would not change */
-    uint8_t code = fault->code == FAULT_LIMIT_REACHED ? COAPMSG_FORBIDDEN : resource_fault_code(fault);
+    uint8_t code = resource_fault_code(fault);
+
+    if (fault->code == FAULT_LIMIT_REACHED) /* it is the device's, and stays when it tries again */
+        code = COAPMSG_FORBIDDEN;
+    else if (fault->code == FAULT_STORAGE_FAILED)
+        code = COAPMSG_UNAVAILABLE;
 
     reply_error(in, code, fault->detail[0] ? fault->detail : fault_info(fault->code)->title, retry_s);
 }

@@ -1,5 +1,5 @@
-#include "core/journal.h"
 #include "core/cache.h"
+#include "core/journal.h"
 #include "core/telemetry.h"
 #include "rest/api.h"
 #include "rest/reply.h"

@@ -149,6 +149,8 @@ static struct curl_slist *make_headers(const struct client_request *request)
         add_header(&headers, "Content-Type", NULL);
     if (request->fresh)
         add_header(&headers, "Cache-Control", "no-cache");
+    if (request->last_event_id)
+        add_header(&headers, "Last-Event-ID", request->last_event_id);
     if (request->wait_s) {
         (void)snprintf(text, sizeof text, "wait=%u", request->wait_s);
         add_header(&headers, "Prefer", text);

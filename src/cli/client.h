@@ -41,11 +41,12 @@ struct client_request {
     const char *body_type;           /* NULL: application/json */
     const struct client_part *parts; /* instead of a body */
     size_t part_count;
-    const char *accept; /* NULL: JSON */
-    unsigned wait_s;    /* Prefer: wait; 0: none */
-    bool fresh;         /* Cache-Control: no-cache */
-    bool once;          /* a write without an Idempotency-Key, which is never repeated */
-    FILE *save_to;      /* where the body of a 2xx goes, NULL: into the reply */
+    const char *accept;        /* NULL: JSON */
+    const char *last_event_id; /* of server-sent events, to go on behind; NULL: none */
+    unsigned wait_s;           /* Prefer: wait; 0: none */
+    bool fresh;                /* Cache-Control: no-cache */
+    bool once;                 /* a write without an Idempotency-Key, which is never repeated */
+    FILE *save_to;             /* where the body of a 2xx goes, NULL: into the reply */
     /* Gets the body of a 2xx while it comes, however long that takes; false ends the transfer. NULL: not used. */
     bool (*receive)(void *arg, const char *data, size_t size);
     void *receive_arg;

@@ -133,6 +133,22 @@ static const struct option_spec operations_options[] = {
     OPTION_END,
 };
 
+static const struct option_spec kind_options[] = {
+    {"kind", 0, "KIND[,KIND]...", NULL,
+     "telemetry, device, presence, container, operation, artifact, security, resource or gateway"},
+    {"device", 0, "DEVICE", NULL, "of one device only"},
+    OPTION_END,
+};
+
+static const struct option_spec follow_options[] = {
+    {"group", 0, "NAME", NULL, "of the devices of a group only"},
+    {"name", 0, "NAME", NULL, "telemetry of this name only; x* for names that begin with x"},
+    {"since", 0, "SECONDS", NULL, "begin with what happened so long ago: 90, 15m, 2h, 1d"},
+    {"after", 0, "NUMBER", NULL, "begin behind an event, by its number; 0: with the oldest that is kept"},
+    {"count", 0, "COUNT", NULL, "end after so many events"},
+    OPTION_END,
+};
+
 static const struct option_spec watch_options[] = {
     {"device", 0, "DEVICE", NULL, "the unfinished operations of one device"},
     {"wait", 'w', "SECONDS", NULL, "give up after so long"},
@@ -380,6 +396,23 @@ const struct command command_table[] = {
      "Without an id: all that are unfinished now. The exit code tells how the operation ended.",
      "  tcgw operation watch --device box-1\n",
      operation_watch},
+    {"events",
+     "",
+     {kind_options, follow_options},
+     "follow what happens: telemetry and every change",
+     "Begins with what comes next, goes on where it was when the gateway was away, and ends with Ctrl-C. The number of "
+     "an "
+     "event (--json, --quiet) is good for --after.",
+     "  tcgw events --kind device,presence --since 1h\n"
+     "  tcgw events --json --after 0 | jq .\n",
+     events_follow},
+    {"telemetry tail",
+     "[DEVICE]",
+     {follow_options},
+     "follow the telemetry of a device, or of all",
+     "One line for each record. As tcgw events.",
+     "  tcgw telemetry tail box-1 --name temperature --since 15m\n",
+     telemetry_tail},
     {"metadata build",
      "FILE",
      {build_options, describe_options},

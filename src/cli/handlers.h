@@ -73,6 +73,9 @@ int operation_watch(struct cli *cli, const struct arguments *args);
 int metadata_command_build(struct cli *cli, const struct arguments *args);
 int metadata_command_inspect(struct cli *cli, const struct arguments *args);
 
+int events_follow(struct cli *cli, const struct arguments *args);
+int telemetry_tail(struct cli *cli, const struct arguments *args);
+
 int gateway_distrust(struct cli *cli, const struct arguments *args);
 int gateway_status(struct cli *cli, const struct arguments *args);
 int gateway_key(struct cli *cli, const struct arguments *args);

@@ -33,7 +33,7 @@ struct history_point {
     struct telemetry_record record; /* RAW; of BUCKETS: name, unit, time_us (the bucket's begin) and, as record, the
                                        last value */
     uint64_t count;                 /* BUCKETS, and records that were downsampled: how many were in it */
-    double min, max, mean;          /* of the numbers among them */
+    double min, max, mean;          /* of the numbers among them; NAN when there are none */
     int64_t last_us;                /* BUCKETS: time of the last value */
     bool downsampled;
 };

@@ -2,6 +2,7 @@
 
 #include "store/store_private.h"
 
+#include "store/history_private.h"
 #include "store/spool.h"
 #include "store/store_schema.h"
 
@@ -88,7 +89,7 @@ static int clean_spool(const struct store *store, char *reason, size_t size)
 }
 
 /* Signals are for the loop's thread. */
-static int start_thread(pthread_t *thread, void *(*body)(void *), void *arg, const char *name)
+int store_start_thread(pthread_t *thread, void *(*body)(void *), void *arg, const char *name)
 {
     pthread_attr_t attributes;
     sigset_t all, before;
@@ -109,12 +110,14 @@ static int start_thread(pthread_t *thread, void *(*body)(void *), void *arg, con
 
 static int start_threads(struct store *store)
 {
-    int result = start_thread(&store->writer, store_writer_main, store, "store-writer");
+    int result = store_start_thread(&store->writer, store_writer_main, store, "store-writer");
 
     store->writer_runs = result == 0;
     if (result == 0)
-        result = start_thread(&store->reader, store_reader_main, store, "store-reader");
+        result = store_start_thread(&store->reader, store_reader_main, store, "store-reader");
     store->reader_runs = store->writer_runs && result == 0;
+    if (result == 0)
+        result = history_start(store);
     return result;
 }
 
@@ -173,13 +176,17 @@ static void stop_threads(struct store *store)
 {
     pthread_mutex_lock(&store->mutex);
     store->stopping = true;
-    pthread_cond_signal(&store->batches_wait);
     pthread_cond_signal(&store->reads_wait);
+    pthread_mutex_unlock(&store->mutex);
+    if (store->reader_runs)
+        (void)pthread_join(store->reader, NULL);
+    store->history = history_stop(store->history); /* it may wait for the writer */
+    pthread_mutex_lock(&store->mutex);
+    store->closing = true;
+    pthread_cond_signal(&store->batches_wait);
     pthread_mutex_unlock(&store->mutex);
     if (store->writer_runs)
         (void)pthread_join(store->writer, NULL);
-    if (store->reader_runs)
-        (void)pthread_join(store->reader, NULL);
 }
 
 static void drop_jobs(struct list *jobs)

@@ -104,11 +104,27 @@ static int write_part(struct store *store, const char *path)
     return result == 0 && rc != SQLITE_OK ? store_errno(store->db, rc) : result;
 }
 
+/* For the history's thread. */
+static void count_change(struct store *store, const struct change *change)
+{
+    if (change->statement == STATEMENT_ADD_JOURNAL) {
+        store->growth.rows++;
+        store->growth.bytes +=
+            journal_row_bytes(change->values[3].type == VALUE_TEXT ? change->values[3].text : NULL,
+                              change->values[5].type == VALUE_BYTES ? change->values[5].bytes.size : 0);
+        store->growth.last = (uint64_t)change->values[0].number;
+    } else if (change->statement == STATEMENT_BURY_DEVICE) {
+        store->group_removals++;
+        store->removals++;
+    }
+}
+
 static int apply_change(struct store *store, const struct change *change)
 {
     sqlite3_stmt *statement = store->statements[change->statement];
     int rc = SQLITE_OK, result;
 
+    count_change(store, change);
     for (size_t i = 0; i < change->value_count && rc == SQLITE_OK; i++)
         rc = bind_value(statement, (int)i + 1, &change->values[i]);
     result = rc == SQLITE_OK ? step(store, statement) : -EIO;
@@ -120,8 +136,13 @@ static int apply_change(struct store *store, const struct change *change)
 
 int store_apply_batch(struct store *store, const struct store_batch *batch)
 {
-    int result = batch->failed ? -EIO : store_run(store, STATEMENT_SAVEPOINT);
+    int result = batch->failed ? -EIO : batch->slice && batch->removals != store->removals ? -EAGAIN : 0;
 
+    /* One statement is applied as a whole or not at all by itself: most batches are a message's entry. */
+    if (result == 0 && batch->first && !batch->first->next && !batch->first->path)
+        return apply_change(store, batch->first);
+    if (result == 0)
+        result = store_run(store, STATEMENT_SAVEPOINT);
     if (result < 0)
         return result;
     for (const struct change *change = batch->first; change && result == 0; change = change->next)

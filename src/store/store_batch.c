@@ -1,43 +1,18 @@
 #include "store/store_private.h"
 
-#include <stdalign.h>
 #include <string.h>
 
-/* A typical batch (an operation and a container) fits one chunk. */
-#define CHUNK_SIZE 2048
-
-struct arena_chunk {
-    struct arena_chunk *next;
-    size_t size, used;
-    alignas(max_align_t) unsigned char bytes[];
-};
-
-static void *arena_take(struct store_batch *batch, size_t size)
+static void *take(struct store_batch *batch, size_t size)
 {
-    const size_t align = alignof(max_align_t);
-    struct arena_chunk *chunk = batch->chunks;
-    void *taken;
+    void *taken = arena_take(&batch->arena, size);
 
-    size = (size + align - 1) / align * align;
-    if (!chunk || chunk->size - chunk->used < size) {
-        size_t capacity = size > CHUNK_SIZE ? size : CHUNK_SIZE;
-
-        chunk = malloc(sizeof *chunk + capacity);
-        if (!chunk) {
-            batch->failed = true;
-            return NULL;
-        }
-        *chunk = (struct arena_chunk){.next = batch->chunks, .size = capacity};
-        batch->chunks = chunk;
-    }
-    taken = chunk->bytes + chunk->used;
-    chunk->used += size;
+    batch->failed |= !taken;
     return taken;
 }
 
 static const void *copy_bytes(struct store_batch *batch, const void *data, size_t size)
 {
-    void *copy = arena_take(batch, size ? size : 1);
+    void *copy = take(batch, size ? size : 1);
 
     return copy && size ? memcpy(copy, data, size) : copy;
 }
@@ -72,10 +47,7 @@ struct store_batch *store_batch_free(struct store_batch *batch)
 {
     if (!batch)
         return NULL;
-    for (struct arena_chunk *chunk = batch->chunks, *next; chunk; chunk = next) {
-        next = chunk->next;
-        free(chunk);
-    }
+    arena_clear(&batch->arena);
     free(batch);
     return NULL;
 }
@@ -104,7 +76,7 @@ static bool is_guarded(enum statement statement)
 static struct change *add_change(struct store_batch *batch, enum statement statement, size_t count)
 {
     size_t size = sizeof(struct change) + count * sizeof(struct value);
-    struct change *change = arena_take(batch, size);
+    struct change *change = take(batch, size);
 
     if (!change)
         return NULL;
@@ -126,23 +98,7 @@ static void set_value(struct store_batch *batch, struct change *change, size_t i
     change->values[index] = value;
 }
 
-static struct value text_value(const char *text)
-{
-    return (struct value){.type = VALUE_TEXT, .text = text};
-}
-
-/* NULL for none. */
-static struct value optional_text(const char *text)
-{
-    return (struct value){.type = text ? VALUE_TEXT : VALUE_NULL, .text = text};
-}
-
-static struct value number_value(int64_t number)
-{
-    return (struct value){.type = VALUE_NUMBER, .number = number};
-}
-
-static void run_with(struct store_batch *batch, enum statement statement, const struct value *values, size_t count)
+void batch_run(struct store_batch *batch, enum statement statement, const struct value *values, size_t count)
 {
     struct change *change = add_change(batch, statement, count);
 
@@ -278,7 +234,7 @@ void store_batch_delete_shadow(struct store_batch *batch, const char *device, co
 {
     const struct value values[] = {text_value(device), text_value(kind)};
 
-    run_with(batch, STATEMENT_DELETE_SHADOW, values, array_size(values));
+    batch_run(batch, STATEMENT_DELETE_SHADOW, values, array_size(values));
 }
 
 void store_batch_put_credential(struct store_batch *batch, const struct store_credential *row)
@@ -290,7 +246,7 @@ void store_batch_delete_credential(struct store_batch *batch, const char *device
 {
     const struct value values[] = {text_value(device), number_value((int64_t)number)};
 
-    run_with(batch, STATEMENT_DELETE_CREDENTIAL, values, array_size(values));
+    batch_run(batch, STATEMENT_DELETE_CREDENTIAL, values, array_size(values));
 }
 
 void store_batch_set_credential_state(struct store_batch *batch, const char *device, uint64_t number, const char *state,
@@ -299,14 +255,14 @@ void store_batch_set_credential_state(struct store_batch *batch, const char *dev
     const struct value values[] = {text_value(device), number_value((int64_t)number), text_value(state),
                                    number_value(first_used)};
 
-    run_with(batch, STATEMENT_SET_STATE, values, array_size(values));
+    batch_run(batch, STATEMENT_SET_STATE, values, array_size(values));
 }
 
 void store_batch_reserve(struct store_batch *batch, const char *device, uint64_t number, uint64_t reserved)
 {
     const struct value values[] = {text_value(device), number_value((int64_t)number), number_value((int64_t)reserved)};
 
-    run_with(batch, STATEMENT_RESERVE, values, array_size(values));
+    batch_run(batch, STATEMENT_RESERVE, values, array_size(values));
 }
 
 void store_batch_set_window(struct store_batch *batch, const char *device, uint64_t number, bool known,
@@ -315,7 +271,7 @@ void store_batch_set_window(struct store_batch *batch, const char *device, uint6
     const struct value values[] = {text_value(device), number_value((int64_t)number), number_value(known),
                                    number_value((int64_t)highest), number_value(seen)};
 
-    run_with(batch, STATEMENT_SET_WINDOW, values, array_size(values));
+    batch_run(batch, STATEMENT_SET_WINDOW, values, array_size(values));
 }
 
 void store_batch_renew_credential(struct store_batch *batch, const char *device, uint64_t number, const char *state,
@@ -324,17 +280,12 @@ void store_batch_renew_credential(struct store_batch *batch, const char *device,
     const struct value values[] = {text_value(device), number_value((int64_t)number), text_value(state),
                                    optional_text(id_context), number_value((int64_t)reserved)};
 
-    run_with(batch, STATEMENT_RENEW, values, array_size(values));
+    batch_run(batch, STATEMENT_RENEW, values, array_size(values));
 }
 
 void store_batch_distrust_contexts(struct store_batch *batch)
 {
-    run_with(batch, STATEMENT_DISTRUST, NULL, 0);
-}
-
-static struct value bytes_value(struct store_bytes bytes)
-{
-    return (struct value){.type = bytes.data ? VALUE_BYTES : VALUE_NULL, .bytes = bytes};
+    batch_run(batch, STATEMENT_DISTRUST, NULL, 0);
 }
 
 void store_batch_add_journal(struct store_batch *batch, const struct store_journal *row)
@@ -346,7 +297,7 @@ void store_batch_add_journal(struct store_batch *batch, const struct store_journ
                                    number_value((int64_t)row->origin),
                                    bytes_value(row->body)};
 
-    run_with(batch, STATEMENT_ADD_JOURNAL, values, array_size(values));
+    batch_run(batch, STATEMENT_ADD_JOURNAL, values, array_size(values));
 }
 
 void store_batch_put_cursor(struct store_batch *batch, const struct store_cursor *row)
@@ -368,7 +319,7 @@ void store_batch_delete_registration(struct store_batch *batch, uint64_t number)
 {
     const struct value value = number_value((int64_t)number);
 
-    run_with(batch, STATEMENT_DELETE_REGISTRATION, &value, 1);
+    batch_run(batch, STATEMENT_DELETE_REGISTRATION, &value, 1);
 }
 
 void store_batch_put_group(struct store_batch *batch, const struct store_group *row)
@@ -391,9 +342,9 @@ void store_batch_delete_representation(struct store_batch *batch, const char *de
     const struct value values[] = {text_value(device), optional_text(key)};
 
     if (key)
-        run_with(batch, STATEMENT_DELETE_REPRESENTATION, values, 2);
+        batch_run(batch, STATEMENT_DELETE_REPRESENTATION, values, 2);
     else
-        run_with(batch, STATEMENT_DELETE_DEVICE_REPRESENTATIONS, values, 1);
+        batch_run(batch, STATEMENT_DELETE_DEVICE_REPRESENTATIONS, values, 1);
 }
 
 void store_batch_put_dead_letter(struct store_batch *batch, const struct store_dead_letter *row)
@@ -405,5 +356,5 @@ void store_batch_delete_dead_letter(struct store_batch *batch, const char *sink,
 {
     const struct value values[] = {text_value(sink), number_value((int64_t)first)};
 
-    run_with(batch, STATEMENT_DELETE_DEAD_LETTER, values, array_size(values));
+    batch_run(batch, STATEMENT_DELETE_DEAD_LETTER, values, array_size(values));
 }

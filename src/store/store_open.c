@@ -160,6 +160,17 @@ static int prepare_all(struct store *store)
         /* NOLINTNEXTLINE(bugprone-suspicious-missing-comma) */
         [STATEMENT_BURY_DEVICE] = "INSERT OR REPLACE INTO grave(device, seq)"
                                   " SELECT ?, max(seq) FROM journal HAVING max(seq) IS NOT NULL",
+        [STATEMENT_ADD_SERIES] = "INSERT INTO series(number, device, name) VALUES(?, ?, ?)",
+        /* NOLINTNEXTLINE(bugprone-suspicious-missing-comma) */
+        [STATEMENT_DELETE_SERIES] = "DELETE FROM series WHERE number = ?1"
+                                    " AND NOT EXISTS(SELECT 1 FROM chunk WHERE series = ?1)",
+        /* NOLINTNEXTLINE(bugprone-suspicious-missing-comma) */
+        [STATEMENT_ADD_CHUNK] = "INSERT INTO chunk(series, downsampled, first, last, count, body)"
+                                " VALUES(?, ?, ?, ?, ?, ?)",
+        [STATEMENT_DELETE_CHUNK] = "DELETE FROM chunk WHERE number = ?",
+        [STATEMENT_DELETE_GRAVES] = "DELETE FROM grave WHERE seq <= ?",
+        [STATEMENT_TRIM_JOURNAL] = "DELETE FROM journal WHERE seq <= ?",
+        [STATEMENT_SET_TOTAL] = "INSERT OR REPLACE INTO history(key, value) VALUES(?, ?)",
         [STATEMENT_DELETE_CURSOR] = "DELETE FROM cursor WHERE name = ?",
         [STATEMENT_DELETE_REGISTRATION] = "DELETE FROM registration WHERE number = ?",
         [STATEMENT_DELETE_GROUP] = "DELETE FROM device_group WHERE name = ?",
@@ -201,16 +212,16 @@ static int prepare_all(struct store *store)
     return rc;
 }
 
-static int open_reader(struct store *store)
+int store_open_reader(struct store *store, sqlite3 **db)
 {
     char sql[64];
-    int rc = sqlite3_open_v2(store->database, &store->reader_db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+    int rc = sqlite3_open_v2(store->database, db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
 
     if (rc != SQLITE_OK)
         return rc;
     (void)snprintf(sql, sizeof sql, "PRAGMA cache_size=-%d; PRAGMA mmap_size=0", READER_CACHE_KIB);
-    (void)sqlite3_busy_timeout(store->reader_db, BUSY_MS);
-    return sqlite3_exec(store->reader_db, sql, NULL, NULL, NULL);
+    (void)sqlite3_busy_timeout(*db, BUSY_MS);
+    return sqlite3_exec(*db, sql, NULL, NULL, NULL);
 }
 
 static int open_guard(struct store *store, char *reason, size_t size)
@@ -250,6 +261,6 @@ int store_open_database(struct store *store, const struct store_options *options
     result = open_guard(store, reason, size);
     if (result != 0)
         return result;
-    rc = open_reader(store);
+    rc = store_open_reader(store, &store->reader_db);
     return rc == SQLITE_OK ? 0 : refuse_sqlite(store, store->reader_db, rc, reason, size);
 }

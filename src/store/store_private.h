@@ -2,10 +2,13 @@
 #define TC_STORE_PRIVATE_H
 
 #include "base/list.h"
+#include "store/arena.h"
 #include "store/store.h"
 
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
+#include <string.h>
 
 /* What the files of the store share. */
 
@@ -59,6 +62,13 @@ enum statement {
     STATEMENT_RENEW,
     STATEMENT_DISTRUST,
     STATEMENT_COUNT_GUARD,
+    STATEMENT_ADD_SERIES,
+    STATEMENT_DELETE_SERIES,
+    STATEMENT_ADD_CHUNK,
+    STATEMENT_DELETE_CHUNK,
+    STATEMENT_DELETE_GRAVES,
+    STATEMENT_TRIM_JOURNAL,
+    STATEMENT_SET_TOTAL,
     STATEMENT_BEGIN,
     STATEMENT_COMMIT,
     STATEMENT_ROLLBACK,
@@ -109,6 +119,27 @@ struct value {
     };
 };
 
+static inline struct value text_value(const char *text)
+{
+    return (struct value){.type = VALUE_TEXT, .text = text};
+}
+
+/* NULL for none. */
+static inline struct value optional_text(const char *text)
+{
+    return (struct value){.type = text ? VALUE_TEXT : VALUE_NULL, .text = text};
+}
+
+static inline struct value number_value(int64_t number)
+{
+    return (struct value){.type = VALUE_NUMBER, .number = number};
+}
+
+static inline struct value bytes_value(struct store_bytes bytes)
+{
+    return (struct value){.type = bytes.data ? VALUE_BYTES : VALUE_NULL, .bytes = bytes};
+}
+
 struct value record_get_value(const struct column *column, const void *row);
 void record_set_value(const struct column *column, void *row, sqlite3_stmt *from, int index);
 
@@ -143,14 +174,23 @@ struct read_job {
 
 struct store_batch {
     struct job job;
-    struct arena_chunk *chunks; /* newest first */
+    struct arena arena;
     struct change *first, **last;
     bool failed;  /* could not be filled */
     bool guarded; /* changes credentials */
+    bool slice;   /* of the history: goes back to its thread, and counts only when no device went since `removals` */
+    uint64_t removals;
     int result;
     store_done_fn done;
     void *arg;
 };
+
+/* What was appended to the journal. */
+struct journal_growth {
+    uint64_t rows, bytes, last;
+};
+
+struct history;
 
 struct store {
     void (*wake)(void *arg);
@@ -161,21 +201,25 @@ struct store {
     /* The writer's thread; before the first batch store_open and store_load, after its end store_close. */
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENT_COUNT];
-    int guard;            /* descriptor of the guard file (store_guard.c) */
-    uint64_t guard_count; /* what the database says */
-    bool relaxed;         /* the last commits may be lost in a power cut, but for guarded ones */
+    int guard;                    /* descriptor of the guard file (store_guard.c) */
+    uint64_t guard_count;         /* what the database says */
+    struct journal_growth growth; /* of the group under way */
+    uint64_t group_removals;      /* devices that went with it */
+    bool relaxed;                 /* the last commits may be lost in a power cut, but for guarded ones */
     bool restored;
     sqlite3 *reader_db; /* the reader's thread */
 
     pthread_t writer, reader;
     bool writer_runs, reader_runs;
+    struct history *history;
+    atomic_uint_fast64_t removals; /* grows when a device goes: before its commit, and after it */
 
     pthread_mutex_t mutex; /* guards all that follows */
     pthread_cond_t batches_wait, reads_wait, written;
     struct list batches, reads; /* to be done */
     struct list finished;       /* to be dispatched */
     size_t finished_count;
-    bool stopping;
+    bool stopping, closing;   /* the threads that read; the writer */
     uint64_t submitted;       /* batches since the start */
     struct store_stats stats; /* its batches: those handed back */
 };
@@ -185,6 +229,8 @@ int store_errno(sqlite3 *db, int rc);
 
 int store_open_database(struct store *store, const struct store_options *options, char *reason,
                         size_t reason_size) must_check;
+/* Another connection, which only reads. An SQLite result; *db is to be closed either way. */
+int store_open_reader(struct store *store, sqlite3 **db) must_check;
 /* Says in reason what failed; returns `result`. */
 int store_refuse(char *reason, size_t reason_size, int result, const char *format, ...) printf_like(4, 5);
 
@@ -201,14 +247,24 @@ int store_open_guard(struct store *store) must_check;
 int store_count_guard(struct store *store) must_check;
 void store_advance_guard(struct store *store);
 
+/* Adds a statement with its values, which are copied. */
+void batch_run(struct store_batch *batch, enum statement statement, const struct value *values, size_t count);
+
 /* Bytes of the database and its WAL on the disk. */
 uint64_t store_file_bytes(const struct store *store);
+/* Signals stay with the loop's thread. 0 or negative errno. */
+int store_start_thread(pthread_t *thread, void *(*body)(void *), void *arg, const char *name) must_check;
 void *store_writer_main(void *store);
 void *store_reader_main(void *store);
 void reader_submit(struct store *store, struct read_job *read);
+/* About what a row takes on the disk. */
+static inline uint64_t journal_row_bytes(const char *device, size_t body)
+{
+    return 24 + (device ? strlen(device) : 0) + body;
+}
 /* A row of the columns seq, time, kind, device, origin, body; good until the statement's next step. */
 void journal_take_row(sqlite3_stmt *from, struct store_journal *row);
-/* Hands finished jobs to the loop's thread; `group`: what the writer adds to the figures, NULL from the reader. */
+/* Hands finished jobs to the loop's thread; `group`: what the writer adds to the figures, NULL from others. */
 void store_hand_back(struct store *store, struct list *jobs, size_t count, const struct store_stats *group);
 
 #endif

@@ -70,8 +70,8 @@ static const char version_3[] =
     "CREATE TABLE series(number INTEGER PRIMARY KEY, device TEXT, name TEXT NOT NULL, UNIQUE(device, name));"
     "CREATE TABLE chunk(number INTEGER PRIMARY KEY, series INTEGER NOT NULL, downsampled INTEGER NOT NULL,"
     " first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL, body BLOB NOT NULL);"
-    "CREATE INDEX chunk_series ON chunk(series, downsampled, first);"
-    "CREATE INDEX chunk_age ON chunk(downsampled, first);"
+    "CREATE INDEX chunk_series ON chunk(series, downsampled, first, last, count);"
+    "CREATE INDEX chunk_age ON chunk(downsampled, first, last);"
     "CREATE TABLE grave(device TEXT PRIMARY KEY NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE history(key TEXT PRIMARY KEY NOT NULL, value INTEGER NOT NULL) WITHOUT ROWID;";
 

@@ -1,10 +1,12 @@
 #include "store/store_private.h"
 
+#include "store/history_private.h"
+
 #include <errno.h>
 #include <sys/stat.h>
 
 /* Bounds how long the first batch of a group waits for the last one. */
-#define GROUP_MAX 256
+#define GROUP_MAX 1024
 
 static struct store_batch *batch_of(struct list *node)
 {
@@ -102,7 +104,7 @@ static bool take_group(struct store *store, struct list *group, size_t *count)
     list_init(group);
     *count = 0;
     pthread_mutex_lock(&store->mutex);
-    while (list_empty(&store->batches) && !store->stopping)
+    while (list_empty(&store->batches) && !store->closing)
         pthread_cond_wait(&store->batches_wait, &store->mutex);
     for (; *count < GROUP_MAX && !list_empty(&store->batches); ++*count) {
         struct list *node = store->batches.next;
@@ -133,9 +135,12 @@ void *store_writer_main(void *arg)
     size_t count;
 
     while (take_group(store, &group, &count)) {
-        struct store_stats stats = {.batches = count};
+        struct store_stats stats = {0};
 
         write_group(store, &group, &stats);
+        store->removals += store->group_removals;
+        count -= history_take_slices(store, &group);
+        stats.batches = count;
         stats.file_bytes = store_file_bytes(store);
         store_hand_back(store, &group, count, &stats);
     }

@@ -218,6 +218,7 @@ void core_configure(struct core *core, const struct core_options *options)
     now->operations_kept = options->operations_kept;
     now->max_pending = options->max_pending;
     now->max_shadow_bytes = options->max_shadow_bytes;
+    now->journal_memory = options->journal_memory;
     now->max_operations = options->max_operations;
     now->cache_bytes = options->cache_bytes;
     cache_shrink(core);

@@ -124,8 +124,11 @@ static struct journal_node *next(struct journal_reader *reader)
     } else {
         journal_page_detach(reader);
     }
-    if (!node && reader->position >= journal->ring_after)
+    if (!node && reader->position >= journal->ring_after) {
         node = journal_ring_find(journal, reader->position, &reader->at);
+        if (!node)
+            reader->position = journal->visible; /* the last numbers were not used */
+    }
     if (node) {
         reader->previous = reader->position;
         reader->position = node->entry.seq;

@@ -7,7 +7,7 @@
 int sink_list(struct cli *cli, const struct arguments *args)
 {
     cleanup_json json_t *list = NULL;
-    int rc = gateway_list(cli, client_path("/v1/sinks"), 0, &list);
+    int rc = gateway_get(cli, client_path("/v1/sinks"), &list);
 
     (void)args;
     if (!rc)
@@ -48,7 +48,7 @@ int sink_retry(struct cli *cli, const struct arguments *args)
 int sink_letters(struct cli *cli, const struct arguments *args)
 {
     cleanup_json json_t *list = NULL;
-    int rc = gateway_list(cli, client_path("/v1/sinks/%s/dead-letters", args->words[0]), 0, &list);
+    int rc = gateway_get(cli, client_path("/v1/sinks/%s/dead-letters", args->words[0]), &list);
 
     if (!rc)
         cli->writer->list(cli->writer, &view_letter, list);

@@ -4,6 +4,7 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <mqtt_protocol.h>
 #include <openssl/x509.h>
 #include <string.h>
@@ -406,17 +407,21 @@ static int mqtt_open(struct sink *sink)
     return *conf->password_file ? sink_read_secret(sink, "password_file", conf->password_file, &mqtt->password) : 0;
 }
 
-/* As far as that goes without waiting. */
 static void say_goodbye(struct mqtt *mqtt)
 {
+    struct link *link = mqtt->link;
     json_t *json = status_json(mqtt, "offline");
     cleanup_free char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     char topic[MQTT_TOPIC_MAX];
+    int fd = fcntl(mosquitto_socket(link->mosq), F_DUPFD_CLOEXEC, 0);
 
     json_decref(json);
+    (void)uv_poll_stop(&link->poll); /* the library closes its descriptor behind the last packet */
     if (text)
         (void)mqtt_publish(mqtt, NULL, status_topic(mqtt, topic), text, strlen(text), true, NULL);
-    (void)mosquitto_disconnect(mqtt->link->mosq);
+    (void)mosquitto_disconnect(link->mosq);
+    if (fd >= 0)
+        mqtt_linger(mqtt->sink, fd);
 }
 
 static void mqtt_close(struct sink *sink)

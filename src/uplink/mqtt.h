@@ -60,6 +60,10 @@ void mqtt_update_poll(struct mqtt *mqtt);
 int mqtt_publish(struct mqtt *mqtt, int *mid, const char *topic, const void *payload, size_t size, bool retain,
                  const mosquitto_property *properties);
 
+/* mqtt_farewell.c */
+/* Takes over a duplicate of the socket, and closes it when the broker has closed its side, or soon. */
+void mqtt_linger(struct sink *sink, int fd);
+
 /* mqtt_send.c */
 void mqtt_pump(struct sink *sink);
 void mqtt_acknowledged(struct mqtt *mqtt, int mid, int reason);

@@ -61,11 +61,35 @@ void device_add_groups(const struct arguments *args, json_t *body)
         (void)json_object_set(body, "groups", groups);
 }
 
+/* What takes back a sleep in a merge patch has no place in a new device. */
+static int add_sleep(struct cli *cli, const struct arguments *args, json_t *body, bool patch)
+{
+    const char *value = arguments_value(args, "sleep");
+    int64_t seconds = 0, awake = 0;
+    int rc = 0;
+
+    if (!value && !arguments_given(args, "awake"))
+        return 0;
+    if (!value)
+        return cli_error(cli, CLI_USAGE, NULL, "--awake goes with --sleep");
+    if (strcmp(value, "auto") == 0)
+        return patch ? json_object_set_new(body, "sleep", json_null()) : 0;
+    rc = arguments_integer(cli, args, "sleep", 1, UINT32_MAX, &seconds);
+    if (!rc && arguments_given(args, "awake"))
+        rc = arguments_integer(cli, args, "awake", 1, UINT32_MAX, &awake);
+    if (!rc)
+        (void)json_object_set_new(body, "sleep",
+                                  json_pack("{s:I, s:o}", "sleep_s", (json_int_t)seconds, "awake_ms",
+                                            awake ? json_integer(awake) : json_null()));
+    return rc;
+}
+
 /* In a merge patch null takes back what was configured; nothing has to be taken back from a new device. */
 static int make_body(struct cli *cli, const struct arguments *args, json_t *body, bool patch)
 {
     const char *name = arguments_value(args, "name"), *address = arguments_value(args, "address");
     const char *agent = arguments_value(args, "agent"), *plain = arguments_value(args, "allow-plain");
+    int rc;
 
     if (name)
         (void)json_object_set_new(body, "name", json_string(name));
@@ -78,7 +102,8 @@ static int make_body(struct cli *cli, const struct arguments *args, json_t *body
     if (arguments_given(args, "allow-plain"))
         (void)json_object_set_new(body, "allow_plain", json_boolean(!plain || strcmp(plain, "yes") == 0));
     device_add_groups(args, body);
-    return add_capabilities(cli, args, body);
+    rc = add_sleep(cli, args, body, patch);
+    return rc ? rc : add_capabilities(cli, args, body);
 }
 
 static int probe(struct cli *cli, const struct arguments *args, const char *id)
@@ -118,10 +143,13 @@ int device_add(struct cli *cli, const struct arguments *args)
 
 int device_list(struct cli *cli, const struct arguments *args)
 {
+    char *path = client_path("/v1/devices");
     cleanup_json json_t *list = NULL;
-    int rc = gateway_list(cli, client_path("/v1/devices"), 0, &list);
+    int rc;
 
-    (void)args;
+    if (path && arguments_value(args, "presence"))
+        client_add_query(&path, "presence", arguments_value(args, "presence"));
+    rc = gateway_list(cli, path, 0, &list);
     if (!rc)
         cli->writer->list(cli->writer, &view_device, list);
     return rc;

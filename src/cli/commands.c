@@ -32,6 +32,13 @@ static const struct option_spec device_options[] = {
     {"runtime", 0, "TYPE[,TYPE]...", NULL, "types of containers that it can run; or auto"},
     {"group", 0, "NAME[,NAME]...", NULL, "groups that it belongs to, instead of those before"},
     {"allow-plain", 0, "[yes|no]", "yes no", "speak to it without protection while it has no credentials"},
+    {"sleep", 0, "SECONDS", NULL, "how long it sleeps at most between its messages; auto: as it tells"},
+    {"awake", 0, "MS", NULL, "how long it listens after a message of its own, with --sleep"},
+    OPTION_END,
+};
+
+static const struct option_spec list_options[] = {
+    {"presence", 0, "STATE", "unknown online asleep late offline", "in one state only"},
     OPTION_END,
 };
 
@@ -190,7 +197,13 @@ const struct command command_table[] = {
      "  tcgw device add box-1 coap://[fd00::12] --name 'Loading ramp'\n"
      "  tcgw device add box-2 coap://192.0.2.7:5683 --agent v1 --pdu-size 1204\n",
      device_add},
-    {"device list", "", {NULL}, "list the devices", NULL, NULL, device_list},
+    {"device list",
+     "",
+     {list_options},
+     "list the devices",
+     NULL,
+     "  tcgw device list --presence offline\n",
+     device_list},
     {"device show", "DEVICE", {NULL}, "show a device", NULL, NULL, device_show},
     {"device set",
      "DEVICE",
@@ -245,6 +258,15 @@ const struct command command_table[] = {
      "The device is refused from its next message on.",
      NULL,
      credential_revoke},
+    {"directory list", "", {NULL}, "list the endpoints that registered", NULL, NULL, directory_list},
+    {"directory show", "NUMBER", {NULL}, "show an endpoint and its links", NULL, NULL, directory_show},
+    {"directory remove",
+     "NUMBER",
+     {NULL},
+     "remove an endpoint from the directory",
+     "It comes back when the device registers again.",
+     NULL,
+     directory_remove},
     {"join open",
      "MINUTES",
      {NULL},

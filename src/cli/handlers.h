@@ -14,6 +14,10 @@ int device_remove(struct cli *cli, const struct arguments *args);
 int device_probe(struct cli *cli, const struct arguments *args);
 int device_set(struct cli *cli, const struct arguments *args);
 
+int directory_list(struct cli *cli, const struct arguments *args);
+int directory_show(struct cli *cli, const struct arguments *args);
+int directory_remove(struct cli *cli, const struct arguments *args);
+
 /* --group of args as the member "groups" of a body; nothing when it was not given. */
 void device_add_groups(const struct arguments *args, json_t *body);
 

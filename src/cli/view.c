@@ -11,6 +11,15 @@ static const struct field device_fields[] = {
     {"Address", "address", FIELD_TEXT, true},
     {"Agent", "agent", FIELD_TEXT, true},
     {"Security", "security", FIELD_STATE, true},
+    {"Presence", "presence.state", FIELD_STATE, true},
+    {"Presence since", "presence.since", FIELD_TIME, false},
+    {"Presence reason", "presence.reason", FIELD_TEXT, false},
+    {"Expected", "presence.expected_at", FIELD_TIME, false},
+    {"Sleeps", "presence.sleepy", FIELD_TEXT, false},
+    {"Sleep configured", "sleep.sleep_s", FIELD_TEXT, false},
+    {"Awake configured", "sleep.awake_ms", FIELD_MS, false},
+    {"Endpoint", "endpoint.ep", FIELD_TEXT, false},
+    {"Registration", "endpoint.number", FIELD_TEXT, false},
     {"Plain allowed", "allow_plain", FIELD_TEXT, false},
     {"Groups", "groups", FIELD_TEXT, false},
     {"Agent configured", "agent_configured", FIELD_TEXT, false},
@@ -88,6 +97,21 @@ static const struct field join_fields[] = {
     {                                                                                                                  \
         "Longest stop", "limits.stop_max_duration_ms", FIELD_MS, false                                                 \
     }
+
+static const struct field registration_fields[] = {
+    {"Number", "number", FIELD_TEXT, true},
+    {"Endpoint", "ep", FIELD_TEXT, true},
+    {"Sector", "sector", FIELD_TEXT, true},
+    {"Device", "device", FIELD_TEXT, true},
+    {"Address", "address", FIELD_TEXT, true},
+    {"Base", "base", FIELD_TEXT, false},
+    {"Lifetime (s)", "lifetime_s", FIELD_TEXT, false},
+    {"Attributes", "attributes", FIELD_TEXT, false},
+    {"Links", "links", FIELD_LINKS, false},
+    {"Registered", "registered_at", FIELD_TIME, false},
+    {"Updated", "updated_at", FIELD_TIME, true},
+    {"Expires", "expires_at", FIELD_TIME, true},
+};
 
 static const struct field artifact_fields[] = {
     {"Id", "id", FIELD_DIGEST, true},
@@ -173,6 +197,8 @@ const struct view view_join = VIEW("agent that asks to join", "agents that ask t
 const struct view view_sink =
     VIEW("sink", "sinks", "name", "Configure one: section [sink NAME] of tcgw.conf", sink_fields);
 const struct view view_letter = VIEW("dead letter", "dead letters", "first", "", letter_fields);
+const struct view view_registration = VIEW(
+    "endpoint", "endpoints", "number", "Devices register themselves (docs/device-protocol.md)", registration_fields);
 const struct view view_key = VIEW("key", "keys", "public_key", "", key_fields);
 const struct view view_status = {.noun = "status", .id = "status"};
 const struct view view_version = {.noun = "version", .id = "tcgw"};
@@ -285,6 +311,29 @@ static void append_endpoints(struct buffer *b, const json_t *array)
     }
 }
 
+/* "/temp rt=temperature obs; /led": targets with their attributes. */
+static void append_links(struct buffer *b, const json_t *array)
+{
+    const char *name;
+    json_t *value;
+
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const json_t *link = json_array_get(array, i);
+        json_t *attributes = json_object_get(link, "attributes");
+
+        buffer_append_text(b, i ? "; " : "");
+        display_append(b, view_string(link, "target"), strlen(view_string(link, "target")), false);
+        json_object_foreach(attributes, name, value)
+        {
+            buffer_append_text(b, " ");
+            display_append(b, name, strlen(name), false);
+            buffer_append_text(b, json_is_string(value) ? "=" : "");
+            if (json_is_string(value))
+                append_value(b, value);
+        }
+    }
+}
+
 static void append_number(struct buffer *b, const struct field *field, int64_t number)
 {
     char text[DISPLAY_SIZE];
@@ -307,6 +356,8 @@ static void append_field(struct buffer *b, const struct field *field, const json
         append_time(b, value, now, card);
     else if (field->kind == FIELD_ENDPOINTS)
         append_endpoints(b, value);
+    else if (field->kind == FIELD_LINKS)
+        append_links(b, value);
     else if (field->kind == FIELD_DIGEST && !card && json_is_string(value))
         display_append(b, json_string_value(value), strnlen(json_string_value(value), SHORT_DIGEST), false);
     else if (field->kind >= FIELD_BYTES && json_is_integer(value))
@@ -341,6 +392,7 @@ enum colour view_colour(const struct field *field, const json_t *object)
         {"cancelled", COLOUR_DIM}, {"absent", COLOUR_DIM},        {"active", COLOUR_GREEN},  {"stale", COLOUR_RED},
         {"new", COLOUR_YELLOW},    {"plain", COLOUR_RED},         {"none", COLOUR_YELLOW},   {"oscore", COLOUR_GREEN},
         {"psk", COLOUR_GREEN},     {"certificate", COLOUR_GREEN}, {"up", COLOUR_GREEN},      {"waiting", COLOUR_RED},
+        {"online", COLOUR_GREEN},  {"asleep", COLOUR_DIM},        {"late", COLOUR_YELLOW},   {"offline", COLOUR_RED},
     };
     const char *state = view_string(object, field->path);
 

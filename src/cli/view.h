@@ -21,6 +21,7 @@ enum field_kind {
     FIELD_STATE,     /* a state's name, in its colour */
     FIELD_TIME,      /* RFC 3339: relative in a table, both in a card */
     FIELD_ENDPOINTS, /* an artifact's endpoints */
+    FIELD_LINKS,     /* what an endpoint registered */
     /* numbers */
     FIELD_BYTES,   /* a size */
     FIELD_MS,      /* a duration in milliseconds; zero: none */
@@ -44,7 +45,7 @@ struct view {
 };
 
 extern const struct view view_device, view_artifact, view_container, view_operation, view_metadata, view_key,
-    view_status, view_version, view_credential, view_join, view_sink, view_letter;
+    view_status, view_version, view_credential, view_join, view_sink, view_letter, view_registration;
 
 /* The member at a path of names with dots between them; NULL when there is none. */
 const json_t *view_at(const json_t *object, const char *path);

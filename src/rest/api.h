@@ -6,6 +6,11 @@
 
 /* The handlers of the route table. Each answers its request at once or later. */
 
+/* api_directory.c */
+void api_list_directory(struct http_request *req);
+void api_show_registration(struct http_request *req);
+void api_remove_registration(struct http_request *req);
+
 /* api_events.c */
 void api_read_events(struct http_request *req);
 

@@ -1,3 +1,5 @@
+#include "core/presence.h"
+
 #include "rest/api.h"
 #include "rest/change.h"
 #include "rest/condition.h"
@@ -9,15 +11,48 @@
 
 #include <string.h>
 
+/* The parameter presence; PRESENCE_STATE_COUNT: any. False when it names no state, which is answered then. */
+static bool read_presence(struct http_request *req, enum presence_state *out)
+{
+    const char *name = http_parameter(req, "presence");
+
+    *out = name ? presence_state_from_name(name) : PRESENCE_STATE_COUNT;
+    if (!name || *out != PRESENCE_STATE_COUNT)
+        return true;
+    reply_problem(req, FAULT_INVALID_PARAMETER,
+                  "The query parameter presence is none of unknown, online, asleep, late and offline");
+    return false;
+}
+
+/* As core_list_devices, of those in one state. */
+static size_t list_devices(struct core *core, const char *after, enum presence_state state, struct device **out,
+                           size_t max)
+{
+    size_t count = 0, n;
+
+    do {
+        size_t kept = count;
+
+        n = core_list_devices(core, after, out + count, max - count);
+        if (n)
+            after = out[count + n - 1]->id;
+        for (size_t i = 0; i < n; i++)
+            if (state == PRESENCE_STATE_COUNT || core_presence(out[kept + i]).state == state)
+                out[count++] = out[kept + i];
+    } while (n && count < max);
+    return count;
+}
+
 void api_list_devices(struct http_request *req)
 {
     struct device *devices[PAGE_LIMIT_MAX + 1];
+    enum presence_state state;
     struct page page;
     size_t n;
 
-    if (!page_begin(&page, req))
+    if (!read_presence(req, &state) || !page_begin(&page, req))
         return;
-    n = core_list_devices(rest_core(req), page.after, devices, page.limit + 1);
+    n = list_devices(rest_core(req), page.after, state, devices, page.limit + 1);
     for (size_t i = 0; i < n && i < page.limit; i++) {
         size_t size;
         const char *text = core_render_device(devices[i], &size);

@@ -15,7 +15,7 @@ const struct route route_table[] = {
      "distrustContexts", "Have every OSCORE context renewed"},
     {HTTP_GET, "/metrics", ROUTE_BODY_NONE, HTTP_TEXT, "", api_show_metrics, "getMetrics", "Counters for Prometheus"},
 
-    {HTTP_GET, "/v1/devices", ROUTE_BODY_NONE, HTTP_JSON, "limit cursor", api_list_devices, "listDevices",
+    {HTTP_GET, "/v1/devices", ROUTE_BODY_NONE, HTTP_JSON, "limit cursor presence", api_list_devices, "listDevices",
      "List devices"},
     {HTTP_POST, "/v1/devices", ROUTE_BODY_JSON, HTTP_JSON, "", api_add_device, "addDevice", "Add a device"},
     {HTTP_GET, "/v1/devices/{id}", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_device, "getDevice", "Show a device"},
@@ -25,6 +25,13 @@ const struct route route_table[] = {
      "Forget a device"},
     {HTTP_POST, "/v1/devices/{id}/probe", ROUTE_BODY_NONE, HTTP_JSON, WAITING, api_probe_device, "probeDevice",
      "Learn a device's agent and capabilities"},
+
+    {HTTP_GET, "/v1/directory", ROUTE_BODY_NONE, HTTP_JSON, "limit cursor", api_list_directory, "listDirectory",
+     "List the endpoints in the resource directory"},
+    {HTTP_GET, "/v1/directory/{number}", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_registration, "getRegistration",
+     "Show an endpoint in the resource directory"},
+    {HTTP_DELETE, "/v1/directory/{number}", ROUTE_BODY_NONE, HTTP_JSON, "", api_remove_registration,
+     "removeRegistration", "Remove an endpoint from the resource directory"},
 
     {HTTP_GET, "/v1/devices/{id}/containers", ROUTE_BODY_NONE, HTTP_JSON, "limit cursor", api_list_containers,
      "listContainers", "List the containers of a device"},
@@ -103,8 +110,8 @@ const struct route route_table[] = {
     {HTTP_DELETE, "/v1/join/{id}", ROUTE_BODY_NONE, HTTP_JSON, "", api_reject_pending, "rejectPending",
      "Reject an agent that asks to join"},
 
-    {HTTP_GET, "/v1/events", ROUTE_BODY_NONE, NULL, "kind device group name after limit", api_read_events,
-     "getEvents", "Read or follow the journal"},
+    {HTTP_GET, "/v1/events", ROUTE_BODY_NONE, NULL, "kind device group name after limit", api_read_events, "getEvents",
+     "Read or follow the journal"},
 
     {HTTP_GET, "/v1/artifacts", ROUTE_BODY_NONE, HTTP_JSON, "limit cursor", api_list_artifacts, "listArtifacts",
      "List artifacts"},
@@ -128,8 +135,7 @@ const struct route route_table[] = {
 
     {HTTP_GET, "/v1/sinks", ROUTE_BODY_NONE, HTTP_JSON, "", api_list_sinks, "listSinks", "List the sinks"},
     {HTTP_GET, "/v1/sinks/{name}", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_sink, "getSink", "Show a sink"},
-    {HTTP_POST, "/v1/sinks/{name}/retry", ROUTE_BODY_NONE, HTTP_JSON, "", api_retry_sink, "retrySink",
-     "Try again now"},
+    {HTTP_POST, "/v1/sinks/{name}/retry", ROUTE_BODY_NONE, HTTP_JSON, "", api_retry_sink, "retrySink", "Try again now"},
     {HTTP_GET, "/v1/sinks/{name}/dead-letters", ROUTE_BODY_NONE, HTTP_JSON, "", api_list_letters, "listDeadLetters",
      "List what a sink gave up"},
     {HTTP_GET, "/v1/sinks/{name}/dead-letters/{first}", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_letter,

@@ -12,8 +12,9 @@
 START_TEST(lists_for_people)
 {
     fake_one("GET /v1/devices?limit=1000 HTTP", 200, LIST(DEVICE_JSON), "device list", CLI_OK);
-    ck_assert_str_eq(fake_result.out, "ID     NAME  ADDRESS            AGENT  SECURITY  CONTAINERS  LAST SEEN\n"
-                                      "box-1  R\xc3\xa4mp  coap://[::1]:5683  v2     oscore             1  3 s ago\n");
+    ck_assert_str_eq(fake_result.out,
+                     "ID     NAME  ADDRESS            AGENT  SECURITY  PRESENCE  CONTAINERS  LAST SEEN\n"
+                     "box-1  R\xc3\xa4mp  coap://[::1]:5683  v2     oscore    online             1  3 s ago\n");
     ck_assert_str_eq(fake_result.err, "");
     fake_one("GET /v1/artifacts", 200, LIST(ARTIFACT_JSON(ARTIFACT, "counter")), "artifact list", CLI_OK);
     ck_assert_str_eq(fake_result.out, "ID            NAME     TYPE   CODE  DATA  USERS  CREATED\n"

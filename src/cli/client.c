@@ -109,6 +109,7 @@ static size_t take_header(char *line, size_t size, size_t count, void *arg)
 
     take_value(line, size * count, "Tcgw-Coap-Code:", reply->coap_code, sizeof reply->coap_code);
     take_value(line, size * count, "Location:", reply->location, sizeof reply->location);
+    take_value(line, size * count, "Tcgw-Next:", reply->next, sizeof reply->next);
     return size * count;
 }
 
@@ -147,6 +148,8 @@ static struct curl_slist *make_headers(const struct client_request *request)
         add_header(&headers, "Content-Type", request->body_type ? request->body_type : "application/json");
     else if (request->raw)
         add_header(&headers, "Content-Type", NULL);
+    if (request->async)
+        add_header(&headers, "Prefer", "respond-async");
     if (request->fresh)
         add_header(&headers, "Cache-Control", "no-cache");
     if (request->last_event_id)

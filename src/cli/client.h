@@ -13,6 +13,7 @@
 
 #define CLIENT_MAX_BODY (64u << 20) /* of what is kept in memory; a file has no limit */
 #define CLIENT_CONTENT_TYPE_SIZE 64
+#define CLIENT_NEXT_SIZE 512
 
 /* Positive results of client_exchange. */
 enum client_error {
@@ -44,6 +45,7 @@ struct client_request {
     const char *accept;        /* NULL: JSON */
     const char *last_event_id; /* of server-sent events, to go on behind; NULL: none */
     unsigned wait_s;           /* Prefer: wait; 0: none */
+    bool async;                /* Prefer: respond-async */
     bool fresh;                /* Cache-Control: no-cache */
     bool once;                 /* a write without an Idempotency-Key, which is never repeated */
     FILE *save_to;             /* where the body of a 2xx goes, NULL: into the reply */
@@ -59,6 +61,7 @@ struct client_reply {
     char content_type[CLIENT_CONTENT_TYPE_SIZE]; /* without parameters */
     char coap_code[8];                           /* of a device's answer: "2.04"; empty: none */
     char location[256];                          /* empty: none */
+    char next[CLIENT_NEXT_SIZE];                 /* cursor of the next page of what is no JSON; empty: none */
     struct buffer body;
     json_t *json; /* when the body is (problem) JSON */
 };

@@ -104,6 +104,24 @@ static char *resource_path(const struct arguments *args)
     return (char *)buffer_steal(&b, &size);
 }
 
+/* An operation that waits for the device. */
+static int queue_request(struct cli *cli, const struct arguments *args, const struct client_request *request)
+{
+    struct submission submission = {
+        .method = request->method,
+        .path = resource_path(args),
+        .raw = request->raw,
+        .raw_size = request->raw_size,
+        .body_type = request->body_type,
+        .async = true,
+        .detached = !arguments_given(args, "wait"),
+        .doing = wait_sentence("%s %s of %s", request->method, args->words[1], args->words[0]),
+        .done = wait_sentence("%s answered %s %s.", args->words[0], request->method, args->words[1]),
+    };
+
+    return wait_submit(cli, args, submission);
+}
+
 static int call_resource(struct cli *cli, const struct arguments *args, struct client_request *request)
 {
     cleanup_free char *path = resource_path(args);
@@ -111,6 +129,8 @@ static int call_resource(struct cli *cli, const struct arguments *args, struct c
     cleanup_free char *sentence = NULL;
     int error;
 
+    if (arguments_given(args, "wait-for-device") || arguments_given(args, "ttl"))
+        return queue_request(cli, args, request);
     request->path = path;
     request->once = true;
     request->accept = arguments_value(args, "accept") ? arguments_value(args, "accept") : "*/*";

@@ -88,6 +88,36 @@ static const struct option_spec read_options[] = {
     OPTION_END,
 };
 
+static const struct option_spec device_wait_options[] = {
+    {"wait-for-device", 0, NULL, NULL, "as an operation that is sent when the device listens; --wait follows it"},
+    {"ttl", 0, "SECONDS", NULL, "the same, with the time after which it expires"},
+    OPTION_END,
+};
+
+static const struct option_spec history_options[] = {
+    {"name", 0, "NAME", NULL, "of one series only; NAME* for all that begin so"},
+    {"from", 0, "TIME", NULL, "from then on: 2026-01-31T12:00:00Z, or -1h"},
+    {"to", 0, "TIME", NULL, "until before then"},
+    {"aggregate", 0, "NAME[,NAME]...", NULL, "min, max, mean, last, count of each bucket"},
+    {"bucket", 0, "SECONDS", NULL, "how long a bucket is, as in 5m"},
+    {"newest", 0, NULL, NULL, "the newest of each series first"},
+    {"limit", 0, "COUNT", NULL, "at most so many (100)"},
+    {"csv", 0, NULL, NULL, "as CSV, all of the range"},
+    OPTION_END,
+};
+
+static const struct option_spec series_options[] = {
+    {"from", 0, "TIME", NULL, "from then on (-24h)"},
+    {"to", 0, "TIME", NULL, "until before then"},
+    {"bucket", 0, "SECONDS", NULL, "how long one bar is; by default what fits a line"},
+    OPTION_END,
+};
+
+static const struct option_spec limit_options[] = {
+    {"limit", 0, "COUNT", NULL, "at most so many (100)"},
+    OPTION_END,
+};
+
 static const struct option_spec type_options[] = {
     {"type", 0, "TYPE", NULL, "media type of the file; by default JSON, text or bytes, as it looks"},
     OPTION_END,
@@ -307,26 +337,33 @@ const struct command command_table[] = {
      resource_get},
     {"resource put",
      "DEVICE PATH [FILE]",
-     {type_options, read_options},
+     {type_options, read_options, device_wait_options},
      "write a resource of a device",
      NULL,
-     "  tcgw resource put box-1 /led on.json\n",
+     "  tcgw resource put box-1 /led on.json\n"
+     "  tcgw resource put box-1 /led on.json --wait-for-device --ttl 1d\n",
      resource_put},
     {"resource post",
      "DEVICE PATH [FILE]",
-     {type_options, read_options},
+     {type_options, read_options, device_wait_options},
      "post to a resource of a device",
      NULL,
      NULL,
      resource_post},
     {"resource patch",
      "DEVICE PATH [FILE]",
-     {type_options, read_options},
+     {type_options, read_options, device_wait_options},
      "change a part of a resource of a device",
      NULL,
      NULL,
      resource_patch},
-    {"resource delete", "DEVICE PATH", {read_options}, "delete a resource of a device", NULL, NULL, resource_delete},
+    {"resource delete",
+     "DEVICE PATH",
+     {read_options, device_wait_options},
+     "delete a resource of a device",
+     NULL,
+     NULL,
+     resource_delete},
     {"resource observe",
      "DEVICE PATH",
      {observe_options},
@@ -334,6 +371,25 @@ const struct command command_table[] = {
      "One line per representation: when it came, its code, and its payload (base64 when it is no text).",
      "  tcgw resource observe box-1 /sensors/temp --count 10\n",
      resource_observe},
+    {"telemetry list",
+     "[DEVICE]",
+     {history_options},
+     "list what devices sent",
+     "Marks: assigned (the device told no time), suspect (its clock cannot be right), downsampled (the mean of "
+     "several).",
+     "  tcgw telemetry list box-1 --name temp --from -1h\n"
+     "  tcgw telemetry list box-1 --from -7d --bucket 1h --aggregate min,max\n"
+     "  tcgw telemetry list --from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z --csv > january.csv\n",
+     telemetry_list},
+    {"telemetry show",
+     "DEVICE NAME",
+     {series_options},
+     "show how a series went",
+     NULL,
+     "  tcgw telemetry show box-1 temp --from -7d\n",
+     telemetry_show},
+    {"telemetry series", "[DEVICE]", {limit_options}, "list the series that there are", NULL, NULL, telemetry_series},
+    {"storage", "", {NULL}, "show how much is stored, and how long a sink may be away", NULL, NULL, telemetry_storage},
     {"shadow get",
      "DEVICE",
      {shadow_options},

@@ -52,6 +52,11 @@ int shadow_get(struct cli *cli, const struct arguments *args);
 int shadow_set(struct cli *cli, const struct arguments *args);
 int shadow_delete(struct cli *cli, const struct arguments *args);
 
+int telemetry_list(struct cli *cli, const struct arguments *args);
+int telemetry_show(struct cli *cli, const struct arguments *args);
+int telemetry_series(struct cli *cli, const struct arguments *args);
+int telemetry_storage(struct cli *cli, const struct arguments *args);
+
 int artifact_push(struct cli *cli, const struct arguments *args);
 int artifact_list(struct cli *cli, const struct arguments *args);
 int artifact_show(struct cli *cli, const struct arguments *args);

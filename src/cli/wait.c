@@ -198,7 +198,13 @@ static void add_ttl(const struct arguments *args, char **path)
 
 static int submit_and_wait(struct cli *cli, const struct arguments *args, const struct submission *s)
 {
-    struct client_request request = {.method = s->method, .path = s->path, .body = s->body};
+    struct client_request request = {.method = s->method,
+                                     .path = s->path,
+                                     .body = s->body,
+                                     .raw = s->raw,
+                                     .raw_size = s->raw_size,
+                                     .body_type = s->body_type,
+                                     .async = s->async};
     cleanup_json json_t *answer = NULL, *ended = NULL;
     int rc = gateway_call(cli, &request, &answer);
 
@@ -208,7 +214,7 @@ static int submit_and_wait(struct cli *cli, const struct arguments *args, const 
         cli->writer->outcome(cli->writer, &view_operation, answer, s->done);
         return CLI_OK;
     }
-    if (arguments_given(args, "no-wait"))
+    if (s->detached || arguments_given(args, "no-wait"))
         return report_submitted(cli, answer, s->doing);
     rc = wait_follow(cli, steal_pointer(answer), s->doing, arguments_duration(args, "wait", -1), NULL, &ended);
     return rc ? rc : wait_report(cli, ended, s->doing, s->done);

@@ -11,8 +11,13 @@ struct submission {
     const char *method;
     char *path; /* taken over */
     const json_t *body;
-    char *doing; /* "deploying door to box-1"; taken over */
-    char *done;  /* "door runs on box-1."; taken over */
+    const void *raw; /* instead of body, with its type (NULL: none) */
+    size_t raw_size;
+    const char *body_type;
+    bool async;    /* it becomes an operation because it is asked to */
+    bool detached; /* its end is not waited for */
+    char *doing;   /* "deploying door to box-1"; taken over */
+    char *done;    /* "door runs on box-1."; taken over */
 };
 
 /*

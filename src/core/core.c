@@ -109,6 +109,7 @@ void core_start(struct core *core)
     core_note_security(core);
     telemetry_loaded(core);
     core_arm(core, &core->sweep, core_now(core) + SWEEP_MS);
+    intake_begin(core);
     for (struct device *device = core->devices; device; device = device->hh.next) {
         presence_reconsider(device);
         device_pump(device);
@@ -172,6 +173,7 @@ struct core *core_free(struct core *core)
     }
     answers_free(core);
     deadletters_free(core);
+    intake_free(core);
     while (!list_empty(&core->commits))
         commit_free(list_first(&core->commits, struct commit, node));
     part_requests_free(core);

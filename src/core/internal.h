@@ -11,6 +11,7 @@
 /* What the files of this room share; nobody else includes it. */
 
 struct answer;
+struct intake;
 struct context_history;
 struct group;
 struct pending;
@@ -43,6 +44,7 @@ struct core {
     struct list part_requests; /* reads of artifact parts under way */
     size_t container_count, finished_count;
     size_t request_bytes;                  /* of bodies that wait */
+    struct intake *intake;                 /* history.c */
     size_t presence[PRESENCE_STATE_COUNT]; /* devices with a presence record by state (presence.c) */
     uint64_t calls, calls_failed;
     struct oscore_crypto *crypto;
@@ -287,7 +289,7 @@ void cache_save(struct core *core); /* at a clean stop */
 #define WATCH_LIST_SIZE (WATCH_PATHS_MAX * (WATCH_TEXT_MAX + 1) + 1)
 /* Paths from an array into a text with spaces between. FAULT_INVALID_FIELD */
 int watches_read(char out[WATCH_LIST_SIZE], const json_t *array, struct fault *fault) must_check;
-json_t *watches_json(const char *paths); /* and back */
+json_t *watches_json(const char *paths);       /* and back */
 void watches_configure(struct device *device); /* what it or its groups have changed */
 void watches_start(struct core *core);
 /* The device listens now; `anew`: it was restarted, or has other resources. Soon, not from within. */
@@ -301,6 +303,8 @@ void directory_free(struct core *core); /* before the devices */
 int directory_load(void *core, const struct store_registration *row);
 void directory_stop(struct core *core);
 void directory_drop_device(struct device *device);
+void intake_begin(struct core *core);
+void intake_free(struct core *core);
 
 int shadow_load(void *core, const struct store_shadow *row);
 void shadow_reads_free(struct core *core);

@@ -29,9 +29,12 @@ bool core_knows_origin(const struct core *core, uint64_t origin);
 int core_query_history(struct core *core, const struct history_query *query, history_fn done, void *arg,
                        struct fault *fault) must_check;
 
-/* How much is stored, and how long it lasts: {"telemetry": {"records", "bytes", "bytes_per_record", "oldest_at", ...},
- * "journal": {...}, "disk": {"free", ...}, "buffer_hours": at the rate of the last hour and the last day, ...}. See
- * docs/rest-api.md. */
+/* The series that there are (store_list_series); as core_query_history. */
+int core_list_series(struct core *core, const struct history_query *query, history_fn done, void *arg,
+                     struct fault *fault) must_check;
+
+/* How much is stored ("telemetry", "journal", "database", "disk"), and how long a sink may be away until it loses
+ * entries, at the rate of the last hour and the last day ("buffer"). docs/rest-api.md has the members. */
 json_t *core_storage_json(struct core *core);
 
 struct telemetry_stats {

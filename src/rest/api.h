@@ -86,6 +86,13 @@ void api_put_desired(struct http_request *req);
 void api_remove_desired(struct http_request *req);
 void api_show_reported(struct http_request *req);
 
+/* api_telemetry.c */
+void api_list_telemetry(struct http_request *req);
+void api_list_device_telemetry(struct http_request *req);
+void api_list_series(struct http_request *req);
+void api_list_device_series(struct http_request *req);
+void api_show_storage(struct http_request *req);
+
 /* api_operation.c */
 void api_list_operations(struct http_request *req);
 void api_show_operation(struct http_request *req);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define WAITING "ttl"
+#define HISTORY "name from to cursor limit order aggregate bucket"
 
 const struct route route_table[] = {
     {HTTP_GET, "/healthz", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_health, "getHealth", "Whether loop and store work"},
@@ -99,6 +100,16 @@ const struct route route_table[] = {
      "Set what holds for the devices in a group"},
     {HTTP_DELETE, "/v1/groups/{name}", ROUTE_BODY_NONE, HTTP_JSON, "", api_remove_group, "removeGroup",
      "Remove a group's settings"},
+    {HTTP_GET, "/v1/telemetry", ROUTE_BODY_NONE, NULL, HISTORY, api_list_telemetry, "listTelemetry",
+     "Read the telemetry of all devices"},
+    {HTTP_GET, "/v1/devices/{id}/telemetry", ROUTE_BODY_NONE, NULL, HISTORY, api_list_device_telemetry,
+     "listDeviceTelemetry", "Read the telemetry of a device"},
+    {HTTP_GET, "/v1/series", ROUTE_BODY_NONE, HTTP_JSON, "limit cursor", api_list_series, "listSeries",
+     "List the series of all devices"},
+    {HTTP_GET, "/v1/devices/{id}/series", ROUTE_BODY_NONE, HTTP_JSON, "limit cursor", api_list_device_series,
+     "listDeviceSeries", "List the series of a device"},
+    {HTTP_GET, "/v1/storage", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_storage, "getStorage",
+     "How much is stored, and how long it lasts"},
 
     {HTTP_GET, "/v1/join", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_join, "getJoin", "List agents that ask to join"},
     {HTTP_PUT, "/v1/join", ROUTE_BODY_JSON, HTTP_JSON, "", api_open_join, "openJoin",

@@ -1,0 +1,121 @@
+#include "rest/api.h"
+#include "rest/history.h"
+#include "rest/reply.h"
+#include "rest/state.h"
+
+#include <errno.h>
+
+/* A question under way. */
+struct reading {
+    struct http_request *req;
+    struct history_question question;
+    bool series;
+};
+
+static void add_next(struct http_request *req, const struct history_page *page)
+{
+    char cursor[HISTORY_CURSOR_SIZE];
+
+    http_add(req, "Cache-Control", "no-store");
+    if (page->more && page->count)
+        http_add_copy(req, "Tcgw-Next", "%s", history_format_cursor(&page->points[page->count - 1], cursor));
+}
+
+static void answer(struct reading *reading, const struct history_page *page)
+{
+    struct http_request *req = reading->req;
+    cleanup_buffer struct buffer text = buffer_init(0);
+    uint8_t *body;
+    size_t size;
+
+    if (reading->series)
+        history_write_series(&text, page);
+    else
+        history_write(&text, &reading->question, page);
+    body = buffer_steal(&text, &size);
+    if (!body) {
+        reply_problem(req, FAULT_INTERNAL, "The gateway is out of memory");
+        return;
+    }
+    add_next(req, page);
+    reply_owned(req, 200, history_media_type(reading->question.format), body, size);
+}
+
+static void read_done(void *arg, int result, const struct history_page *page)
+{
+    struct reading *reading = arg;
+    struct http_request *req = reading->req;
+
+    if (!req->answered && result == 0)
+        answer(reading, page);
+    else if (!req->answered && result == -ENOMEM)
+        reply_problem(req, FAULT_INTERNAL, "The gateway is out of memory");
+    else if (!req->answered)
+        reply_problem(req, FAULT_STORAGE_FAILED, "The history could not be read");
+    free(reading);
+    http_release(req);
+}
+
+static void begin(struct http_request *req, struct reading *reading)
+{
+    struct fault fault;
+    int r;
+
+    http_hold(req);
+    if (reading->series)
+        r = core_list_series(rest_core(req), &reading->question.query, read_done, reading, &fault);
+    else
+        r = core_query_history(rest_core(req), &reading->question.query, read_done, reading, &fault);
+    if (r == 0)
+        return;
+    reply_refusal(req, r, &fault);
+    free(reading);
+    http_release(req);
+}
+
+static void ask(struct http_request *req, const char *device, bool series)
+{
+    struct reading *reading = calloc(1, sizeof *reading);
+    struct fault fault;
+
+    if (!reading) {
+        reply_problem(req, FAULT_INTERNAL, "The gateway is out of memory");
+        return;
+    }
+    reading->req = req;
+    reading->series = series;
+    if (history_read(req, device, &reading->question, &fault)) {
+        reply_fault(req, &fault);
+        free(reading);
+        return;
+    }
+    begin(req, reading);
+}
+
+void api_list_telemetry(struct http_request *req)
+{
+    ask(req, NULL, false);
+}
+
+void api_list_device_telemetry(struct http_request *req)
+{
+    if (resolve_device(req))
+        ask(req, req->params[0], false);
+}
+
+void api_list_series(struct http_request *req)
+{
+    ask(req, NULL, true);
+}
+
+void api_list_device_series(struct http_request *req)
+{
+    if (resolve_device(req))
+        ask(req, req->params[0], true);
+}
+
+void api_show_storage(struct http_request *req)
+{
+    http_add(req, "Cache-Control", "no-store");
+    reply_json(req, 200, core_storage_json(rest_core(req)));
+}

@@ -108,6 +108,7 @@ static size_t take_header(char *line, size_t size, size_t count, void *arg)
     struct client_reply *reply = ((struct exchange *)arg)->reply;
 
     take_value(line, size * count, "Tcgw-Coap-Code:", reply->coap_code, sizeof reply->coap_code);
+    take_value(line, size * count, "Cache-Status:", reply->cache_status, sizeof reply->cache_status);
     take_value(line, size * count, "Location:", reply->location, sizeof reply->location);
     take_value(line, size * count, "Tcgw-Next:", reply->next, sizeof reply->next);
     return size * count;
@@ -154,6 +155,8 @@ static struct curl_slist *make_headers(const struct client_request *request)
         add_header(&headers, "Cache-Control", "no-cache");
     if (request->last_event_id)
         add_header(&headers, "Last-Event-ID", request->last_event_id);
+    if (request->cache)
+        add_header(&headers, "Cache-Control", request->cache);
     if (request->wait_s) {
         (void)snprintf(text, sizeof text, "wait=%u", request->wait_s);
         add_header(&headers, "Prefer", text);

@@ -47,6 +47,7 @@ struct client_request {
     unsigned wait_s;           /* Prefer: wait; 0: none */
     bool async;                /* Prefer: respond-async */
     bool fresh;                /* Cache-Control: no-cache */
+    const char *cache;         /* Cache-Control; NULL: none */
     bool once;                 /* a write without an Idempotency-Key, which is never repeated */
     FILE *save_to;             /* where the body of a 2xx goes, NULL: into the reply */
     /* Gets the body of a 2xx while it comes, however long that takes; false ends the transfer. NULL: not used. */
@@ -62,6 +63,7 @@ struct client_reply {
     char coap_code[8];                           /* of a device's answer: "2.04"; empty: none */
     char location[256];                          /* empty: none */
     char next[CLIENT_NEXT_SIZE];                 /* cursor of the next page of what is no JSON; empty: none */
+    char cache_status[64];                       /* RFC 9211; empty: none */
     struct buffer body;
     json_t *json; /* when the body is (problem) JSON */
 };

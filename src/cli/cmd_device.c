@@ -102,6 +102,8 @@ static int make_body(struct cli *cli, const struct arguments *args, json_t *body
     if (arguments_given(args, "allow-plain"))
         (void)json_object_set_new(body, "allow_plain", json_boolean(!plain || strcmp(plain, "yes") == 0));
     device_add_groups(args, body);
+    if (arguments_given(args, "observe") || arguments_given(args, "no-observe"))
+        (void)json_object_set_new(body, "observe", group_observed(args));
     rc = add_sleep(cli, args, body, patch);
     return rc ? rc : add_capabilities(cli, args, body);
 }

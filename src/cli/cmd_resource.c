@@ -140,6 +140,8 @@ static int call_resource(struct cli *cli, const struct arguments *args, struct c
         return gateway_explain(cli, error);
     if (!is_success(&reply))
         return refuse(cli, &reply);
+    if (cli->out_terminal && *reply.cache_status)
+        (void)fprintf(cli->err, "(%s)\n", reply.cache_status);
     if (reply.body.size || strcmp(request->method, "GET") == 0)
         return write_body(cli, args, &reply.body);
     sentence = wait_sentence("%s answered %s%s%s.", args->words[0], reply.coap_code, *reply.location ? " " : "",
@@ -160,7 +162,18 @@ static int write_resource(struct cli *cli, const struct arguments *args, const c
 
 int resource_get(struct cli *cli, const struct arguments *args)
 {
-    return call_resource(cli, args, &(struct client_request){.method = "GET"});
+    const char *stale = arguments_value(args, "max-stale");
+    char control[64] = "";
+
+    if (arguments_given(args, "fresh"))
+        (void)snprintf(control, sizeof control, "no-cache");
+    else if (arguments_given(args, "max-stale") || arguments_given(args, "only-if-cached"))
+        (void)snprintf(control, sizeof control, "%s%s%.10s%s",
+                       arguments_given(args, "max-stale") ? "max-stale" : "", stale ? "=" : "", stale ? stale : "",
+                       arguments_given(args, "only-if-cached")
+                           ? arguments_given(args, "max-stale") ? ", only-if-cached" : "only-if-cached"
+                           : "");
+    return call_resource(cli, args, &(struct client_request){.method = "GET", .cache = *control ? control : NULL});
 }
 
 int resource_put(struct cli *cli, const struct arguments *args)

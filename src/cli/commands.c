@@ -34,6 +34,7 @@ static const struct option_spec device_options[] = {
     {"allow-plain", 0, "[yes|no]", "yes no", "speak to it without protection while it has no credentials"},
     {"sleep", 0, "SECONDS", NULL, "how long it sleeps at most between its messages; auto: as it tells"},
     {"awake", 0, "MS", NULL, "how long it listens after a message of its own, with --sleep"},
+    {"observe", 0, "PATH...", NULL, "resources that the gateway observes, instead of those before"},
     OPTION_END,
 };
 
@@ -50,6 +51,7 @@ static const struct option_spec add_options[] = {
 static const struct option_spec set_options[] = {
     {"address", 0, "ADDRESS", NULL, "where it is: coap://HOST[:PORT]"},
     {"no-groups", 0, NULL, NULL, "it belongs to no group"},
+    {"no-observe", 0, NULL, NULL, "none of its resources is observed"},
     OPTION_END,
 };
 
@@ -115,6 +117,18 @@ static const struct option_spec series_options[] = {
 
 static const struct option_spec limit_options[] = {
     {"limit", 0, "COUNT", NULL, "at most so many (100)"},
+    OPTION_END,
+};
+
+static const struct option_spec cache_options[] = {
+    {"fresh", 0, NULL, NULL, "ask the device, whatever is known"},
+    {"only-if-cached", 0, NULL, NULL, "do not ask the device"},
+    {"max-stale", 0, "[SECONDS]", NULL, "take something older if the device sleeps or does not answer"},
+    OPTION_END,
+};
+
+static const struct option_spec group_options[] = {
+    {"observe", 0, "PATH...", NULL, "resources of its devices that the gateway observes; none without"},
     OPTION_END,
 };
 
@@ -327,11 +341,25 @@ const struct command command_table[] = {
      NULL,
      sink_resend},
     {"sink drop", "SINK NUMBER", {NULL}, "remove a dead letter", NULL, NULL, sink_drop},
+    {"group list", "", {NULL}, "list the groups of devices", NULL, NULL, group_list},
+    {"group show", "NAME", {NULL}, "show a group", NULL, NULL, group_show},
+    {"group set",
+     "NAME",
+     {group_options},
+     "set what holds for the devices in a group",
+     "Devices are put into groups with tcgw device set DEVICE --group NAME.",
+     "  tcgw group set greenhouse --observe /sensors/temp --observe /sensors/humidity\n",
+     group_set},
+    {"group remove", "NAME", {NULL}, "remove a group's settings", NULL, NULL, group_remove},
+    {"resource list", "DEVICE", {NULL}, "list the resources of a device", NULL, NULL, resource_list},
+    {"resource observations", "DEVICE", {NULL}, "list the observations that the gateway holds", NULL, NULL,
+     observation_list},
     {"resource get",
      "DEVICE PATH",
-     {read_options},
+     {cache_options, read_options},
      "read a resource of a device",
-     "The path is written as the device has it, with a query where it takes one.",
+     "The path is written as the device has it, with a query where it takes one. What the gateway knows and is fresh is "
+     "not asked for again; on a terminal stderr says so.",
      "  tcgw resource get box-1 /.well-known/core\n"
      "  tcgw resource get box-1 '/sensors/temp?unit=K' --accept application/cbor -o temp.cbor\n",
      resource_get},

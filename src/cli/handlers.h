@@ -48,6 +48,15 @@ int resource_patch(struct cli *cli, const struct arguments *args);
 int resource_delete(struct cli *cli, const struct arguments *args);
 int resource_observe(struct cli *cli, const struct arguments *args);
 
+/* cmd_group.c */
+int group_list(struct cli *cli, const struct arguments *args);
+int group_show(struct cli *cli, const struct arguments *args);
+int group_set(struct cli *cli, const struct arguments *args);
+int group_remove(struct cli *cli, const struct arguments *args);
+int resource_list(struct cli *cli, const struct arguments *args);
+int observation_list(struct cli *cli, const struct arguments *args);
+json_t *group_observed(const struct arguments *args); /* the paths of --observe */
+
 int shadow_get(struct cli *cli, const struct arguments *args);
 int shadow_set(struct cli *cli, const struct arguments *args);
 int shadow_delete(struct cli *cli, const struct arguments *args);

@@ -80,6 +80,30 @@ static const struct field letter_fields[] = {
     {"Body", "body", FIELD_TEXT, false},
 };
 
+static const struct field group_fields[] = {
+    {"Name", "name", FIELD_TEXT, true},
+    {"Devices", "devices", FIELD_TEXT, true},
+    {"Observes", "observe", FIELD_TEXT, true},
+};
+
+static const struct field link_fields[] = {
+    {"Path", "href", FIELD_TEXT, true}, {"Type", "rt", FIELD_TEXT, true},     {"Interface", "if", FIELD_TEXT, true},
+    {"Format", "ct", FIELD_TEXT, true}, {"Size", "sz", FIELD_BYTES, true},    {"Observable", "obs", FIELD_TEXT, true},
+    {"Title", "title", FIELD_TEXT, true},
+};
+
+static const struct field observation_fields[] = {
+    {"Path", "path", FIELD_TEXT, true},
+    {"Query", "query", FIELD_TEXT, false},
+    {"State", "state", FIELD_STATE, true},
+    {"Configured", "configured", FIELD_TEXT, true},
+    {"Streams", "streams", FIELD_TEXT, true},
+    {"Since", "since", FIELD_TIME, true},
+    {"Last", "notified_at", FIELD_TIME, true},
+    {"Notifications", "notifications", FIELD_TEXT, true},
+    {"Error", "error.detail", FIELD_TEXT, true},
+};
+
 static const struct field join_fields[] = {
     {"Id", "id", FIELD_TEXT, true},
     {"Address", "address", FIELD_TEXT, true},
@@ -205,6 +229,11 @@ const struct view view_sink =
 const struct view view_letter = VIEW("dead letter", "dead letters", "first", "", letter_fields);
 const struct view view_registration = VIEW(
     "endpoint", "endpoints", "number", "Devices register themselves (docs/device-protocol.md)", registration_fields);
+const struct view view_group =
+    VIEW("group", "groups", "name", "Set one with: tcgw group set NAME --observe PATH", group_fields);
+const struct view view_link = VIEW("resource", "resources", "href", "", link_fields);
+const struct view view_observation = VIEW("observation", "observations", "path",
+                                          "Let one be with: tcgw device set DEVICE --observe PATH", observation_fields);
 const struct view view_key = VIEW("key", "keys", "public_key", "", key_fields);
 const struct view view_status = {.noun = "status", .id = "status"};
 const struct view view_version = {.noun = "version", .id = "tcgw"};

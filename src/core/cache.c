@@ -1,5 +1,6 @@
 #include "core/cache_private.h"
 
+#include "core/directory.h"
 #include "core/presence.h"
 #include "tcgw/coapmsg.h"
 
@@ -497,6 +498,23 @@ void cache_invalidate(struct device *device, const char *path)
     }
 }
 
+/* The first `ct` of the link that the device registered for a path. */
+static int linked_format(const struct device *device, const char *path)
+{
+    const struct registration *registration = core_registration_of(device);
+    struct linkformat_link link;
+    struct linkformat lf;
+    uint32_t format;
+
+    if (!registration)
+        return -1;
+    lf = linkformat_init(registration->links, strlen(registration->links));
+    while (linkformat_next(&lf, &link) == 0)
+        if (linkformat_target_is(&link, path) && linkformat_get_uint(&link, "ct", &format) && format <= UINT16_MAX)
+            return (int)format;
+    return -1;
+}
+
 int core_known_format(const struct device *device, const char *path, const char *query)
 {
     const struct cache_entry *entry = NULL;
@@ -504,7 +522,7 @@ int core_known_format(const struct device *device, const char *path, const char 
 
     if (cache_make_key(path, query, -1, key))
         entry = cache_find(device, key);
-    return entry && COAPMSG_CLASS(entry->code) == 2 ? entry->format : -1;
+    return entry && COAPMSG_CLASS(entry->code) == 2 ? entry->format : linked_format(device, path);
 }
 
 /* The room --------------------------------------------------------------------------------------------------------- */

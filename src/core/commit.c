@@ -265,7 +265,7 @@ void device_write(struct device *device)
 {
     struct commit *commit;
 
-    if (device->removing)
+    if (device->removing || device->visitor)
         return;
     if (commit_new(&commit, device->core, NULL, NULL)) {
         device->dirty = true;

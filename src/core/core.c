@@ -134,6 +134,7 @@ void core_stop(struct core *core)
         queries_fail(device, NULL, FAULT_SHUTTING_DOWN, "The gateway is stopping.");
         observers_end(device, FAULT_SHUTTING_DOWN, "The gateway is stopping.");
     }
+    visitors_free(core);
 }
 
 static void free_operations(struct core *core)

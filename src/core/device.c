@@ -71,7 +71,8 @@ void device_drop(struct device *device)
     observers_end(device, FAULT_NOT_FOUND, "The device was removed.");
     drop_operations(device);
     directory_drop_device(device);
-    index_drop_device(device->core, device);
+    if (!device->visitor)
+        index_drop_device(device->core, device);
     (void)free_device(device);
 }
 

@@ -350,6 +350,8 @@ int core_register_endpoint(struct core *core, const struct directory_source *sou
     }
     if (fresh_new(&fresh, core, links, links_size, q.attributes, done, arg))
         return -ENOMEM;
+    if (owner) /* it was started anew, or has other resources */
+        device_restarted(owner);
     return store_registration(core, source, &q, owner, &fresh, number, created);
 }
 

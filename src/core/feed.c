@@ -82,7 +82,7 @@ static void note(struct device *device, const char *path, const struct agent_res
 void feed_notification(struct device *device, const char *path, const struct agent_response *response,
                        struct feed_limit *limit)
 {
-    if (device_check_protected(device, NULL)) /* nothing vouches for it: a hint */
+    if (device->visitor || device_check_protected(device, NULL)) /* nothing vouches for it: a hint */
         return;
     if (!feed_telemetry(device, path, response) && is_allowed(device->core, limit))
         note(device, path, response);

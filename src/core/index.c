@@ -25,8 +25,8 @@ void index_drop_device(struct core *core, struct device *device)
     HASH_DEL(core->devices, device);
 }
 
-/* Devices by address: the table has the first of each address, and that the others in a row. */
-static struct device *first_at(const struct core *core, const char *address)
+/* The table has the first of each address, and that the others in a row. */
+struct device *index_find_address(const struct core *core, const char *address)
 {
     struct device *device = NULL;
 
@@ -42,7 +42,7 @@ static void set_first_at(struct core *core, struct device *device)
 static void leave_address(struct device *device)
 {
     struct core *core = device->core;
-    struct device *first = *device->address ? first_at(core, device->address) : NULL;
+    struct device *first = *device->address ? index_find_address(core, device->address) : NULL;
 
     if (first == device) {
         HASH_DELETE(by_address, core->addresses, first);
@@ -63,7 +63,7 @@ void device_set_address(struct device *device, const char *address)
     (void)text_copy(copy, sizeof copy, address);
     leave_address(device);
     memcpy(device->address, copy, sizeof copy);
-    first = *copy ? first_at(device->core, copy) : NULL;
+    first = *copy ? index_find_address(device->core, copy) : NULL;
     if (first) {
         device->same_address = first->same_address;
         first->same_address = device;
@@ -74,7 +74,7 @@ void device_set_address(struct device *device, const char *address)
 
 struct device *keyring_find_plain(const struct core *core, const char *address)
 {
-    struct device *device = first_at(core, address);
+    struct device *device = index_find_address(core, address);
 
     while (device && !keyring_allows_plain(device))
         device = device->same_address;

@@ -72,6 +72,7 @@ struct core {
     struct telemetry *telemetry;                                   /* telemetry.c */
     struct directory *directory;                                   /* directory.c */
     struct cache *cache;                                           /* cache.c */
+    struct device *visitors[16]; /* hosts that are no devices (host.c) */
     struct group *groups;                                          /* uthash by name: those with settings */
     size_t watch_count[2];                                         /* observations; [true]: that are established */
     uint64_t watch_notifications;
@@ -155,6 +156,7 @@ void telemetry_free(struct core *core);
 /* Index (index.c): the hash tables ------------------------------------------------------------------------------- */
 
 struct device *index_find_device(const struct core *core, const char *id); /* those being removed, too */
+struct device *index_find_address(const struct core *core, const char *address); /* the first there, or NULL */
 void index_add_device(struct core *core, struct device *device);
 void index_drop_device(struct core *core, struct device *device);
 void device_set_address(struct device *device, const char *address);
@@ -292,8 +294,9 @@ int watches_read(char out[WATCH_LIST_SIZE], const json_t *array, struct fault *f
 json_t *watches_json(const char *paths);       /* and back */
 void watches_configure(struct device *device); /* what it or its groups have changed */
 void watches_start(struct core *core);
-/* The device listens now; `anew`: it was restarted, or has other resources. Soon, not from within. */
+/* The device listens now; `anew`: it does not know of its observations. Soon, not from within. */
 void watches_wake(struct device *device, bool anew);
+void device_restarted(struct device *device); /* what it had said is not so any more */
 void device_set_observe(struct device *device, const char *paths);
 void observers_end(struct device *device, enum fault_code code, const char *why); /* all of a device */
 
@@ -462,6 +465,8 @@ struct feed_limit {
 };
 void feed_notification(struct device *device, const char *path, const struct agent_response *response,
                        struct feed_limit *limit);
+
+void visitors_free(struct core *core); /* host.c */
 
 /* Groups (group.c). */
 const char *group_paths(const struct core *core, const char *name); /* that are observed; NULL: it has no settings */

@@ -73,6 +73,7 @@ struct device {
     int64_t created, updated, last_seen; /* wall ms; last_seen 0: never */
     uint64_t revision;                   /* changes with every change that a person or a probe made */
     bool removing;                       /* hidden; its removal is being committed */
+    bool visitor; /* no device: an address that /hc was sent to (host.c); in no table, and nothing of it is stored */
 
     char *groups;          /* names with spaces between, sorted; NULL: none */
     bool allow_plain;      /* a person said that it may be spoken to without protection while it has no credentials */

@@ -204,6 +204,12 @@ void watches_wake(struct device *device, bool anew)
     }
 }
 
+void device_restarted(struct device *device)
+{
+    cache_invalidate(device, NULL);
+    watches_wake(device, true);
+}
+
 /* Notifications ---------------------------------------------------------------------------------------------------- */
 
 /* Callbacks may give up any observer of it. */

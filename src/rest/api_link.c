@@ -146,8 +146,11 @@ static void ask(struct http_request *req, struct device *device)
 void api_list_resources(struct http_request *req)
 {
     struct device *device = resolve_device(req);
+    const struct registration *registration = device ? core_registration_of(device) : NULL;
 
-    if (device)
+    if (registration && *registration->links)
+        reply_links(req, "registration", registration->links, strlen(registration->links));
+    else if (device)
         ask(req, device);
 }
 

@@ -275,7 +275,24 @@ static void execute_call(struct sim *sim, unsigned i)
                                 artifact ? artifact->id : "", clock_monotonic_ms(sim->clock));
 }
 
-static void fill_answer(struct sim_device *device, struct agent_call *call)
+/* What the test wants it to answer; 2.03 to one who has it already. */
+static void reply(const struct sim *sim, struct agent_call *call)
+{
+    const struct agent_resource *request = call->resource;
+    struct agent_response *response = &call->response;
+
+    free(response->body);
+    *response = (struct agent_response){.code = sim->reply.code, .format = sim->reply.format, .max_age = sim->reply.max_age};
+    response->etag_size = (uint8_t)strlen(sim->reply.etag);
+    memcpy(response->etag, sim->reply.etag, response->etag_size);
+    if (request->etag_size && request->etag_size == response->etag_size &&
+        memcmp(request->etag, response->etag, response->etag_size) == 0)
+        response->code = 67;
+    response->body = (uint8_t *)strdup(response->code == 67 ? "" : sim->reply.body);
+    response->body_size = strlen((char *)response->body);
+}
+
+static void fill_answer(struct sim *sim, struct sim_device *device, struct agent_call *call)
 {
     const struct sim_slot *slot = sim_find(device, call->uid);
 
@@ -300,6 +317,8 @@ static void fill_answer(struct sim_device *device, struct agent_call *call)
 
         call->response = (struct agent_response){.code = 69, .format = 0, .body = (uint8_t *)strdup(text)};
         call->response.body_size = (size_t)n;
+        if (sim->reply.body)
+            reply(sim, call);
     }
     if (call->verb == AGENT_CALL_LOG) {
         call->log = (uint8_t *)strdup("line\n");
@@ -319,7 +338,7 @@ static void answer(struct sim *sim, unsigned i)
     if (sim->mishap[i] != SIM_FINE)
         call->outcome = outcomes[sim->mishap[i]];
     else
-        fill_answer(&sim->device[i], call);
+        fill_answer(sim, &sim->device[i], call);
     call->done(call);
 }
 

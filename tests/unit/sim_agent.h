@@ -69,6 +69,13 @@ struct sim {
     } ghost[SIM_DEVICES];
     struct agent_observation *observations[32];
     unsigned observation_count;
+    struct {
+        const char *body; /* of the answer to any request to a resource; NULL: it tells what it was asked */
+        const char *etag; /* "": none */
+        uint8_t code;
+        int format;
+        uint32_t max_age;
+    } reply;
     bool ghosts;         /* cancelled requests arrive all the same */
     unsigned overlapped; /* calls begun while another one for the device was under way: must stay 0 */
     size_t package_max;  /* what check() takes, code and data together */

@@ -55,6 +55,7 @@ void core_setup(struct core_fixture *f)
         .max_pending = 5,
         .max_shadow_bytes = 1000,
         .cache_bytes = 1 << 20,
+        .telemetry = {.max_rate = 1000, .max_series = 64, .max_records = 1000, .clock_ahead_ms = 300000},
         .allow_plain_groups = "*",
         .sealing_key = sealing_key,
     };

@@ -8,18 +8,15 @@
 /* POST and PUT /t and /t/{name}: what devices measured. */
 
 /* Which message it is, for an earlier or later run of the gateway: with OSCORE the nonce, which no two requests of a
- * security context share; else what RFC 7252 section 4.5 tells copies by, and the body, since a device that restarted
- * may use its numbers again. */
+ * security context share; else what RFC 7252 section 4.5 tells copies of one device by, and the body, since a device
+ * that restarted may use its numbers again. */
 static uint64_t find_origin(const struct inbound *in, const struct coapmsg *request, const void *body, size_t size)
 {
-    char address[CORE_ADDRESS_MAX + 1];
     uint64_t origin;
 
     if (in->is_protected)
         return telemetry_protected_origin(in);
     origin = hash_bytes(request->id, in->device->id, strlen(in->device->id));
-    (void)peer_format(incoming_peer(in->incoming), address);
-    origin = hash_bytes(origin, address, strlen(address));
     origin = hash_bytes(origin, request->token, request->token_length);
     return hash_bytes(origin, body, size);
 }

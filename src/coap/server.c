@@ -1,6 +1,7 @@
 #include "coap/server_private.h"
 
 #include "base/hash.h"
+#include "base/memory.h"
 #include "tcgw/oscore.h"
 
 #include <errno.h>
@@ -23,7 +24,7 @@
 
 static struct inbound *begin(struct server *server, struct incoming *incoming, const struct coapmsg *request)
 {
-    struct inbound *in = server->stats.held < SERVER_HELD_MAX ? calloc(1, sizeof *in) : NULL;
+    struct inbound *in = server->stats.held < SERVER_HELD_MAX ? memory_new(sizeof *in) : NULL;
 
     if (!in)
         return NULL;

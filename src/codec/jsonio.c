@@ -356,7 +356,7 @@ static bool take_value(struct jsonio_reader *r, struct jsonio_item *item, uint8_
 /* Takes what stands in front of the next item; false when the item may not come. */
 static bool take_separator(struct jsonio_reader *r, uint8_t *byte)
 {
-    char wanted = r->due == DUE_COMMA ? ',' : ':';
+    uint8_t wanted = r->due == DUE_COMMA ? ',' : ':';
 
     if (r->due != DUE_COMMA && r->due != DUE_COLON)
         return r->due != DUE_NOTHING;

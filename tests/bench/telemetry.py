@@ -4,8 +4,7 @@ import random
 import socket
 import subprocess
 
-import harness
-from benchlib import BENCH, LOADING, MEASURED, ROUNDS, SECONDS, median, processor_us, row, run
+from benchlib import BENCH, LOADING, MEASURED, ROUNDS, SECONDS, harness, median, processor_us, row, run
 
 SINGLE_ROWS = ["telemetry_single"]
 FIRST_PORT = 10000

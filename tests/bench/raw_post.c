@@ -9,12 +9,13 @@
 #include <unistd.h>
 
 /*
- * Devices that send one telemetry record after the other: confirmable POST /t with SenML in CBOR, from consecutive
- * ports of an address, each with one message under way. Prints messages that were answered 2.04 per second. A client as
- * lean as can be, so that what is measured is the server.
+ * Devices that send one telemetry message after the other: confirmable POST /t with SenML in CBOR of one or more
+ * records, from consecutive ports of an address, each with one message under way. Prints messages that were answered
+ * 2.04 per second. A client as lean as can be, so that what is measured is the server.
  */
 
 #define MAX_DEVICES 4096
+#define MAX_RECORDS 20
 #define RETRY_S 2.0
 
 static struct device {
@@ -23,6 +24,7 @@ static struct device {
     double sent;
 } devices[MAX_DEVICES];
 static unsigned long answered, repeated;
+static unsigned records = 1;
 
 static double now(void)
 {
@@ -38,25 +40,39 @@ static void fail(const char *what)
     exit(1);
 }
 
-/* Options Uri-Path "t", Content-Format 112; the payload [{0: "temp", 1: "Cel", 6: time, 2: value}]. */
+static size_t append(uint8_t *m, const void *bytes, size_t count)
+{
+    memcpy(m, bytes, count);
+    return count;
+}
+
+/* The record {0: "temp", 1: "Cel", 6: time, 2: value}; 20 to 21 as a half float. */
+static size_t append_record(uint8_t *m, double time, uint8_t value)
+{
+    static const uint8_t head[] = {0xa4, 0, 0x64, 't', 'e', 'm', 'p', 1, 0x63, 'C', 'e', 'l', 6, 0xfb};
+    const uint8_t tail[] = {2, 0xf9, 0x4d, value};
+    size_t size = append(m, head, sizeof head);
+    uint64_t bits;
+
+    memcpy(&bits, &time, sizeof bits);
+    for (int i = 0; i < 8; i++)
+        m[size++] = (uint8_t)(bits >> (56 - 8 * i));
+    return size + append(m + size, tail, sizeof tail);
+}
+
+/* Options Uri-Path "t", Content-Format 112; the payload an array of records, a millisecond apart. */
 static void send_message(struct device *device)
 {
-    uint8_t m[64] = {0x44, 2, 0,    0,   0,   0,   0,   0, 0xb1, 't', 0x11, 112, 0xff, 0x81,
-                     0xa4, 0, 0x64, 't', 'e', 'm', 'p', 1, 0x63, 'C', 'e',  'l', 6,    0xfb};
+    uint8_t m[16 + MAX_RECORDS * 32] = {0x44, 2, 0, 0, 0, 0, 0, 0, 0xb1, 't', 0x11, 112, 0xff};
     double time = device->sent = now();
-    uint64_t bits;
-    size_t size = 28;
+    size_t size = 13;
 
     m[2] = (uint8_t)(device->id >> 8);
     m[3] = (uint8_t)device->id;
     memcpy(m + 4, m + 2, 2);
-    memcpy(&bits, &time, sizeof bits);
-    for (int i = 0; i < 8; i++)
-        m[size++] = (uint8_t)(bits >> (56 - 8 * i));
-    m[size++] = 2;
-    m[size++] = 0xf9; /* 20 to 21 as a half float */
-    m[size++] = 0x4d;
-    m[size++] = (uint8_t)device->id;
+    m[size++] = (uint8_t)(0x80 + records);
+    for (unsigned i = 0; i < records; i++)
+        size += append_record(m + size, time - 0.001 * i, (uint8_t)(device->id + i));
     if (send(device->fd, m, size, 0) != (ssize_t)size)
         fail("raw_post: send");
 }
@@ -128,12 +144,14 @@ int main(int argc, char **argv)
 {
     struct sockaddr_in server = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct in_addr host;
-    size_t count = argc == 6 ? strtoul(argv[4], NULL, 10) : 0;
+    size_t count = argc >= 6 ? strtoul(argv[4], NULL, 10) : 0;
     int epoll = epoll_create1(0);
     double took;
 
-    if (count < 1 || count > MAX_DEVICES || !inet_aton(argv[2], &host)) {
-        (void)fprintf(stderr, "usage: raw_post SERVER-PORT ADDRESS FIRST-PORT DEVICES SECONDS\n");
+    if (argc > 6)
+        records = (unsigned)strtoul(argv[6], NULL, 10);
+    if (count < 1 || count > MAX_DEVICES || !inet_aton(argv[2], &host) || records < 1 || records > MAX_RECORDS) {
+        (void)fprintf(stderr, "usage: raw_post SERVER-PORT ADDRESS FIRST-PORT DEVICES SECONDS [RECORDS]\n");
         return 2;
     }
     server.sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10));

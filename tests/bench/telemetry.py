@@ -47,10 +47,10 @@ class Telemetry:
         self.gateway.close()
 
 
-def load(server, host, devices):
+def load(server, host, devices, records=1):
     used = processor_us(server.process)
     rate, count, repeated = run([*LOADING, os.path.join(BENCH, "raw_post"), str(server.port), host, str(FIRST_PORT),
-                                 str(devices), str(SECONDS)]).split()
+                                 str(devices), str(SECONDS), str(records)]).split()
     used = processor_us(server.process) - used
     return {"rate": float(rate), "count": int(count), "repeated": int(repeated), "processor_us": used / int(count)}
 

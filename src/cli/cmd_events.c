@@ -28,7 +28,8 @@ static void put(FILE *out, const char *text)
 
 static void put_value(FILE *out, const json_t *value)
 {
-    char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *text =
+        json_is_string(value) ? NULL : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
 
     put(out, text ? text : json_is_string(value) ? json_string_value(value) : "");
     free(text);

@@ -27,6 +27,12 @@ def program(name):
     return os.path.join(BUILD, name)
 
 
+def is_sanitized():
+    """Whether the programs are slow because sanitizers watch them."""
+    with open(program("tcgwd"), "rb") as file:
+        return b"__asan_init" in file.read()
+
+
 def example(name):
     path = os.path.join(EXAMPLES, name)
     if not os.path.exists(path):

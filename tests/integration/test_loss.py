@@ -15,8 +15,7 @@ import time
 import broker
 import harness
 
-SANITIZED = bool(os.environ.get("TCGW_SANITIZED"))
-DEVICES = int(os.environ.get("TCGW_LOSS_DEVICES", "100" if SANITIZED else "1000"))
+DEVICES = int(os.environ.get("TCGW_LOSS_DEVICES", "100" if harness.is_sanitized() else "1000"))
 SECONDS = float(os.environ.get("TCGW_LOSS_SECONDS", "30"))
 KILLS = int(os.environ.get("TCGW_LOSS_KILLS", "4"))
 SEED = int(os.environ.get("TCGW_LOSS_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)

@@ -100,6 +100,14 @@ class Tcagent(harness.GatewayTest):
         harness.wait_for(lambda: self.gw.get("/v1/devices/d0").json["presence"]["state"] == "asleep", 10,
                          what="the device to be seen asleep")
 
+    def test_deploys_to_a_sleeper(self):
+        """What it is told waits until it wakes up, and fits into the time that it listens."""
+        self.protected_agent(self.gw, "--register", "--sleep", "2", "--awake", "500")
+        harness.wait_for(lambda: self.gw.get("/v1/devices/d0").json["presence"]["state"] == "asleep", 20,
+                         what="the device to be seen asleep")
+        answer = self.gw.deploy("d0", "job", self.gw.push_example("counter"), wait=0)
+        self.assertEqual(self.gw.ended(answer.json["id"])["state"], "succeeded")
+
     def test_sensors(self):
         self.protected_agent(self.gw, "--sensor-period", "600000")
         first = self.gw.get("/v1/devices/d0/resources/sensors/temperature")

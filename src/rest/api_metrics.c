@@ -1,5 +1,7 @@
 #include "core/cache.h"
+#include "core/directory.h"
 #include "core/journal.h"
+#include "core/presence.h"
 #include "core/telemetry.h"
 #include "rest/api.h"
 #include "rest/reply.h"
@@ -120,6 +122,51 @@ static void add_observations(struct page *page, const struct core *core)
             (double)stats.notifications);
 }
 
+static void add_presence(struct page *page, const struct core *core)
+{
+    size_t counts[PRESENCE_STATE_COUNT];
+    char label[32];
+
+    core_count_presence(core, counts);
+    for (unsigned state = 0; state < PRESENCE_STATE_COUNT; state++) {
+        const struct metric metric = {"tcgw_devices_by_presence", "Devices in each state of presence.", false, label,
+                                      (double)counts[state]};
+
+        (void)snprintf(label, sizeof label, "state=\"%s\"", presence_state_name((enum presence_state)state));
+        add(page, &metric);
+    }
+}
+
+static void add_endpoints(struct page *page, const char *labels, size_t value)
+{
+    const struct metric metric = {"tcgw_directory_endpoints", "Endpoints in the resource directory.", false, labels,
+                                  (double)value};
+
+    add(page, &metric);
+}
+
+static void add_directory_event(struct page *page, const char *labels, uint64_t value)
+{
+    const struct metric metric = {"tcgw_directory_events_total", "What became of registrations.", true, labels,
+                                  (double)value};
+
+    add(page, &metric);
+}
+
+static void add_directory(struct page *page, const struct core *core)
+{
+    struct directory_stats stats;
+
+    core_get_directory_stats(core, &stats);
+    add_endpoints(page, "kind=\"bound\"", stats.bound);
+    add_endpoints(page, "kind=\"hint\"", stats.hints);
+    add_directory_event(page, "event=\"registered\"", stats.registered);
+    add_directory_event(page, "event=\"updated\"", stats.updated);
+    add_directory_event(page, "event=\"removed\"", stats.removed);
+    add_directory_event(page, "event=\"expired\"", stats.expired);
+    add_directory_event(page, "event=\"hint_refused\"", stats.hints_refused);
+}
+
 static void add_telemetry(struct page *page, const struct core *core)
 {
     struct telemetry_stats stats;
@@ -191,6 +238,8 @@ void api_show_metrics(struct http_request *req)
     add_journal(&page, rest->options.core);
     add_cache(&page, rest->options.core);
     add_observations(&page, rest->options.core);
+    add_presence(&page, rest->options.core);
+    add_directory(&page, rest->options.core);
     add_telemetry(&page, rest->options.core);
     add_store(&page, rest->options.store);
     add_http(&page, rest);

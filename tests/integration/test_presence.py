@@ -63,8 +63,8 @@ class Presence(harness.GatewayTest):
     def test_lifetime_ends(self):
         gateway = self.gateway()
         agent = self.protected_agent(gateway, "--register", "--lifetime", "3")
-        registered = self.wait_state(gateway, "online")
-        self.assertIsNotNone(registered["expected_at"] or self.presence(gateway)["expected_at"])
+        wait_for(lambda: self.presence(gateway)["expected_at"], what="the registration")
+        self.assertEqual(self.presence(gateway)["state"], "online")
         agent.pause()
         gone = self.wait_state(gateway, "offline")
         self.assertEqual(gone["reason"], "registration expired")

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#define SERIES_PAGE 500
 #define ORIGIN_LIFETIME_MS 247000 /* EXCHANGE_LIFETIME (RFC 7252 section 4.8.2) */
 
 /* A message that is being committed. */
@@ -260,10 +261,40 @@ int telemetry_init(struct core *core)
     return getrandom(&t->key, sizeof t->key, 0) == (ssize_t)sizeof t->key ? 0 : -EIO;
 }
 
+/* The series that are stored count for the limit, too. They are read page by page, while telemetry comes in. */
+static void list_series(struct telemetry *t, const char *after_device, const char *after_name);
+
+static void on_series(void *arg, int result, const struct history_page *page)
+{
+    struct telemetry *t = arg;
+
+    if (result != 0) {
+        log_warning("the stored series could not be listed", NULL);
+        return;
+    }
+    for (size_t i = 0; i < page->count; i++) {
+        struct device *device = index_find_device(t->core, page->points[i].device);
+
+        if (device)
+            telemetry_note_series(device, page->points[i].record.name);
+    }
+    if (page->more && page->count && !t->core->stopped)
+        list_series(t, page->points[page->count - 1].device, page->points[page->count - 1].record.name);
+}
+
+static void list_series(struct telemetry *t, const char *after_device, const char *after_name)
+{
+    const struct history_query query = {.limit = SERIES_PAGE, .after_device = after_device, .after_name = after_name};
+
+    if (store_list_series(t->core->options.store, &query, on_series, t) != 0)
+        log_warning("the stored series could not be listed: out of memory", NULL);
+}
+
 void telemetry_loaded(struct core *core)
 {
     struct telemetry *t = core->telemetry;
 
+    list_series(t, NULL, NULL);
     if (t->origin_count)
         qsort(t->origins, t->origin_count, sizeof *t->origins, compare_origins);
     core_arm(core, &t->forget, core_now(core) + ORIGIN_LIFETIME_MS);

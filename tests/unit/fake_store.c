@@ -97,6 +97,8 @@ struct store {
 };
 
 static struct row *disk[KIND_COUNT];
+static struct history_point series[8];
+static size_t series_count;
 static unsigned failures;
 static int failure;
 static unsigned read_failures, journal_reads;
@@ -484,6 +486,7 @@ void store_flush(struct store *store)
 
 void fake_store_wipe(void)
 {
+    series_count = 0;
     struct row *row, *next;
 
     for (int kind = 0; kind < KIND_COUNT; kind++)
@@ -958,9 +961,29 @@ int store_query_history(struct store *store, const struct history_query *query, 
     return 0;
 }
 
+void fake_store_add_series(const char *device, const char *name)
+{
+    series[series_count++] = (struct history_point){.device = device, .record = {.name = name, .unit = ""}};
+}
+
+/* One after the other, so that who asks has to go on. */
+static void finish_series(struct read *read)
+{
+    const struct history_page page = {read->max < series_count, series + read->max, read->max + 1 < series_count};
+
+    read->history_done(read->arg, 0, &page);
+}
+
 int store_list_series(struct store *store, const struct history_query *query, history_fn done, void *arg)
 {
-    return store_query_history(store, query, done, arg);
+    int r = store_query_history(store, query, done, arg);
+    struct read *read = container_of(store->reads.prev, struct read, node);
+
+    read->finish = finish_series;
+    for (size_t i = 0; query->after_device && i < series_count; i++)
+        if (strcmp(series[i].device, query->after_device) == 0 && strcmp(series[i].record.name, query->after_name) == 0)
+            read->max = i + 1;
+    return r;
 }
 
 void store_set_retention(struct store *store, const struct store_retention *retention)

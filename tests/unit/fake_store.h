@@ -16,13 +16,15 @@ void fake_store_commit(struct store *store, unsigned n);
 void fake_store_tell(struct store *store, unsigned n);
 /* The power goes: what was not committed is lost, and nobody is called back. Follow with core_free and store_close. */
 void fake_store_crash(struct store *store);
+/* A series that store_list_series gives (8 at most; the texts are not copied). */
+void fake_store_add_series(const char *device, const char *name);
 /* Empties the disk. */
 void fake_store_wipe(void);
 /* Entries of the journal below the number go, as by retention. */
 void fake_store_trim(uint64_t before);
 /* The next n reads of the journal fail. */
 void fake_store_fail_reads(unsigned n);
-unsigned fake_store_count_reads(void); /* of the journal, since the program was started */
+unsigned fake_store_count_reads(void);    /* of the journal, since the program was started */
 size_t fake_store_rows(const char *kind); /* "operation", ... */
 
 #endif

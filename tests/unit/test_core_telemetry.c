@@ -133,6 +133,21 @@ START_TEST(series_are_limited_and_a_refused_message_adds_none)
 }
 END_TEST
 
+START_TEST(stored_series_count_after_a_restart)
+{
+    fake_store_add_series("one", "a");
+    fake_store_add_series("one", "b");
+    fake_store_add_series("gone", "b");
+    core_restart(&f);
+    device = core_find_device(f.core, "one");
+    core_flush(&f);
+    ck_assert_uint_eq(stats().series, 2);
+    ck_assert_int_eq(add("a", 0), FAULT_NONE);
+    ck_assert_int_eq(add("c", 0), FAULT_NONE);
+    ck_assert_int_eq(add("d", 0), FAULT_LIMIT_REACHED);
+}
+END_TEST
+
 START_TEST(clocks_that_cannot_be_meant_are_marked)
 {
     ck_assert_int_eq(add("a", 0), FAULT_NONE);
@@ -262,6 +277,7 @@ int main(void)
     tcase_add_test(tc, a_large_message_is_paid_for_afterwards);
     tcase_add_test(tc, messages_have_limits);
     tcase_add_test(tc, series_are_limited_and_a_refused_message_adds_none);
+    tcase_add_test(tc, stored_series_count_after_a_restart);
     tcase_add_test(tc, clocks_that_cannot_be_meant_are_marked);
     tcase_add_test(tc, assigned_times_are_distinct_in_a_series);
     tcase_add_test(tc, a_full_disk_is_tried_once_a_second);

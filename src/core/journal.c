@@ -371,8 +371,12 @@ void journal_free(struct core *core)
 void core_get_journal_stats(const struct core *core, struct journal_stats *out)
 {
     const struct journal *journal = core->journal;
+    struct history_stats stored;
 
-    *out = (struct journal_stats){.last = journal->visible,
+    store_get_history_stats(core->options.store, &stored);
+    *out = (struct journal_stats){.first = stored.journal_first,
+                                  .last = journal->visible,
+                                  .bytes = stored.journal_bytes,
                                   .memory = journal->ring_bytes + journal->page_bytes,
                                   .readers = journal->reader_count,
                                   .missing = journal->missing};

@@ -168,8 +168,8 @@ int resource_get(struct cli *cli, const struct arguments *args)
     if (arguments_given(args, "fresh"))
         (void)snprintf(control, sizeof control, "no-cache");
     else if (arguments_given(args, "max-stale") || arguments_given(args, "only-if-cached"))
-        (void)snprintf(control, sizeof control, "%s%s%.10s%s",
-                       arguments_given(args, "max-stale") ? "max-stale" : "", stale ? "=" : "", stale ? stale : "",
+        (void)snprintf(control, sizeof control, "%s%s%.10s%s", arguments_given(args, "max-stale") ? "max-stale" : "",
+                       stale ? "=" : "", stale ? stale : "",
                        arguments_given(args, "only-if-cached")
                            ? arguments_given(args, "max-stale") ? ", only-if-cached" : "only-if-cached"
                            : "");

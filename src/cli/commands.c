@@ -352,13 +352,19 @@ const struct command command_table[] = {
      group_set},
     {"group remove", "NAME", {NULL}, "remove a group's settings", NULL, NULL, group_remove},
     {"resource list", "DEVICE", {NULL}, "list the resources of a device", NULL, NULL, resource_list},
-    {"resource observations", "DEVICE", {NULL}, "list the observations that the gateway holds", NULL, NULL,
+    {"resource observations",
+     "DEVICE",
+     {NULL},
+     "list the observations that the gateway holds",
+     NULL,
+     NULL,
      observation_list},
     {"resource get",
      "DEVICE PATH",
      {cache_options, read_options},
      "read a resource of a device",
-     "The path is written as the device has it, with a query where it takes one. What the gateway knows and is fresh is "
+     "The path is written as the device has it, with a query where it takes one. What the gateway knows and is fresh "
+     "is "
      "not asked for again; on a terminal stderr says so.",
      "  tcgw resource get box-1 /.well-known/core\n"
      "  tcgw resource get box-1 '/sensors/temp?unit=K' --accept application/cbor -o temp.cbor\n",

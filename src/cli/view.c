@@ -87,20 +87,16 @@ static const struct field group_fields[] = {
 };
 
 static const struct field link_fields[] = {
-    {"Path", "href", FIELD_TEXT, true}, {"Type", "rt", FIELD_TEXT, true},     {"Interface", "if", FIELD_TEXT, true},
-    {"Format", "ct", FIELD_TEXT, true}, {"Size", "sz", FIELD_BYTES, true},    {"Observable", "obs", FIELD_TEXT, true},
+    {"Path", "href", FIELD_TEXT, true},   {"Type", "rt", FIELD_TEXT, true},  {"Interface", "if", FIELD_TEXT, true},
+    {"Format", "ct", FIELD_TEXT, true},   {"Size", "sz", FIELD_BYTES, true}, {"Observable", "obs", FIELD_TEXT, true},
     {"Title", "title", FIELD_TEXT, true},
 };
 
 static const struct field observation_fields[] = {
-    {"Path", "path", FIELD_TEXT, true},
-    {"Query", "query", FIELD_TEXT, false},
-    {"State", "state", FIELD_STATE, true},
-    {"Configured", "configured", FIELD_TEXT, true},
-    {"Streams", "streams", FIELD_TEXT, true},
-    {"Since", "since", FIELD_TIME, true},
-    {"Last", "notified_at", FIELD_TIME, true},
-    {"Notifications", "notifications", FIELD_TEXT, true},
+    {"Path", "path", FIELD_TEXT, true},          {"Query", "query", FIELD_TEXT, false},
+    {"State", "state", FIELD_STATE, true},       {"Configured", "configured", FIELD_TEXT, true},
+    {"Streams", "streams", FIELD_TEXT, true},    {"Since", "since", FIELD_TIME, true},
+    {"Last", "notified_at", FIELD_TIME, true},   {"Notifications", "notifications", FIELD_TEXT, true},
     {"Error", "error.detail", FIELD_TEXT, true},
 };
 

@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define ENTRY_SHARE 8   /* one entry may take this part of the cache */
-#define ENTRY_EXTRA 64  /* what the allocator and the table add to an entry, about */
+#define ENTRY_SHARE 8  /* one entry may take this part of the cache */
+#define ENTRY_EXTRA 64 /* what the allocator and the table add to an entry, about */
 #define NEVER UINT32_MAX
 
 /* Keys ------------------------------------------------------------------------------------------------------------ */

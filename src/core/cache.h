@@ -38,8 +38,8 @@ struct cache_answer {
 typedef void (*cache_fn)(void *arg, const struct cache_answer *answer);
 
 /* Answers a GET at once when that takes no exchange: with what is fresh enough, with what is stale when the caller
- * allows that and the device sleeps or is offline, or with FAULT_NOT_CACHED (504) for only_if_cached. The response lives
- * until control goes back to the loop. False: the device has to be asked. */
+ * allows that and the device sleeps or is offline, or with FAULT_NOT_CACHED (504) for only_if_cached. The response
+ * lives until control goes back to the loop. False: the device has to be asked. */
 bool core_find_cached(struct core *core, struct device *device, const struct agent_resource *request,
                       const struct cache_control *control, struct cache_answer *answer) must_check;
 /* Asks the device, with the ETag of what is kept. As core_request_resource; concurrent reads of the same share one

@@ -116,7 +116,8 @@ int cache_load(void *arg, const struct store_representation *row)
     int64_t age = core_wall(core) - row->received;
     struct cache_entry *entry;
 
-    if (!device || strlen(row->key) >= CACHE_KEY_SIZE || !strchr(row->key, ' ') || row->etag.size > sizeof response.etag)
+    if (!device || strlen(row->key) >= CACHE_KEY_SIZE || !strchr(row->key, ' ') ||
+        row->etag.size > sizeof response.etag)
         return 0;
     response.etag_size = (uint8_t)row->etag.size;
     if (row->etag.size)

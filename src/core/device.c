@@ -2,8 +2,8 @@
 
 #include "base/log.h"
 #include "core/bodycheck.h"
-#include "core/event.h"
 #include "core/cache.h"
+#include "core/event.h"
 
 #include <errno.h>
 #include <string.h>
@@ -256,7 +256,7 @@ static void read_agent(struct settings *s, const json_t *agent)
         {"address", BODY_TEXT, with_address, false, 1, CORE_ADDRESS_MAX, NULL},                                        \
         {"agent", BODY_CHOICE, false, true, 0, 0, "v1 v2 unknown"},                                                    \
         {"groups", BODY_ARRAY, false, true, 0, CORE_GROUPS_MAX, NULL},                                                 \
-        {"observe", BODY_ARRAY, false, true, 0, WATCH_PATHS_MAX, NULL},                                                 \
+        {"observe", BODY_ARRAY, false, true, 0, WATCH_PATHS_MAX, NULL},                                                \
         {"allow_plain", BODY_BOOL, false, true, 0, 0, NULL}, {"sleep", BODY_OBJECT, false, true, 0, 0, NULL},          \
     {                                                                                                                  \
         "capabilities", BODY_OBJECT, false, true, 0, 0, NULL                                                           \

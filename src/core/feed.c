@@ -29,9 +29,8 @@ static bool feed_telemetry(struct device *device, const char *path, const struct
 {
     struct core *core = device->core;
     char name[TELEMETRY_NAME_MAX + 1];
-    const struct senml_options options = {.now_us = core_wall(core) * 1000,
-                                          .max_records = core->options.telemetry.max_records,
-                                          .name = name};
+    const struct senml_options options = {
+        .now_us = core_wall(core) * 1000, .max_records = core->options.telemetry.max_records, .name = name};
     struct senml_pack pack = {.count = 0};
     struct fault fault;
     uint32_t retry;
@@ -39,7 +38,8 @@ static bool feed_telemetry(struct device *device, const char *path, const struct
 
     make_name(path, name);
     taken = telemetry_decode(&pack, response->format, response->body, response->body_size, &options) == 0;
-    if (taken && pack.count && core_add_telemetry(core, device, pack.records, pack.count, 0, NULL, NULL, &fault, &retry))
+    if (taken && pack.count &&
+        core_add_telemetry(core, device, pack.records, pack.count, 0, NULL, NULL, &fault, &retry))
         log_debug("observed telemetry refused", "device", device->id, "path", path, "reason", fault.detail, NULL);
     senml_clear(&pack);
     return taken;

@@ -194,8 +194,7 @@ int core_remove_group(struct core *core, const char *name, core_done_fn done, vo
 
 static json_t *group_json(const char *name, const char *observe, size_t devices)
 {
-    return json_pack("{s:s, s:o, s:I}", "name", name, "observe", watches_json(observe), "devices",
-                     (json_int_t)devices);
+    return json_pack("{s:s, s:o, s:I}", "name", name, "observe", watches_json(observe), "devices", (json_int_t)devices);
 }
 
 json_t *core_group_json(struct core *core, const char *name)
@@ -234,8 +233,8 @@ json_t *core_groups_json(struct core *core)
 
     json_object_foreach(counts, name, count)
     {
-        (void)json_array_append_new(
-            array, group_json(name, group_paths(core, name), (size_t)json_integer_value(count)));
+        (void)json_array_append_new(array,
+                                    group_json(name, group_paths(core, name), (size_t)json_integer_value(count)));
     }
     json_decref(counts);
     return array;

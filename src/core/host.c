@@ -1,6 +1,5 @@
 #include "core/internal.h"
 
-
 #include <string.h>
 
 /* Who is at an address: what /hc sends to. Where unknown hosts are allowed, each of the last few is a device that is in

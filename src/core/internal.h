@@ -34,12 +34,12 @@ struct core {
     bool operations_unsorted;
     struct answer *answers; /* uthash by key, oldest first */
     struct timers timers;
-    struct timer retry;  /* for rows that could not be written */
-    struct timer sweep;  /* for answers over their time */
-    int64_t announced;   /* the deadline that the loop was last told of */
-    struct list commits; /* under way */
+    struct timer retry;       /* for rows that could not be written */
+    struct timer sweep;       /* for answers over their time */
+    int64_t announced;        /* the deadline that the loop was last told of */
+    struct list commits;      /* under way */
     struct list dead_letters; /* dead_letter.node (deadletter.c) */
-    bool storing_fails;  /* as the log has it */
+    bool storing_fails;       /* as the log has it */
     int64_t storing_quiet_until;
     struct list part_requests; /* reads of artifact parts under way */
     size_t container_count, finished_count;
@@ -72,7 +72,7 @@ struct core {
     struct telemetry *telemetry;                                   /* telemetry.c */
     struct directory *directory;                                   /* directory.c */
     struct cache *cache;                                           /* cache.c */
-    struct device *visitors[16]; /* hosts that are no devices (host.c) */
+    struct device *visitors[16];                                   /* hosts that are no devices (host.c) */
     struct group *groups;                                          /* uthash by name: those with settings */
     size_t watch_count[2];                                         /* observations; [true]: that are established */
     uint64_t watch_notifications;
@@ -155,7 +155,7 @@ void telemetry_free(struct core *core);
 
 /* Index (index.c): the hash tables ------------------------------------------------------------------------------- */
 
-struct device *index_find_device(const struct core *core, const char *id); /* those being removed, too */
+struct device *index_find_device(const struct core *core, const char *id);       /* those being removed, too */
 struct device *index_find_address(const struct core *core, const char *address); /* the first there, or NULL */
 void index_add_device(struct core *core, struct device *device);
 void index_drop_device(struct core *core, struct device *device);

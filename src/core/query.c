@@ -23,7 +23,7 @@ struct query {
     char uid[CORE_ID_MAX + 1];
     enum core_query_kind kind;
     struct agent_resource *resource; /* of one waiter; NULL: about a container */
-    bool kept; /* a read whose answer goes to the cache, and which others may share */
+    bool kept;                       /* a read whose answer goes to the cache, and which others may share */
     bool under_way;
     bool lost;           /* it was under way and was given up, and may not be repeated */
     struct list waiters; /* they share the answer */

@@ -355,10 +355,8 @@ static void give_known(struct timer *timer)
     struct core_observer *observer = container_of(timer, struct core_observer, timer);
     const struct agent_observation *o = &observer->watch->observation;
     const struct agent_resource request = {.path = o->path, .query = o->query, .accept = o->accept};
-    const struct cache_control control = {.allow_stale = true,
-                                          .only_if_cached = true,
-                                          .max_age = UINT32_MAX,
-                                          .max_stale = UINT32_MAX};
+    const struct cache_control control = {
+        .allow_stale = true, .only_if_cached = true, .max_age = UINT32_MAX, .max_stale = UINT32_MAX};
     struct cache_answer answer;
 
     if (core_find_cached(observer->watch->device->core, observer->watch->device, &request, &control, &answer) &&

@@ -86,6 +86,7 @@ static void read_resource(struct http_request *req, struct device *device, struc
     int r;
 
     caching_read(req, &control);
+    control.no_store |= resource->if_match != NULL; /* a condition that only the device can judge */
     if (convert_format_to_cbor(resource->accept) != MEDIA_NONE &&
         convert_format_to_json(core_known_format(device, resource->path, resource->query)) != MEDIA_NONE)
         req->own_format = true;

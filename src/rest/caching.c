@@ -107,8 +107,8 @@ void caching_add_headers(struct http_request *req, const struct cache_control *c
         http_add_copy(req, "Cache-Status", "tcgw; hit; ttl=%lld; detail=stale", left);
         break;
     case CACHE_REVALIDATED:
-        http_add_copy(req, "Cache-Status", "tcgw; fwd=%s; fwd-status=304; ttl=%lld%s",
-                      forward_reason(control, answer), left, collapsed);
+        http_add_copy(req, "Cache-Status", "tcgw; fwd=%s; fwd-status=304; ttl=%lld%s", forward_reason(control, answer),
+                      left, collapsed);
         break;
     case CACHE_MISS:
     case CACHE_BYPASS:

@@ -4,7 +4,8 @@
 #include "core/cache.h"
 #include "rest/http.h"
 
-/* Cache-Control of requests (RFC 9111 section 5.2.1, stale-if-error: RFC 5861), and what an answer says of the cache. */
+/* Cache-Control of requests (RFC 9111 section 5.2.1, stale-if-error: RFC 5861), and what an answer says of the cache.
+ */
 
 /* Reads Cache-Control; Pragma: no-cache without it. What is not known is passed over, a malformed number counts as the
  * most careful one. */

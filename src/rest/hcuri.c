@@ -25,9 +25,10 @@ static int check_v6(const char *host, size_t size, struct fault *fault)
 {
     char name[INET6_ADDRSTRLEN];
     struct in6_addr address;
-    size_t n = strcspn(host, "%]"); /* a zone may follow */
+    const char *end = memchr(host, ']', size);
+    size_t n = strcspn(host, "%]"), behind = end ? (size_t)(host + size - end - 1) : 0; /* a zone may follow */
 
-    if (n < sizeof name && n < size) {
+    if (end && n < sizeof name && (behind == 0 || end[1] == ':') && !memchr(end + 1, '[', behind)) {
         memcpy(name, host, n);
         name[n] = 0;
         if (inet_pton(AF_INET6, name, &address) == 1)

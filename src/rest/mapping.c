@@ -207,7 +207,8 @@ static void reply_body(struct http_request *req, const struct agent_response *re
 /* 4.02 Bad Option is the client's doing where its headers became options. */
 static bool has_conditions(const struct http_request *req)
 {
-    return http_header(req, "If-Match") || media_read_accept(http_header(req, "Accept")) != MEDIA_NONE;
+    return http_header(req, "If-Match") || (http_method_writes(req->method) && http_header(req, "If-None-Match")) ||
+           media_read_accept(http_header(req, "Accept")) != MEDIA_NONE;
 }
 
 void mapping_reply(struct http_request *req, const struct agent_response *response)

@@ -282,7 +282,8 @@ static void reply(const struct sim *sim, struct agent_call *call)
     struct agent_response *response = &call->response;
 
     free(response->body);
-    *response = (struct agent_response){.code = sim->reply.code, .format = sim->reply.format, .max_age = sim->reply.max_age};
+    *response =
+        (struct agent_response){.code = sim->reply.code, .format = sim->reply.format, .max_age = sim->reply.max_age};
     response->etag_size = (uint8_t)strlen(sim->reply.etag);
     memcpy(response->etag, sim->reply.etag, response->etag_size);
     if (request->etag_size && request->etag_size == response->etag_size &&

@@ -46,8 +46,7 @@ static void teardown(void)
 }
 
 static const struct cache_control plain = {.max_age = UINT32_MAX};
-static const struct cache_control any_stale = {
-    .max_age = UINT32_MAX, .allow_stale = true, .max_stale = UINT32_MAX};
+static const struct cache_control any_stale = {.max_age = UINT32_MAX, .allow_stale = true, .max_stale = UINT32_MAX};
 
 static void take(void *arg, const struct cache_answer *answer)
 {

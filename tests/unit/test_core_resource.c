@@ -254,7 +254,8 @@ START_TEST(observations_are_bounded)
 
     for (size_t i = 0; i < array_size(watches); i++) {
         (void)snprintf(path, sizeof path, "/%zu", i);
-        watches[i].observer = core_observe_resource(f.core, one, path, NULL, -1, note_state, note_end, &watches[i], NULL);
+        watches[i].observer =
+            core_observe_resource(f.core, one, path, NULL, -1, note_state, note_end, &watches[i], NULL);
         ck_assert_ptr_nonnull(watches[i].observer);
     }
     ck_assert_ptr_null(core_observe_resource(f.core, one, "/t", NULL, -1, note_state, note_end, NULL, &fault));

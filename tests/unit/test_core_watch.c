@@ -49,11 +49,8 @@ static enum fault_code groups(const char *name, const char *body)
 
 static void notify(uint8_t code, int format, const char *body)
 {
-    const struct agent_response response = {.code = code,
-                                            .format = format,
-                                            .max_age = 60,
-                                            .body = (uint8_t *)(uintptr_t)body,
-                                            .body_size = strlen(body)};
+    const struct agent_response response = {
+        .code = code, .format = format, .max_age = 60, .body = (uint8_t *)(uintptr_t)body, .body_size = strlen(body)};
 
     ck_assert_uint_gt(f.sim.observation_count, 0);
     f.sim.observations[0]->notify(f.sim.observations[0], &response);

@@ -216,6 +216,8 @@ void mapping_reply(struct http_request *req, const struct agent_response *respon
     int status = httpstatus_from_code(response->code);
     char code[MAPPING_CODE_SIZE];
 
+    if (response->code == COAPMSG_CODE(2, 3) && http_header(req, "If-None-Match") && !http_method_writes(req->method))
+        status = 304; /* the device has seen the client's own tag */
     http_add_copy(req, "Tcgw-Coap-Code", "%s", mapping_format_code(response->code, code));
     if (status == 0) {
         reply_problem(req, FAULT_DEVICE_ANSWER, "The device answered %s, which is no answer to such a request", code);

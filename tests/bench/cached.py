@@ -10,7 +10,7 @@ CACHED_ROWS = ["cached_read_slow_disk_p99"]
 SLOW_MS = 300
 DEVICES = 50
 CONNECTIONS = 8
-PATH = "/v1/devices/bench-%d/resources/tc"
+PATH = "/v1/devices/bench-%d/resources/.well-known/core"
 
 
 class Cached:

@@ -100,7 +100,11 @@ static void write_le(struct buffer *out, uint64_t n, size_t size)
 
 static bool same_bits(double a, double b)
 {
-    return memcmp(&a, &b, sizeof a) == 0;
+    uint64_t x, y;
+
+    memcpy(&x, &a, sizeof x);
+    memcpy(&y, &b, sizeof y);
+    return x == y;
 }
 
 /* Whether the value is m / 10^exponent to the last bit. */

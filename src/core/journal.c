@@ -2,8 +2,11 @@
 
 #include "base/log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
+
+static_assert(JOURNAL_TELEMETRY == STORE_JOURNAL_TELEMETRY, "the store makes history of these");
 
 /* Writing: an entry gets its number when it is put into a batch, and is seen when all before it are durable or have
  * failed. The newest entries that are seen stay in a ring, which all readers share. */

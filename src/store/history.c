@@ -447,15 +447,21 @@ int history_start(struct store *store)
     return result;
 }
 
-struct history *history_stop(struct history *history)
+void history_stop(struct history *history)
 {
-    if (!history)
-        return NULL;
+    if (!history || !history->runs)
+        return;
     pthread_mutex_lock(&history->store->mutex);
     pthread_cond_signal(&history->wait);
     pthread_mutex_unlock(&history->store->mutex);
-    if (history->runs)
-        (void)pthread_join(history->thread, NULL);
+    (void)pthread_join(history->thread, NULL);
+    history->runs = false;
+}
+
+struct history *history_free(struct history *history)
+{
+    if (!history)
+        return NULL;
     list_each(node, &history->queries)
     {
         struct job *job = container_of(node, struct job, node);

@@ -6,8 +6,8 @@
 
 /*
  * The history of telemetry. The journal's rows are the first copy of a record; they are sealed (in the background) into
- * chunks, one row for some hundred records of one series in the order of time, which is what queries read. A query sees
- * both. Two records of a series with the same time are one: the later arrival counts.
+ * chunks, one row for up to some thousand records of one series in the order of time, which is what queries read. A
+ * query sees both. Two records of a series with the same time are one: the later arrival counts.
  */
 
 enum history_aggregate {

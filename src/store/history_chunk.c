@@ -282,7 +282,7 @@ struct neighbours {
  * that each point is written a few times, however few come at a time. */
 static bool is_worth_merging(const struct chunk *chunk, size_t points)
 {
-    return chunk->count <= 2 * points && chunk->size < CHUNK_BYTES / 4 * 3;
+    return chunk->count <= 2 * points && chunk->size < CHUNK_BYTES / 8 * 7;
 }
 
 static int bind_place(sqlite3_stmt *statement, int64_t series, bool downsampled, int64_t time)
@@ -320,7 +320,7 @@ static int look_back(struct history *history, int64_t series, bool downsampled, 
                      struct neighbours *found)
 {
     sqlite3_stmt *before = history_statement(history, HISTORY_CHUNKS_BEFORE);
-    struct chunk back[MERGE_MAX], head;
+    struct chunk back[MERGE_MAX] = {{0}}, head;
     size_t count = 0, points = found->run;
     int rc = bind_place(before, series, downsampled, time) < 0 ? SQLITE_ERROR : SQLITE_ROW;
 

@@ -213,9 +213,10 @@ static int drop_all(struct history *history, const struct chunk *chunks, size_t 
         drop(history, &chunks[i]);
         dropped += chunks[i].count;
     }
+    history->dropped += counts ? dropped : 0; /* shown with the commit */
     result = history_commit(history);
-    if (result == 0 && counts)
-        history->dropped += dropped;
+    if (result < 0)
+        history->dropped -= counts ? dropped : 0;
     return result < 0 ? result : count > 0;
 }
 

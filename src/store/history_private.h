@@ -13,7 +13,7 @@
  */
 
 /* A chunk ends with whichever comes first. The bytes make a row that fills a page of the database. */
-#define CHUNK_RECORDS 1024
+#define CHUNK_RECORDS 4096
 #define CHUNK_BYTES 3900
 /* About what a chunk takes beside its body: the row's head and two index entries. */
 #define CHUNK_OVERHEAD 60
@@ -88,7 +88,9 @@ struct history {
 };
 
 int history_start(struct store *store) must_check;
-struct history *history_stop(struct history *history); /* NULL is fine; returns NULL */
+/* Ends the thread, while the writer still runs; and the rest, when it does not. NULL is fine. */
+void history_stop(struct history *history);
+struct history *history_free(struct history *history); /* returns NULL */
 /* On the writer's thread: takes the history's slices out of a group that was written, and notes how the journal grew.
  * Returns how many. */
 size_t history_take_slices(struct store *store, struct list *group);

@@ -126,8 +126,8 @@ static void close_series(struct merge *merge)
 static int next_point(struct merge *merge, struct history_point *point)
 {
     bool down = merge->job->query.newest_first;
-    const struct history_point *raw, *bucket;
-    const struct entry *entry;
+    const struct history_point *raw = NULL, *bucket = NULL;
+    const struct entry *entry = NULL;
     int64_t time = down ? INT64_MIN : INT64_MAX;
     int result = stream_peek(&merge->raw, &raw);
 

@@ -131,6 +131,8 @@ static int seal_entries(struct history *history, const struct window *window, si
 {
     int result = 0;
 
+    if (!window->entries)
+        return 0;
     for (size_t i = 0, end; i < count && result == 0; i = end) {
         const struct entry *first = &window->entries[i];
 

@@ -180,13 +180,14 @@ static void stop_threads(struct store *store)
     pthread_mutex_unlock(&store->mutex);
     if (store->reader_runs)
         (void)pthread_join(store->reader, NULL);
-    store->history = history_stop(store->history); /* it may wait for the writer */
+    history_stop(store->history); /* it may wait for the writer */
     pthread_mutex_lock(&store->mutex);
     store->closing = true;
     pthread_cond_signal(&store->batches_wait);
     pthread_mutex_unlock(&store->mutex);
     if (store->writer_runs)
         (void)pthread_join(store->writer, NULL);
+    store->history = history_free(store->history);
 }
 
 static void drop_jobs(struct list *jobs)

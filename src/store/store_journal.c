@@ -106,7 +106,7 @@ static int read_entries(struct read_job *read, const struct reader *reader)
     struct journal_job *job = container_of(read, struct journal_job, read);
     int result = -EIO;
 
-    job->rows = malloc(job->max * sizeof *job->rows);
+    job->rows = calloc(job->max, sizeof *job->rows);
     if (!job->rows)
         return -ENOMEM;
     /* One snapshot for both: what is trimmed between them would be neither read nor gone. */

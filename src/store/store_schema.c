@@ -46,10 +46,10 @@ static const char version_2[] =
 
 /*
  * What devices say. A journal row is the first copy of telemetry and of every event: appended by number, read by
- * number, without an index. Behind `sealed` (in history) its records are in chunks: a row for some hundred records of a
- * series, disjoint in time among those with the same `downsampled`. Their bodies are larger than what a table without a
- * rowid holds well. A series without a device is of one that was removed: its chunks go in the background; grave says
- * what of the unsealed journal is such a device's.
+ * number, without an index. Behind `sealed` (in history) its records are in chunks: a row for up to some thousand
+ * records of a series, disjoint in time among those with the same `downsampled`. Their bodies are larger than what a
+ * table without a rowid holds well. A series without a device is of one that was removed: its chunks go in the
+ * background; grave says what of the unsealed journal is such a device's.
  */
 static const char version_3[] =
     "ALTER TABLE device ADD COLUMN sleep_s INTEGER NOT NULL DEFAULT 0;"

@@ -1,5 +1,6 @@
 #include "fake_keyring.h"
 
+#include "core/directory.h"
 #include "core/presence.h"
 
 #include "core/core.h"
@@ -291,6 +292,57 @@ int core_add_telemetry(struct core *core, struct device *device, const struct te
     (void)arg;
     (void)retry_s;
     return fault_set(fault, FAULT_SHUTTING_DOWN, "none here");
+}
+
+int core_register_endpoint(struct core *core, const struct directory_source *source, const char *query,
+                           const char *links, size_t links_size, core_done_fn done, void *arg, struct fault *fault,
+                           uint64_t *number, bool *created)
+{
+    (void)links;
+    (void)links_size;
+    (void)number;
+    (void)created;
+    return core_register_simply(core, source, query, done, arg, fault);
+}
+
+int core_register_simply(struct core *core, const struct directory_source *source, const char *query, core_done_fn done,
+                         void *arg, struct fault *fault)
+{
+    (void)core;
+    (void)source;
+    (void)query;
+    (void)done;
+    (void)arg;
+    return fault_set(fault, FAULT_SHUTTING_DOWN, "none here");
+}
+
+int core_update_registration(struct core *core, const struct directory_source *source, uint64_t number,
+                             const char *query, core_done_fn done, void *arg, struct fault *fault)
+{
+    (void)number;
+    return core_register_simply(core, source, query, done, arg, fault);
+}
+
+int core_remove_registration(struct core *core, const struct directory_source *source, uint64_t number,
+                             core_done_fn done, void *arg, struct fault *fault)
+{
+    (void)number;
+    return core_register_simply(core, source, "", done, arg, fault);
+}
+
+int core_look_up(const struct core *core, bool endpoints, const char *query, struct buffer *out, struct fault *fault)
+{
+    (void)endpoints;
+    (void)out;
+    (void)core;
+    (void)query;
+    return fault_set(fault, FAULT_SHUTTING_DOWN, "none here");
+}
+
+void core_get_directory_stats(const struct core *core, struct directory_stats *out)
+{
+    (void)core;
+    *out = (struct directory_stats){0};
 }
 
 int keyring_note_pending(struct core *core, const char *id, const char *address, struct fault *fault)

@@ -205,6 +205,12 @@ static void publish(struct journal *journal)
 
 /* Writers --------------------------------------------------------------------------------------------------------- */
 
+static void log_lost(enum journal_kind kind, const char *device)
+{
+    log_error("an entry of the journal is lost: out of memory", "kind", journal_kind_name(kind), "device",
+              device ? device : "none", NULL);
+}
+
 static uint64_t add(struct core *core, struct store_batch *batch, struct store_journal *row)
 {
     struct journal *journal = core->journal;
@@ -214,8 +220,7 @@ static uint64_t add(struct core *core, struct store_batch *batch, struct store_j
     row->time = core_wall(core);
     node = journal_node_new(row);
     if (!node) {
-        log_error("an entry of the journal is lost: out of memory", "kind", journal_kind_name(row->kind), "device",
-                  row->device, NULL);
+        log_lost((enum journal_kind)row->kind, row->device);
         return 0;
     }
     journal->last = row->seq;
@@ -234,8 +239,7 @@ void journal_add(struct core *core, struct store_batch *batch, enum journal_kind
     if (text)
         (void)add(core, batch, &(struct store_journal){.kind = kind, .device = device, .body = {text, strlen(text)}});
     else
-        log_error("an entry of the journal is lost: out of memory", "kind", journal_kind_name(kind), "device", device,
-                  NULL);
+        log_lost(kind, device);
     free(text);
     json_decref(data);
 }
@@ -253,8 +257,7 @@ void journal_note(struct core *core, enum journal_kind kind, const char *device,
     struct store_batch *batch = store_batch_new();
 
     if (!batch) {
-        log_error("an entry of the journal is lost: out of memory", "kind", journal_kind_name(kind), "device", device,
-                  NULL);
+        log_lost(kind, device);
         json_decref(data);
         return;
     }

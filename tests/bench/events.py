@@ -64,6 +64,7 @@ class Streams:
             stream = socket.create_connection(("127.0.0.1", port))
             stream.sendall(b"GET /v1/events?kind=telemetry HTTP/1.1\r\nHost: localhost\r\n"
                            b"Accept: text/event-stream\r\n\r\n")
+            assert stream.recv(4096).startswith(b"HTTP/1.1 200"), "a stream was refused"
             stream.setblocking(False)
             self.counts[stream] = [0, b""]
             self.selector.register(stream, selectors.EVENT_READ)
@@ -112,7 +113,10 @@ def measure_streams(count):
                    "processor": (processor_us(gateway.process) - used) / SECONDS / 1e6}
         source.ended = True
         source.join()
-        streams.read(2)
+        for _ in range(20):  # what is under way
+            streams.read(0.5)
+            if count * count_taken(gateway) == sum(streams.delivered()):
+                break
         figures["lost"] = count * count_taken(gateway) - sum(streams.delivered())
         streams.close()
     finally:

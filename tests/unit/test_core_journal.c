@@ -459,8 +459,9 @@ START_TEST(texts_are_made_once)
     core_flush(&f);
     ck_assert_int_eq(journal_read(a, &entry, &missing), JOURNAL_ENTRY);
     text = journal_entry_json(f.core, &entry, &size);
-    ck_assert_ptr_nonnull(strstr(text, "\"kind\":\"telemetry\",\"device\":\"one\",\"records\":[{\"name\":\"t\",\"unit\":"
-                                       "\"Cel\",\"time\":\"2026-01-01T00:00:00.000000Z\",\"value\":21.5}]}"));
+    ck_assert_ptr_nonnull(strstr(text,
+                                 "\"kind\":\"telemetry\",\"device\":\"one\",\"records\":[{\"name\":\"t\",\"unit\":"
+                                 "\"Cel\",\"time\":\"2026-01-01T00:00:00.000000Z\",\"value\":21.5}]}"));
     ck_assert_uint_eq(size, strlen(text));
     ck_assert_int_eq(journal_read(b, &entry, &missing), JOURNAL_ENTRY);
     ck_assert_ptr_eq(journal_entry_json(f.core, &entry, &size), text);

@@ -336,17 +336,20 @@ static char *rate_text(const json_t *storage, const char *window)
                          display_duration((int64_t)number_at(rate, "measured_s") * 1000, measured));
 }
 
-static char *hours_text(const json_t *storage, const char *path)
+static char *hours_text(const json_t *storage, const char *window)
 {
-    const json_t *hours = view_at(storage, path);
+    const json_t *rate = json_object_get(json_object_get(storage, "buffer"), window);
+    const json_t *hours = json_object_get(rate, "hours");
 
+    if (number_at(rate, "measured_s") == 0)
+        return strdup("not known yet");
     return json_is_number(hours) ? wait_sentence("%.1f hours", json_number_value(hours)) : strdup("for ever");
 }
 
 static char *buffer_text_of(const json_t *storage)
 {
-    cleanup_free char *hour = hours_text(storage, "buffer.last_hour.hours");
-    cleanup_free char *day = hours_text(storage, "buffer.last_day.hours");
+    cleanup_free char *hour = hours_text(storage, "last_hour");
+    cleanup_free char *day = hours_text(storage, "last_day");
     char bytes[DISPLAY_SIZE];
 
     return wait_sentence("%s at the rate of the last hour, %s at that of the last day (%s, limited by %s)",

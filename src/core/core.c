@@ -109,6 +109,7 @@ void core_start(struct core *core)
     core_note_security(core);
     telemetry_loaded(core);
     core_arm(core, &core->sweep, core_now(core) + SWEEP_MS);
+    history_configure(core);
     intake_begin(core);
     for (struct device *device = core->devices; device; device = device->hh.next) {
         presence_reconsider(device);
@@ -230,6 +231,7 @@ void core_configure(struct core *core, const struct core_options *options)
     now->max_registrations_per_address = options->max_registrations_per_address;
     now->presence = options->presence;
     now->telemetry = options->telemetry;
+    history_configure(core);
     for (struct device *device = core->devices; device; device = device->hh.next)
         presence_reconsider(device);
 }

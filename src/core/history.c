@@ -7,7 +7,8 @@
 /* The history of telemetry, which the store keeps; how much is stored, and how long a sink may be away. */
 
 #define SAMPLE_MS (5 * 60 * 1000)
-#define SAMPLES 289 /* a day, and the one before it */
+#define SAMPLES 289          /* a day, and the one before it */
+#define LEAST_MS (60 * 1000) /* a shorter time tells nothing of a rate */
 #define HOUR_MS (60 * 60 * 1000)
 #define DAY_MS (24 * HOUR_MS)
 
@@ -25,6 +26,14 @@ int core_list_series(struct core *core, const struct history_query *query, histo
     if (core_check_accepting(core, fault))
         return 1;
     return store_list_series(core->options.store, query, done, arg);
+}
+
+void history_configure(struct core *core)
+{
+    const struct store_retention *retention = &core->options.telemetry.retention;
+
+    if (retention->journal_bytes) /* nobody configures that nothing is kept */
+        store_set_retention(core->options.store, retention);
 }
 
 /* The rate ----------------------------------------------------------------------------------------------------------
@@ -112,8 +121,8 @@ static struct rate measure(const struct core *core, int64_t window_ms, double en
     struct rate rate = {.measured_ms = then ? now.at - then->at : 0};
     double hours = (double)rate.measured_ms / HOUR_MS;
 
-    if (rate.measured_ms <= 0)
-        return rate;
+    if (rate.measured_ms < LEAST_MS)
+        return (struct rate){.measured_ms = 0};
     rate.entries = (double)(now.entries - then->entries) / hours;
     rate.records = (double)(now.records - then->records) / hours;
     rate.bytes = rate.entries * entry_bytes;
@@ -161,7 +170,9 @@ static json_t *cursors_json(const struct core *core, uint64_t last)
 
 static uint64_t entries_of(const struct history_stats *stats)
 {
-    return stats->journal_last ? stats->journal_last - stats->journal_first + 1 : 0;
+    uint64_t before = stats->journal_first ? stats->journal_first - 1 : 0;
+
+    return stats->journal_last > before ? stats->journal_last - before : 0;
 }
 
 static json_t *journal_json(const struct core *core, const struct history_stats *stats)

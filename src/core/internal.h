@@ -306,6 +306,7 @@ void directory_free(struct core *core); /* before the devices */
 int directory_load(void *core, const struct store_registration *row);
 void directory_stop(struct core *core);
 void directory_drop_device(struct device *device);
+void history_configure(struct core *core); /* tells the store what is kept */
 void intake_begin(struct core *core);
 void intake_free(struct core *core);
 

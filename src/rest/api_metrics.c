@@ -7,6 +7,7 @@
 #include "rest/reply.h"
 #include "rest/server.h"
 #include "rest/state.h"
+#include "store/history.h"
 #include "store/store.h"
 
 #include "config.h"
@@ -189,6 +190,22 @@ static void add_telemetry(struct page *page, const struct core *core)
     add_one(page, "tcgw_telemetry_series", "Series that are known since the start.", false, (double)stats.series);
 }
 
+static void add_history(struct page *page, const struct store *store)
+{
+    struct history_stats stats;
+
+    store_get_history_stats(store, &stats);
+    add_one(page, "tcgw_history_records", "Records of telemetry in the history.", false, (double)stats.records);
+    add_one(page, "tcgw_history_downsampled", "Records in it that stand for several.", false,
+            (double)stats.downsampled);
+    add_one(page, "tcgw_history_bytes", "Size of the history.", false, (double)stats.chunk_bytes);
+    add_one(page, "tcgw_history_series", "Series in it.", false, (double)stats.series);
+    add_one(page, "tcgw_history_unsealed", "Messages in the journal that are not in the history yet.", false,
+            (double)stats.unsealed);
+    add_one(page, "tcgw_history_dropped_total", "Records that were dropped since the history was too large.", true,
+            (double)stats.dropped_records);
+}
+
 static void add_store(struct page *page, struct store *store)
 {
     struct store_stats stats;
@@ -242,6 +259,7 @@ void api_show_metrics(struct http_request *req)
     add_directory(&page, rest->options.core);
     add_telemetry(&page, rest->options.core);
     add_store(&page, rest->options.store);
+    add_history(&page, rest->options.store);
     add_http(&page, rest);
     if (rest->options.metrics)
         rest->options.metrics(rest->options.metrics_arg, add, &page);

@@ -7,7 +7,7 @@
 
 #define RECORD(time, value)                                                                                            \
     "{\"device\":\"box\",\"name\":\"temp\",\"unit\":\"Cel\",\"time\":\"" time "\",\"value\":" value ",\"suspect\":"    \
-                                                                                                    "true}"
+    "true}"
 
 START_TEST(lists_records)
 {

@@ -307,6 +307,7 @@ static void reload(struct manager *m)
         conf_apply_reload(m->conf, fresh, ignored, sizeof ignored);
         log_setup((enum log_format)m->conf->log_format, (enum log_level)m->conf->log_level);
         core = core_options(m);
+        store_set_retention(m->store, &core.telemetry.retention);
         rest = rest_options(m);
         agents = agents_options(m);
         core_configure(m->core, &core);
@@ -400,6 +401,7 @@ static int open_storage(struct manager *m, char *reason)
                                     .synchronous = m->conf->storage_synchronous,
                                     .wake = wake_loop,
                                     .wake_arg = m};
+    struct store_retention kept;
     char path[PATH_SIZE];
     int r;
 
@@ -408,6 +410,8 @@ static int open_storage(struct manager *m, char *reason)
 
     if (r)
         return store_exit_status(r);
+    kept = retention(m->conf);
+    store_set_retention(m->store, &kept);
     (void)snprintf(path, sizeof path, "%s/gateway-key.pem", m->conf->state_directory);
     if (key_load_or_create(&m->key, path, reason, REASON_SIZE))
         return DAEMON_EXIT_STATE;

@@ -333,12 +333,13 @@ static int check_registration(struct core *core, const struct directory_source *
     return present ? 0 : check_room(core, *owner, fault);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): what a request consists of */
 int core_register_endpoint(struct core *core, const struct directory_source *source, const char *query,
                            const char *links, size_t links_size, core_done_fn done, void *arg, struct fault *fault,
                            uint64_t *number, bool *created)
 {
     struct registration_query q;
-    struct device *owner;
+    struct device *owner = NULL;
     struct fresh fresh;
 
     if (core_check_accepting(core, fault) || registration_query_read(&q, query, fault) ||
@@ -412,7 +413,7 @@ int core_update_registration(struct core *core, const struct directory_source *s
     struct registration_query q;
     struct directory_entry *entry;
     char merged[DIRECTORY_ATTRIBUTES_MAX + 1], *attributes;
-    struct device *owner;
+    struct device *owner = NULL;
     struct commit *commit;
 
     if (find_mine(core, source, number, &entry, fault) || registration_query_read(&q, query, fault) ||

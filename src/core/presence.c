@@ -309,7 +309,8 @@ void presence_note(struct device *device, enum presence_event event)
     };
     struct presence_record *p;
 
-    if (device->core->stopped || device->removing || device->visitor || (!keyring_of_device(device) && !keyring_allows_plain(device)))
+    if (device->core->stopped || device->removing || device->visitor ||
+        (!keyring_of_device(device) && !keyring_allows_plain(device)))
         return;
     p = record_of(device);
     if (p)

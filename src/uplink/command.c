@@ -132,11 +132,22 @@ static void append_header(struct buffer *out, bool *first, const char *name, con
     *first = false;
 }
 
+/* A device may say that it is and send something else, which must not become a part of the answer. */
+static bool is_json(const struct uplink_answer *answer)
+{
+    json_t *json = NULL;
+
+    if (answer->type && is_json_type(answer->type))
+        json = json_loadb(answer->body, answer->size, JSON_DECODE_ANY, NULL);
+    json_decref(json);
+    return json != NULL;
+}
+
 static void append_body(struct buffer *out, const struct uplink_answer *answer)
 {
     if (!answer->size)
         return;
-    if (answer->type && is_json_type(answer->type)) {
+    if (is_json(answer)) {
         buffer_append_text(out, ",\"body\":");
         buffer_append(out, answer->body, answer->size);
     } else if (text_is_utf8(answer->body, answer->size)) {

@@ -104,23 +104,23 @@ static void refuse(struct command *command, enum fault_code code, const char *de
     command_free(command);
 }
 
-static void run(struct command *command, struct uplink_request *request)
+static void run(struct command *command, const struct uplink_request *parsed)
 {
+    struct uplink_request request = *parsed;
     struct sink *sink = command->mqtt->sink;
     const struct uplink_options *options = &sink->uplink->options;
     char principal[CONF_SINK_NAME_MAX + 8];
 
-    if (sink->conf->commands == CONF_COMMANDS_READ && !command_is_read(request->method)) {
+    if (sink->conf->commands == CONF_COMMANDS_READ && !command_is_read(request.method)) {
         refuse(command, FAULT_FORBIDDEN, "This sink may read only (commands = read)");
         return;
     }
     (void)snprintf(principal, sizeof principal, "mqtt:%s", sink->conf->name);
-    request->principal = principal;
-    request->confidential = sink->conf->tls;
+    request.principal = principal;
+    request.confidential = sink->conf->tls;
     sink->stats.commands++;
-    log_info("command of the platform", "principal", principal, "method", request->method, "path", request->target,
-             NULL);
-    if (!options->dispatch || options->dispatch(options->dispatch_arg, request, answered, command) < 0)
+    log_info("command of the platform", "principal", principal, "method", request.method, "path", request.target, NULL);
+    if (!options->dispatch || options->dispatch(options->dispatch_arg, &request, answered, command) < 0)
         refuse(command, FAULT_SHUTTING_DOWN, "The gateway takes no commands now");
 }
 

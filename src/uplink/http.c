@@ -17,6 +17,7 @@ struct http_port {
 struct watch {
     uv_poll_t poll;
     struct http_port *port;
+    struct uplink *uplink; /* the port may be gone before the handle has closed */
     curl_socket_t fd;
 };
 
@@ -100,7 +101,7 @@ static void polled(uv_poll_t *poll, int status, int events)
 static void watch_closed(uv_handle_t *handle)
 {
     struct watch *watch = handle->data;
-    struct uplink *uplink = watch->port->uplink;
+    struct uplink *uplink = watch->uplink;
 
     free(watch);
     uplink_release(uplink);
@@ -113,6 +114,7 @@ static struct watch *watch_new(struct http_port *port, curl_socket_t fd)
     if (!watch)
         return NULL;
     watch->port = port;
+    watch->uplink = port->uplink;
     watch->fd = fd;
     watch->poll.data = watch;
     if (uv_poll_init_socket(port->uplink->options.loop, &watch->poll, fd) < 0) {

@@ -237,7 +237,8 @@ void journal_add(struct core *core, struct store_batch *batch, enum journal_kind
     char *text = data ? json_dumps(data, JSON_COMPACT) : NULL;
 
     if (text)
-        (void)add(core, batch, &(struct store_journal){.kind = kind, .device = device, .body = {text, strlen(text)}});
+        (void)add(core, batch,
+                  &(struct store_journal){.kind = (int)kind, .device = device, .body = {text, strlen(text)}});
     else
         log_lost(kind, device);
     free(text);

@@ -81,6 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct server_stats stats;
 
     world_open();
+    world.directory_answer = "</a>;rt=\"temperature\";anchor=\"coap://[2001:db8::1]\",</b>;rt=\"light\";if=x;ct=50";
     gadgets[0] = world_add("a", false);
     gadgets[1] = world_add("b", true);
     count = 0;

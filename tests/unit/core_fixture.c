@@ -2,6 +2,9 @@
 
 #include "core_fixture.h"
 
+#include "base/buffer.h"
+#include "core/directory.h"
+
 #include <check.h>
 #include <ftw.h>
 #include <string.h>
@@ -370,4 +373,13 @@ int reserves(struct core_fixture *f, struct credential *c)
     core_flush(f);
     ck_assert_int_le(waiting.result, 0);
     return waiting.result;
+}
+
+void finds(struct core_fixture *f, bool endpoints, const char *query, const char *expected)
+{
+    cleanup_buffer struct buffer out = buffer_init(0);
+    struct fault fault;
+
+    ck_assert_int_eq(core_look_up(f->core, endpoints, query, &out, &fault), 0);
+    ck_assert_str_eq(buffer_text(&out), expected);
 }

@@ -60,6 +60,9 @@ uint64_t take_number(struct core_fixture *f, struct credential *credential);
 /* Waits for a reservation and returns its result. */
 int reserves(struct core_fixture *f, struct credential *credential);
 
+/* What a lookup in the directory must give. */
+void finds(struct core_fixture *f, bool endpoints, const char *query, const char *expected);
+
 json_t *json_of(const char *text); /* with ' for " */
 struct spool *spool_of(struct core_fixture *f, const void *data, size_t size);
 int upload(struct core_fixture *f, const char *description, const void *code, size_t code_size, const void *data,

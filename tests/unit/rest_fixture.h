@@ -5,6 +5,7 @@
 #include "rest/rest.h"
 
 #include <check.h>
+#include <sys/un.h>
 
 /*
  * A gateway without its daemon: rest on a TCP and a Unix socket, the real core, the real store in a temporary
@@ -68,6 +69,13 @@ void fixture_notify(struct fixture *f, uint8_t code, int format, const void *bod
 void fixture_end_observation(struct fixture *f, enum agent_outcome outcome, const char *detail);
 /* Turns the loop until *value is not 0; fails the test after a while. */
 void fixture_wait(struct fixture *f, const unsigned *value);
+
+/* The client's turns. */
+#define FIXTURE_PATIENCE_MS 10000
+struct sockaddr_un fixture_unix_address(const struct fixture *f);
+/* Turns the loop until something happened or ms are over; *over says so. */
+void fixture_turn(struct fixture *f, uv_timer_t *timer, bool *over, unsigned ms);
+void fixture_end_turns(struct fixture *f, uv_timer_t *timer);
 
 struct client {
     struct fixture *fixture;

@@ -102,14 +102,6 @@ static size_t count_hints(void)
     return stats.hints;
 }
 
-static void finds(bool endpoints, const char *query, const char *expected)
-{
-    cleanup_buffer struct buffer out = buffer_init(0);
-
-    ck_assert_int_eq(core_look_up(f.core, endpoints, query, &out, &fault), 0);
-    ck_assert_str_eq(buffer_text(&out), expected);
-}
-
 /* Registration ----------------------------------------------------------------------------------------------------- */
 
 START_TEST(registers_and_is_bound)
@@ -391,7 +383,7 @@ START_TEST(hints_give_way_to_devices)
     }
     refused(FAULT_LIMIT_REACHED, NULL, "coap://192.0.2.200:5683", "ep=more", LINKS);
     registers(one, STRANGER, "ep=one", LINKS);
-    finds(true, "ep=x0", "");
+    finds(&f, true, "ep=x0", "");
     ck_assert_uint_eq(count(), f.options.max_registrations);
 }
 END_TEST
@@ -502,102 +494,6 @@ START_TEST(a_person_forgets_it)
 }
 END_TEST
 
-/* Looking up ------------------------------------------------------------------------------------------------------- */
-
-static void fill(void)
-{
-    registers(one, "coap://[2001:db8::1]:61616", "ep=node1&d=hall&et=sensor", LINKS);
-    registers(two, "coap://192.0.2.2:5683", "ep=node2&base=coap://node2:1&lt=60",
-              "</temp>;rt=temperature;ct=50,<coap://other/x>;rel=alternate;anchor=\"/temp\"");
-}
-
-START_TEST(looks_up_resources)
-{
-    fill();
-    finds(false, "rt=light", "<coap://[2001:db8::1]:61616/led>;rt=\"light actuator\";ct=\"0\"");
-    finds(false, "rt=temp*&ep=node2", "<coap://node2:1/temp>;rt=\"temperature\";ct=\"50\"");
-    finds(false, "rel=alternate", "<coap://other/x>;rel=\"alternate\";anchor=\"coap://node2:1/temp\"");
-    finds(false, "et=sensor&if=core.s", "<coap://[2001:db8::1]:61616/temp>;rt=\"temperature\";if=\"core.s\"");
-    finds(false, "href=coap://node2:1/temp", "<coap://node2:1/temp>;rt=\"temperature\";ct=\"50\"");
-    finds(false, "rt=nothing", "");
-    finds(false, "rt=temp", "");
-    finds(false, "d=hall&rt=temperature&ct=50", "");
-}
-END_TEST
-
-START_TEST(looks_up_endpoints)
-{
-    char expected[256];
-
-    fill();
-    (void)snprintf(expected, sizeof expected,
-                   "</rd/%llu>;ep=\"node1\";d=\"hall\";base=\"coap://[2001:db8::1]:61616\";lt=90000;rt=\"core.rd-ep\";"
-                   "et=\"sensor\"",
-                   (unsigned long long)core_registration_of(one)->number);
-    finds(true, "et=sens*", expected);
-    finds(true, "d=hall", expected);
-    finds(true, "rt=light", expected); /* of one of its links */
-    finds(true, "rt=light&d=hall&ep=node*", expected);
-    finds(true, "rt=light&d=cellar", "");
-    (void)snprintf(expected, sizeof expected, "</rd/%llu>;ep=\"node2\";base=\"coap://node2:1\";lt=60;rt=\"core.rd-ep\"",
-                   (unsigned long long)core_registration_of(two)->number);
-    finds(true, "lt=60", expected);
-    finds(true, "page=1&count=1", expected);
-    finds(true, "page=1&count=1&rt=core.rd-ep", expected);
-    (void)snprintf(expected, sizeof expected, "href=/rd/%llu", (unsigned long long)core_registration_of(two)->number);
-    finds(true, "page=2&count=1", "");
-    finds(true, "count=0", "");
-}
-END_TEST
-
-START_TEST(bad_lookups)
-{
-    static const char *const queries[] = {"page=1", "page=4294967295&count=1", "page=x&count=1", "count=-1",
-                                          "count=", "ep=%00",         "a&b&c&d&e&f&g&h&i"};
-    cleanup_buffer struct buffer out = buffer_init(0);
-
-    fill();
-    for (size_t i = 0; i < array_size(queries); i++) {
-        ck_assert_int_eq(core_look_up(f.core, true, queries[i], &out, &fault), 1);
-        ck_assert_int_eq(fault.code, FAULT_INVALID_PARAMETER);
-    }
-    finds(false, "page=2147483647&count=2147483647", "");
-}
-END_TEST
-
-START_TEST(lists_in_order_and_shows)
-{
-    const struct registration *page[4];
-    json_t *json;
-
-    fill();
-    registers(NULL, STRANGER, "ep=hint", LINKS);
-    ck_assert_uint_eq(core_list_registrations(f.core, 0, page, 4), 3);
-    ck_assert_str_eq(page[0]->ep, "node1");
-    ck_assert_uint_eq(core_list_registrations(f.core, page[1]->number, page, 4), 1);
-    ck_assert_str_eq(page[0]->ep, "hint");
-    ck_assert_uint_eq(core_list_registrations(f.core, page[0]->number, page, 4), 0);
-    json = core_registration_json(f.core, core_registration_of(one));
-    ck_assert_ptr_nonnull(json);
-    ck_assert_str_eq(json_string_value(json_object_get(json_object_get(json, "attributes"), "et")), "sensor");
-    ck_assert_uint_eq(json_array_size(json_object_get(json, "links")), 2);
-    json_decref(json);
-}
-END_TEST
-
-/* Simple registration ---------------------------------------------------------------------------------------------- */
-
-START_TEST(simple_registrations_are_checked_first)
-{
-    static const char *const queries[] = {"", "lt=60", "ep=x&lt=0", "ep=x&base=coap://h"};
-    const struct directory_source stranger = {NULL, STRANGER}, session = {NULL, "coap+tcp://192.0.2.1:1"};
-
-    for (size_t i = 0; i < array_size(queries); i++)
-        ck_assert_int_eq(core_register_simply(f.core, &stranger, queries[i], note_done, NULL, &fault), 1);
-    ck_assert_int_eq(core_register_simply(f.core, &session, "ep=x", note_done, NULL, &fault), 1);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("directory");
@@ -625,10 +521,5 @@ int main(void)
     tcase_add_test(tc, what_is_bound_survives_a_restart);
     tcase_add_test(tc, goes_with_its_device);
     tcase_add_test(tc, a_person_forgets_it);
-    tcase_add_test(tc, looks_up_resources);
-    tcase_add_test(tc, looks_up_endpoints);
-    tcase_add_test(tc, bad_lookups);
-    tcase_add_test(tc, lists_in_order_and_shows);
-    tcase_add_test(tc, simple_registrations_are_checked_first);
     return suite_run(suite);
 }

@@ -28,7 +28,7 @@ def make_agent(*options, count):
 class Fleet:
     """A gateway and its devices, which agents of one process simulate."""
 
-    def __init__(self, count, protected, report_ms=None):
+    def __init__(self, count, protected, report_ms=None, extra=()):
         self.count = count
         self.gateway = harness.Gateway(*KEPT, wrapper=MEASURED, plain=not protected)
         self.agent = None
@@ -38,8 +38,10 @@ class Fleet:
             options = []
             if protected:
                 options += ["--oscore", self.enrol()]
+            if report_ms or extra:
+                options += ["--gateway", f"127.0.0.1:{self.gateway.coap_port}", *extra]
             if report_ms:
-                options += ["--gateway", f"127.0.0.1:{self.gateway.coap_port}", "--report", f"{report_ms}ms"]
+                options += ["--report", f"{report_ms}ms"]
             self.agent = make_agent(*options, count=count)
             self.agent.start()
             self.each(self.move if protected else self.add)

@@ -185,7 +185,9 @@ static curl_mime *make_mime(CURL *curl, const struct client_request *request)
 /* Transfers of files may take as long as bytes flow; everything else has a time in which its answer must be there. */
 static void set_timeouts(CURL *curl, const struct client *client, const struct client_request *request)
 {
-    long limit_ms = (long)(client->timeout_ms + request->wait_s * 1000L);
+    bool asks = request->asks_device || request->fresh;
+    unsigned wait_s = request->wait_s ? request->wait_s : asks ? CLIENT_DEVICE_WAIT_S : 0;
+    long limit_ms = (long)(client->timeout_ms + wait_s * 1000L);
 
     (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
     if (request->part_count || request->save_to || request->receive) {

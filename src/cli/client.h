@@ -33,6 +33,8 @@ struct client_part { /* of a multipart/form-data body */
     const char *file;
 };
 
+#define CLIENT_DEVICE_WAIT_S 60 /* how long the gateway waits for a device when nobody says (max_wait_s of REST) */
+
 struct client_request {
     const char *method;
     const char *path; /* "/v1/devices?limit=10", escaped */
@@ -48,6 +50,7 @@ struct client_request {
     bool async;                /* Prefer: respond-async */
     bool fresh;                /* Cache-Control: no-cache */
     const char *cache;         /* Cache-Control; NULL: none */
+    bool asks_device;          /* the gateway waits for a device, up to CLIENT_DEVICE_WAIT_S if wait_s is 0 */
     bool once;                 /* a write without an Idempotency-Key, which is never repeated */
     FILE *save_to;             /* where the body of a 2xx goes, NULL: into the reply */
     /* Gets the body of a 2xx while it comes, however long that takes; false ends the transfer. NULL: not used. */

@@ -161,7 +161,7 @@ static void print_log(struct cli *cli, const char *text, size_t size)
 /* Fetches the log and prints what is new since `before`, which it then replaces. */
 static int print_new_log(struct cli *cli, const char *path, struct buffer *before)
 {
-    struct client_request request = {.method = "GET", .path = path};
+    struct client_request request = {.method = "GET", .path = path, .asks_device = true};
     cleanup_reply struct client_reply reply = {0};
     int error = gateway_try(cli, &request, &reply);
     size_t seen;

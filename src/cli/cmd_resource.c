@@ -133,6 +133,7 @@ static int call_resource(struct cli *cli, const struct arguments *args, struct c
         return queue_request(cli, args, request);
     request->path = path;
     request->once = true;
+    request->asks_device = true;
     request->accept = arguments_value(args, "accept") ? arguments_value(args, "accept") : "*/*";
     request->wait_s = (unsigned)(arguments_duration(args, "wait", 0) / 1000);
     error = gateway_try(cli, request, &reply);

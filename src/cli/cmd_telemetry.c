@@ -83,6 +83,8 @@ static json_t *shown_value(const json_t *item)
 
     if (!value)
         value = json_object_get(of, "value_base64");
+    if (json_is_boolean(value)) /* a record's, as the tail shows it; yes and no are for what is configured */
+        return json_string(json_is_true(value) ? "true" : "false");
     return value ? json_incref((json_t *)value) : json_null();
 }
 
@@ -330,6 +332,8 @@ static char *rate_text(const json_t *storage, const char *window)
     const json_t *rate = json_object_get(json_object_get(storage, "buffer"), window);
     char bytes[DISPLAY_SIZE], measured[DISPLAY_SIZE];
 
+    if (number_at(rate, "measured_s") == 0)
+        return strdup("not known yet");
     return wait_sentence("%.0f records, %.0f entries, %s per hour (measured over %s)",
                          number_at(rate, "records_per_hour"), number_at(rate, "entries_per_hour"),
                          bytes_at(rate, "bytes_per_hour", bytes),
@@ -363,8 +367,13 @@ static char *sinks_text(const json_t *storage)
     json_t *cursor;
     size_t i, size;
 
-    json_array_foreach(view_at(storage, "journal.cursors"), i, cursor) buffer_printf(
-        &text, "%s%s is %.0f entries behind", i ? "; " : "", view_string(cursor, "name"), number_at(cursor, "behind"));
+    json_array_foreach(view_at(storage, "journal.cursors"), i, cursor)
+    {
+        const char *name = view_string(cursor, "name");
+
+        buffer_printf(&text, "%s%s is %.0f behind", i ? "; " : "", strncmp(name, "sink.", 5) == 0 ? name + 5 : name,
+                      number_at(cursor, "behind"));
+    }
     if (!text.size)
         buffer_append_text(&text, "none");
     return (char *)buffer_steal(&text, &size);
@@ -377,10 +386,12 @@ static json_t *describe_storage(const json_t *s)
     char a[DISPLAY_SIZE], b[DISPLAY_SIZE];
 
     set_text(text, "telemetry",
-             wait_sentence("%.0f records and %.0f downsampled in %.0f series, %s (%.1f bytes each), at most %s",
+             wait_sentence("%.0f records and %.0f downsampled in %.0f series, %s (%.1f bytes each), at most %s; "
+                           "%.0f messages are still in the journal only",
                            number_at(s, "telemetry.records"), number_at(s, "telemetry.downsampled"),
                            number_at(s, "telemetry.series"), bytes_at(s, "telemetry.bytes", a),
-                           number_at(s, "telemetry.bytes_per_record"), bytes_at(s, "telemetry.max_size", b)));
+                           number_at(s, "telemetry.bytes_per_record"), bytes_at(s, "telemetry.max_size", b),
+                           number_at(s, "telemetry.unsealed_messages")));
     (void)json_object_set(text, "oldest", json_object_get(json_object_get(s, "telemetry"), "oldest_at"));
     set_text(text, "journal",
              wait_sentence("%.0f entries, %s (%.1f bytes each), at most %s", number_at(s, "journal.entries"),

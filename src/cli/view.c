@@ -14,7 +14,7 @@ static const struct field device_fields[] = {
     {"Presence", "presence.state", FIELD_STATE, true},
     {"Presence since", "presence.since", FIELD_TIME, false},
     {"Presence reason", "presence.reason", FIELD_TEXT, false},
-    {"Expected", "presence.expected_at", FIELD_TIME, false},
+    {"Expected", "presence.expected_at", FIELD_TIME, true},
     {"Sleeps", "presence.sleepy", FIELD_TEXT, false},
     {"Sleep configured", "sleep.sleep_s", FIELD_TEXT, false},
     {"Awake configured", "sleep.awake_ms", FIELD_MS, false},

@@ -14,7 +14,8 @@
     "\"slots\":4,\"runtimes\":[\"wasm\",\"rbpf\"],\"package_max\":65536},\"containers\":1,\"operations_unfinished\":"  \
     "0,"                                                                                                               \
     "\"created_at\":\"2026-01-01T03:04:05.678Z\",\"updated_at\":\"2026-01-02T03:04:05.000Z\","                         \
-    "\"last_seen_at\":\"2026-01-02T03:04:02.678Z\",\"presence\":{\"state\":\"online\"},\"revision\":3}"
+    "\"last_seen_at\":\"2026-01-02T03:04:02.678Z\",\"presence\":{\"state\":\"asleep\",\"expected_at\":"                \
+    "\"2026-01-02T03:09:05.678Z\"},\"revision\":3}"
 #define ARTIFACT_JSON(id, name)                                                                                        \
     "{\"id\":\"" id "\",\"name\":\"" name "\",\"type\":\"rbpf\",\"syscalls\":[\"open\"],\"endpoints\":[],\"limits\":"  \
     "{\"loop_period_ms\":1000},\"code\":{\"sha256\":\"" OTHER "\",\"size\":390},\"data\":{\"sha256\":\"" OTHER         \

@@ -12,9 +12,10 @@
 START_TEST(lists_for_people)
 {
     fake_one("GET /v1/devices?limit=1000 HTTP", 200, LIST(DEVICE_JSON), "device list", CLI_OK);
-    ck_assert_str_eq(fake_result.out,
-                     "ID     NAME  ADDRESS            AGENT  SECURITY  PRESENCE  CONTAINERS  LAST SEEN\n"
-                     "box-1  R\xc3\xa4mp  coap://[::1]:5683  v2     oscore    online             1  3 s ago\n");
+    ck_assert_str_eq(
+        fake_result.out,
+        "ID     NAME  ADDRESS            AGENT  SECURITY  PRESENCE  EXPECTED  CONTAINERS  LAST SEEN\n"
+        "box-1  R\xc3\xa4mp  coap://[::1]:5683  v2     oscore    asleep    in 5 min           1  3 s ago\n");
     ck_assert_str_eq(fake_result.err, "");
     fake_one("GET /v1/artifacts", 200, LIST(ARTIFACT_JSON(ARTIFACT, "counter")), "artifact list", CLI_OK);
     ck_assert_str_eq(fake_result.out, "ID            NAME     TYPE   CODE  DATA  USERS  CREATED\n"
@@ -30,8 +31,8 @@ START_TEST(filters_operations)
     fake_one("GET /v1/operations?device=box-1&container=door&state=failed&limit=5 HTTP", 200, LIST(OP("failed")),
              "operation list --device box-1 --container door --state failed --limit 5", CLI_OK);
     ck_assert_str_eq(fake_result.out,
-                     "ID                                    KIND    DEVICE  CONTAINER  STATE   STEP  "
-                     "CREATED  ERROR\n" OP_ID "  deploy  box-1   door       failed  -     2 s ago  -\n");
+                     "ID                                    KIND    DEVICE  CONTAINER  PATH  STATE   STEP  "
+                     "CREATED  ERROR\n" OP_ID "  deploy  box-1   door       -     failed  -     2 s ago  -\n");
     fake_expect(NULL, "operation list --limit 0", CLI_USAGE);
 }
 END_TEST

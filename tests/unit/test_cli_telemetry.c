@@ -90,7 +90,7 @@ START_TEST(tells_how_long_it_lasts)
     OUT_HAS("4.1 bytes each");
     OUT_HAS("174.8 hours at the rate of the last hour, for ever");
     OUT_HAS("limited by disk");
-    OUT_HAS("cloud is 9 entries behind");
+    OUT_HAS("Sinks            cloud is 9 behind");
 }
 END_TEST
 

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <mqtt_protocol.h>
 #include <openssl/x509.h>
+#include <pthread.h>
 #include <string.h>
 
 #define STEADY_MS 30000 /* a connection that lasted this long was good, even if there was nothing to send */
@@ -215,6 +216,7 @@ static struct link *link_new(struct mqtt *mqtt)
     (void)text_copy(link->host, sizeof link->host, conf->host);
     link->port = mqtt_port_of(conf);
     link->keepalive = (int)(conf->keepalive_ms / 1000);
+    link->uses_tls = conf->tls;
     if (link->mosq && set_options(link))
         return link;
     mosquitto_destroy(link->mosq);
@@ -297,12 +299,40 @@ void mqtt_update_poll(struct mqtt *mqtt)
         (void)uv_poll_start(&link->poll, link->events = events, polled);
 }
 
+/* libmosquitto sets TLS up with the first connection that uses it, without a lock: until that is done only one tries.
+ */
+static pthread_mutex_t tls_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool tls_is_ready;
+
+static int connect_alone(struct link *link)
+{
+    int result;
+
+    pthread_mutex_lock(&tls_lock);
+    result = mosquitto_connect_async(link->mosq, link->host, link->port, link->keepalive);
+    tls_is_ready |= result == MOSQ_ERR_SUCCESS;
+    pthread_mutex_unlock(&tls_lock);
+    return result;
+}
+
+static bool tls_must_wait(void)
+{
+    bool ready;
+
+    pthread_mutex_lock(&tls_lock);
+    ready = tls_is_ready;
+    pthread_mutex_unlock(&tls_lock);
+    return !ready;
+}
+
 /* On another thread. */
 static void connect_link(uv_work_t *work)
 {
     struct link *link = container_of(work, struct link, work);
 
-    link->result = mosquitto_connect_async(link->mosq, link->host, link->port, link->keepalive);
+    link->result = link->uses_tls && tls_must_wait()
+                       ? connect_alone(link)
+                       : mosquitto_connect_async(link->mosq, link->host, link->port, link->keepalive);
     if (link->result == MOSQ_ERR_ERRNO)
         (void)snprintf(link->problem, sizeof link->problem, "%.60s port %d: %.40s", link->host, link->port,
                        strerror(errno));

@@ -33,6 +33,7 @@ struct link {
     int events; /* of the poll */
     char host[168];
     int port, keepalive;
+    bool uses_tls;
     char problem[128]; /* what the library last said */
 };
 

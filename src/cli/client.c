@@ -13,6 +13,7 @@
 
 #define CONNECT_TIMEOUT_MS 5000
 #define RETRY_DELAY_MS 500
+#define COMMENT_MS 15000 /* how often a stream says at least that it is there */
 
 struct client {
     CURL *curl;
@@ -27,7 +28,8 @@ struct exchange {
     struct client *client;
     const struct client_request *request;
     struct client_reply *reply;
-    bool save_failed;
+    int64_t heard; /* monotonic ms of the last bytes of a stream */
+    bool save_failed, silent;
 };
 
 void client_reply_clear(struct client_reply *reply)
@@ -82,6 +84,7 @@ static size_t take_body(char *data, size_t size, size_t count, void *arg)
         ex->save_failed = written != count;
         return written * size;
     }
+    ex->heard = clock_monotonic_ms(clock_system());
     if (ex->request->receive && status >= 200 && status < 300)
         return ex->request->receive(ex->request->receive_arg, data, size * count) ? size * count : 0;
     buffer_append(&ex->reply->body, data, size * count);
@@ -116,9 +119,12 @@ static size_t take_header(char *line, size_t size, size_t count, void *arg)
 
 static int watch_progress(void *arg, curl_off_t to_receive, curl_off_t received, curl_off_t to_send, curl_off_t sent)
 {
-    const struct client_request *request = ((struct exchange *)arg)->request;
+    struct exchange *ex = arg;
+    const struct client_request *request = ex->request;
 
-    if (cli_interrupted)
+    ex->silent =
+        request->receive && clock_monotonic_ms(clock_system()) - ex->heard > ex->client->timeout_ms + COMMENT_MS;
+    if (cli_interrupted || ex->silent)
         return 1;
     if (request->progress)
         request->progress(request->progress_arg, sent, to_send, received, to_receive);
@@ -182,7 +188,8 @@ static curl_mime *make_mime(CURL *curl, const struct client_request *request)
     return mime;
 }
 
-/* Transfers of files may take as long as bytes flow; everything else has a time in which its answer must be there. */
+/* Transfers of files may take as long as bytes flow, and streams as long as there is a comment now and then, which is
+ * less than curl's least speed (watch_progress); everything else has a time in which its answer must be there. */
 static void set_timeouts(CURL *curl, const struct client *client, const struct client_request *request)
 {
     bool asks = request->asks_device || request->fresh;
@@ -190,7 +197,9 @@ static void set_timeouts(CURL *curl, const struct client *client, const struct c
     long limit_ms = (long)(client->timeout_ms + wait_s * 1000L);
 
     (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
-    if (request->part_count || request->save_to || request->receive) {
+    if (request->receive)
+        return;
+    if (request->part_count || request->save_to) {
         (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
         (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (limit_ms + 999) / 1000);
     } else {
@@ -245,6 +254,8 @@ static int error_of(const struct exchange *ex, CURLcode result)
     case CURLE_OPERATION_TIMEDOUT:
         return CLIENT_E_TIMEOUT;
     case CURLE_ABORTED_BY_CALLBACK:
+        if (ex->silent)
+            return CLIENT_E_TIMEOUT;
         return cli_interrupted ? CLIENT_E_INTERRUPTED : CLIENT_E_LOCAL;
     case CURLE_READ_ERROR:
         return CLIENT_E_LOCAL;
@@ -288,6 +299,8 @@ static int attempt(struct exchange *ex, const char *url, const char *body, struc
     client_reply_clear(ex->reply);
     ex->reply->body.limit = CLIENT_MAX_BODY;
     ex->client->reason[0] = 0;
+    ex->heard = clock_monotonic_ms(clock_system());
+    ex->silent = false;
     curl_easy_reset(curl);
     set_options(curl, ex, url, headers);
     mime = make_mime(curl, ex->request);
@@ -302,6 +315,8 @@ static int attempt(struct exchange *ex, const char *url, const char *body, struc
     result = curl_easy_perform(curl);
     if (result == CURLE_OK)
         finish_reply(curl, ex->reply);
+    else if (ex->silent)
+        (void)text_copy(ex->client->reason, sizeof ex->client->reason, "the stream fell silent");
     else if (!ex->client->reason[0])
         (void)text_copy(ex->client->reason, sizeof ex->client->reason, curl_easy_strerror(result));
     curl_mime_free(mime);

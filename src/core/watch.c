@@ -407,7 +407,7 @@ struct core_observer *core_observe_resource(struct core *core, struct device *de
     list_append(&w->observers, &observer->node);
     if (w->state == WATCH_OBSERVING)
         core_arm(core, &observer->timer, core_now(core));
-    else if (w->state != WATCH_REGISTERING)
+    else if (w->state != WATCH_REGISTERING && device_is_awake(device)) /* it begins when one that sleeps wakes up */
         begin(w);
     return observer;
 }

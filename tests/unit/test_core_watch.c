@@ -244,6 +244,24 @@ START_TEST(streams_share_one_observation)
 }
 END_TEST
 
+START_TEST(a_stream_of_a_sleeper_begins_when_it_wakes_up)
+{
+    struct stream a;
+
+    ck_assert_int_eq(patches("{'sleep': {'sleep_s': 600, 'awake_ms': 1000}}"), FAULT_NONE);
+    follows(&a);
+    core_advance(&f, 3600000);
+    ck_assert_uint_eq(f.sim.observation_count, 0);
+    device_seen(one);
+    core_advance(&f, 900);
+    ck_assert_uint_eq(f.sim.observation_count, 1);
+    notify(69, 0, "first");
+    ck_assert(a.notified == 1 && a.ended == 0);
+    core_unobserve(a.observer);
+    ck_assert_uint_eq(one->watch_count, 0);
+}
+END_TEST
+
 START_TEST(a_stream_alone_does_not_last)
 {
     struct stream a, b;
@@ -291,6 +309,7 @@ int main(void)
     tcase_add_test(tcase, a_registration_brings_it_back);
     tcase_add_test(tcase, a_sleeper_is_asked_when_it_wakes_up);
     tcase_add_test(tcase, streams_share_one_observation);
+    tcase_add_test(tcase, a_stream_of_a_sleeper_begins_when_it_wakes_up);
     tcase_add_test(tcase, a_stream_alone_does_not_last);
     tcase_add_test(tcase, notifications_feed_the_cache_and_the_journal);
     suite_add_tcase(suite, tcase);

@@ -23,6 +23,7 @@ struct presence_record {
     int64_t registered;         /* monotonic ms of the last registration or update */
     int64_t expires;            /* monotonic ms of its end; 0: it is not registered */
     uint32_t sleep_s, awake_ms; /* as it told */
+    int64_t failed;             /* monotonic ms of the first failure since it was heard */
     uint32_t failures;          /* since it was heard */
     const char *gone;           /* why it is, NULL: it is not; until it is heard */
     bool dozes;                 /* it sleeps, and did not answer in its awake time */
@@ -127,10 +128,10 @@ static struct verdict judge(const struct presence_record *p, int64_t now)
         return (struct verdict){PRESENCE_OFFLINE, p->gone, INT64_MAX};
     if (sleep_s(p->device))
         return judge_sleeper(p, now);
+    if (p->failures >= p->device->core->options.presence.failures)
+        return (struct verdict){PRESENCE_OFFLINE, "no answer", INT64_MAX};
     if (p->failures)
-        return (struct verdict){p->failures < p->device->core->options.presence.failures ? PRESENCE_LATE
-                                                                                         : PRESENCE_OFFLINE,
-                                "no answer", INT64_MAX};
+        return judge_overdue(p, p->failed, now, "no answer");
     if (p->heard == NEVER)
         return (struct verdict){PRESENCE_UNKNOWN, "not heard since the gateway started", INT64_MAX};
     return judge_heard(p, now);
@@ -269,7 +270,8 @@ static void hear(struct presence_record *p)
 
 static void fail(struct presence_record *p)
 {
-    p->failures++;
+    if (!p->failures++)
+        p->failed = core_now(p->device->core);
     p->dozes = true;
     update(p);
 }

@@ -122,6 +122,10 @@ START_TEST(failures_make_it_late_then_offline)
     is(PRESENCE_ONLINE, "heard");
     presence_note(device, PRESENCE_FAILED);
     is(PRESENCE_LATE, "no answer");
+    core_advance(&f, 299999);
+    is(PRESENCE_LATE, "no answer");
+    core_advance(&f, 1); /* nobody asks it again */
+    is(PRESENCE_OFFLINE, "no answer");
 }
 END_TEST
 

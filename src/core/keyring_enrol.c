@@ -525,8 +525,8 @@ int core_enrol_device(struct core *core, struct device *device, const json_t *bo
     commit->release = enrolment_free;
     commit->settle = settle_enrolment;
     e->out = secrets;
-    e->imported = json_object_get(body, "master_secret") || json_object_get(body, "key") ||
-                  json_object_get(body, "fingerprint");
+    e->imported =
+        json_object_get(body, "master_secret") || json_object_get(body, "key") || json_object_get(body, "fingerprint");
     e->credential = credential_new(device, kind);
     if (!e->credential) {
         commit_free(commit);

@@ -34,8 +34,8 @@ static size_t text_size(const char *text)
 
 struct agent_resource *resource_copy(const struct agent_resource *from)
 {
-    size_t size = text_size(from->path) + text_size(from->query) + from->if_match_size + from->etag_size +
-                  from->body_size;
+    size_t size =
+        text_size(from->path) + text_size(from->query) + from->if_match_size + from->etag_size + from->body_size;
     struct agent_resource *copy = malloc(sizeof *copy + size);
     uint8_t *at;
 

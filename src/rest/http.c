@@ -166,7 +166,8 @@ void http_begin(struct http_request *req, const struct http_transport *transport
     req->response.status = 0;
     req->response.header_count = req->response.scratch_used = 0;
     req->response.stream = NULL;
-    req->response.secret = req->response.close = req->response.repeatable = req->answered = req->changed = req->queued = false;
+    req->response.secret = req->response.close = req->response.repeatable = req->answered = req->changed = req->queued =
+        false;
     req->holds = 1;
     req->discarded = 0;
     req->record[0] = 0;

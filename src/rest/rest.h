@@ -47,7 +47,7 @@ struct rest_options {
     uint32_t connection_timeout_s;
     uint32_t max_streams;
     bool allow_unknown_hosts; /* /hc/ may send to addresses of no device */
-    uint32_t heartbeat_ms; /* of event streams; 0: STREAM_HEARTBEAT_MS */
+    uint32_t heartbeat_ms;    /* of event streams; 0: STREAM_HEARTBEAT_MS */
     /* Gives the metrics of other rooms, each through add(to, ...). NULL: there are none. */
     void (*metrics)(void *arg, metric_fn add, void *to);
     void *metrics_arg;

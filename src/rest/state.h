@@ -14,10 +14,10 @@ struct rest {
     char public_key_hex[65];
     char *public_key_pem;
     char *state_directory;
-    struct list active; /* requests that were dispatched and are not answered (http_request.active_node) */
-    struct list keys;   /* those of them with an Idempotency-Key (key_node) */
+    struct list active;     /* requests that were dispatched and are not answered (http_request.active_node) */
+    struct list keys;       /* those of them with an Idempotency-Key (key_node) */
     struct list local_done; /* requests of local.c that were answered */
-    struct list waits;  /* those that wait for an operation, earliest deadline first (wait_node) */
+    struct list waits;      /* those that wait for an operation, earliest deadline first (wait_node) */
     uv_timer_t wait_timer;
     struct list streams; /* stream.node */
     uint32_t stream_count;

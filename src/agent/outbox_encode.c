@@ -1,26 +1,14 @@
 #include "agent/outbox.h"
 
+#include "codec/jsonio.h"
 #include "codec/senml.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-
-static void put_number(struct buffer *out, double number)
-{
-    char text[32];
-
-    (void)snprintf(text, sizeof text, "%.15g", number);
-    if (strtod(text, NULL) != number)
-        (void)snprintf(text, sizeof text, "%.17g", number);
-    buffer_append_text(out, text);
-}
 
 static void put_value(struct buffer *out, const struct telemetry_record *record)
 {
     if (record->kind == TELEMETRY_BOOLEAN)
         buffer_append_text(out, record->boolean ? "true" : "false");
     else if (record->kind == TELEMETRY_NUMBER)
-        put_number(out, record->number);
+        jsonio_put_number(out, record->number);
     else
         buffer_append(out, record->bytes, record->size);
 }

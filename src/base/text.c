@@ -59,6 +59,13 @@ bool text_unhex(const char *text, void *out, size_t size)
     return true;
 }
 
+int text_unescape(const char *text, size_t size)
+{
+    int high = size > 2 && text[0] == '%' ? hex_digit(text[1]) : -1, low = high >= 0 ? hex_digit(text[2]) : -1;
+
+    return low < 0 ? -1 : high << 4 | low;
+}
+
 bool text_parse_int(const char *text, int64_t min, int64_t max, int64_t *out)
 {
     const char *digits = text[0] == '-' ? text + 1 : text;

@@ -17,6 +17,10 @@ char *text_hex(const void *data, size_t size, char *out);
 /* Parses exactly 2 * size hexadecimal digits. False when text is anything else. */
 bool text_unhex(const char *text, void *out, size_t size);
 
+/* The byte that the percent escape (RFC 3986 section 2.1) at the beginning of a text of size bytes stands for; -1 when
+ * there is none. */
+int text_unescape(const char *text, size_t size);
+
 /* Parses a decimal number in [min, max] and nothing else, no sign but '-', no white space. */
 bool text_parse_int(const char *text, int64_t min, int64_t max, int64_t *out);
 

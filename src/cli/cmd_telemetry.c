@@ -223,6 +223,7 @@ static struct range range_of(const json_t *items)
 static void put_sparks(struct cli *cli, const json_t *items, const struct range *range, int64_t bucket_ms)
 {
     static const char *const sparks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+    const size_t steps = array_size(sparks);
     double width = range->max - range->min;
     int64_t before = 0, at;
     json_t *item;
@@ -238,7 +239,8 @@ static void put_sparks(struct cli *cli, const json_t *items, const struct range 
         at /= 1000;
         for (int64_t blank = before ? (at - before) / bucket_ms - 1 : 0; blank > 0 && blank < 1000; blank--)
             (void)fputc(' ', cli->out);
-        (void)fputs(json_is_number(mean) ? sparks[part < 1 ? (size_t)(part * array_size(sparks)) : 7] : "?", cli->out);
+        (void)fputs(json_is_number(mean) ? sparks[part < 1 ? (size_t)(part * (double)steps) : steps - 1] : "?",
+                    cli->out);
         before = at;
     }
     (void)fputc('\n', cli->out);

@@ -18,30 +18,13 @@ struct target {
     size_t used;
 };
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* The byte that a percent escape stands for, -1 when it is none. */
-static int unescape(const char *text, size_t left)
-{
-    int high = left > 2 ? hex_digit(text[1]) : -1, low = left > 2 ? hex_digit(text[2]) : -1;
-
-    return high < 0 || low < 0 ? -1 : high << 4 | low;
-}
-
 static const char *add_option(struct target *t, uint16_t number, const char *from, size_t size)
 {
     uint8_t *value = t->text + t->used;
     size_t length = 0;
 
     for (size_t i = 0; i < size; i++) {
-        int byte = from[i] == '%' ? unescape(from + i, size - i) : (unsigned char)from[i];
+        int byte = from[i] == '%' ? text_unescape(from + i, size - i) : (unsigned char)from[i];
 
         if (byte < 0)
             return "a percent escape in the path or query is malformed";

@@ -205,7 +205,7 @@ static int add_new(struct core *core, struct artifact *artifact, struct spool *c
     store_batch_put_artifact(commit->batch, &row, spool_path(code), data ? spool_path(data) : NULL);
     event_add(core, commit->batch, EVENT_ARTIFACT_ADDED, NULL, "{s:s, s:s, s:s, s:I}", "artifact", artifact->id, "name",
               artifact->name, "type", container_type_name(artifact->type), "size",
-              (json_int_t)(artifact->code_size + artifact->data_size));
+              (json_int_t)artifact->code_size + (json_int_t)artifact->data_size);
     commit_submit(commit);
     return 0;
 }

@@ -13,14 +13,6 @@
 
 /* Keys ------------------------------------------------------------------------------------------------------------ */
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool is_unreserved(int c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr("-._~", c));
@@ -32,18 +24,18 @@ static bool append_normal(char *key, size_t *used, const char *text)
     static const char digits[] = "0123456789ABCDEF";
 
     for (; *text && *used < CACHE_KEY_SIZE - 4; text++) {
-        int high = *text == '%' ? hex_digit(text[1]) : -1, low = high >= 0 ? hex_digit(text[2]) : -1;
+        int byte = text_unescape(text, strnlen(text, 3));
 
-        if (low < 0) {
+        if (byte < 0) {
             key[(*used)++] = *text;
             continue;
         }
-        if (is_unreserved(high << 4 | low)) {
-            key[(*used)++] = (char)(high << 4 | low);
+        if (is_unreserved(byte)) {
+            key[(*used)++] = (char)byte;
         } else {
             key[(*used)++] = '%';
-            key[(*used)++] = digits[high];
-            key[(*used)++] = digits[low];
+            key[(*used)++] = digits[byte >> 4];
+            key[(*used)++] = digits[byte & 15];
         }
         text += 2;
     }

@@ -6,14 +6,6 @@
 
 /* The parameters of registrations (RFC 9176 sections 5 and 5.3.1). All of it comes from anybody. */
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* What may stand between quotes in link format without an escape. */
 static bool is_plain_text(const char *text, size_t size)
 {
@@ -29,20 +21,12 @@ static bool decode(char *out, size_t room, const char *text, size_t size)
     size_t n = 0;
 
     for (size_t i = 0; i < size; i++) {
-        char c = text[i];
+        int c = text[i] == '%' ? text_unescape(text + i, size - i) : (unsigned char)text[i];
 
-        if (n + 1 >= room)
+        if (n + 1 >= room || c < 0)
             return false;
-        if (c == '%') {
-            int high = i + 2 < size ? hex_digit(text[i + 1]) : -1;
-            int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
-
-            if (low < 0)
-                return false;
-            c = (char)(high << 4 | low);
-            i += 2;
-        }
-        out[n++] = c;
+        i += text[i] == '%' ? 2 : 0;
+        out[n++] = (char)c;
     }
     out[n] = 0;
     return is_plain_text(out, n);

@@ -25,14 +25,6 @@ const char *http_method_name(enum http_method method)
     return method_names[method];
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 int http_decode(const char *text, size_t size, bool form, char *out)
 {
     size_t n = 0;
@@ -42,12 +34,11 @@ int http_decode(const char *text, size_t size, bool form, char *out)
         char c = text[i];
 
         if (c == '%') {
-            int high = i + 2 < size ? hex_value(text[i + 1]) : -1;
-            int low = high >= 0 ? hex_value(text[i + 2]) : -1;
+            int byte = text_unescape(text + i, size - i);
 
-            if (low < 0)
+            if (byte < 0)
                 return -1;
-            c = (char)(high << 4 | low);
+            c = (char)byte;
             i += 2;
         } else if (c == '+' && form) {
             c = ' ';

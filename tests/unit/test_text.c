@@ -45,6 +45,21 @@ START_TEST(hex)
 }
 END_TEST
 
+START_TEST(escapes)
+{
+    ck_assert_int_eq(text_unescape("%2f/", 4), '/');
+    ck_assert_int_eq(text_unescape("%Ff", 3), 0xff);
+    ck_assert_int_eq(text_unescape("%00", 3), 0);
+    ck_assert_int_eq(text_unescape("%2f", 2), -1);
+    ck_assert_int_eq(text_unescape("%", 1), -1);
+    ck_assert_int_eq(text_unescape("", 0), -1);
+    ck_assert_int_eq(text_unescape("a2f", 3), -1);
+    ck_assert_int_eq(text_unescape("%g0", 3), -1);
+    ck_assert_int_eq(text_unescape("%0\x10", 3), -1);
+    ck_assert_int_eq(text_unescape("%@0", 3), -1);
+}
+END_TEST
+
 static const struct {
     const char *text;
     int64_t min, max;
@@ -204,6 +219,7 @@ int main(void)
     suite_add_tcase(suite, tc);
     tcase_add_test(tc, copy_cuts);
     tcase_add_test(tc, hex);
+    tcase_add_test(tc, escapes);
     tcase_add_loop_test(tc, parse_int, 0, array_size(integers));
     tcase_add_test(tc, names);
     tcase_add_loop_test(tc, utf8_is_told_apart, 0, array_size(utf8));

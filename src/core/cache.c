@@ -319,6 +319,7 @@ struct read {
     struct device *device;
     struct cache_control control;
     bool shared, kept;
+    bool validates; /* the device was asked about the tag of what is kept, not about the client's */
     cache_fn done;
     void *arg;
     char key[];
@@ -333,9 +334,10 @@ static bool is_failure(const struct core_resource_result *result)
            result->fault.code == FAULT_DEVICE_ASLEEP || result->fault.code == FAULT_DEVICE_ANSWER;
 }
 
-static bool is_valid(const struct core_resource_result *result)
+/* Whether the device said that what is kept is still so. */
+static bool is_valid(const struct read *read, const struct core_resource_result *result)
 {
-    return !result->fault.code && result->response->code == COAPMSG_CODE(2, 3);
+    return read->validates && !result->fault.code && result->response->code == COAPMSG_CODE(2, 3);
 }
 
 static void give_response(const struct read *read, const struct core_resource_result *result,
@@ -347,6 +349,11 @@ static void give_response(const struct read *read, const struct core_resource_re
     answer->response = result->response;
     answer->status = read->kept ? CACHE_MISS : CACHE_BYPASS;
     answer->fresh_for = result->response ? result->response->max_age : 0;
+    if (is_valid(read, result)) { /* the client has asked about another tag, or none */
+        (void)fault_set(&answer->fault, FAULT_DEVICE_ANSWER,
+                        "Device '%s' confirmed what is not kept any more; ask again.", read->device->id);
+        answer->response = NULL;
+    }
     stats->misses++;
 }
 
@@ -356,7 +363,7 @@ static void read_answered(void *arg, const struct core_resource_result *result)
     struct cache_entry *entry = read->kept ? cache_find(read->device, read->key) : NULL;
     struct cache_answer answer = {.collapsed = read->shared};
 
-    if (entry && is_valid(result))
+    if (entry && is_valid(read, result))
         show(entry, CACHE_REVALIDATED, &answer);
     else if (entry && is_failure(result) && may_be_stale(entry, &read->control))
         show(entry, CACHE_STALE, &answer);
@@ -367,13 +374,14 @@ static void read_answered(void *arg, const struct core_resource_result *result)
     free(read);
 }
 
-/* Lets the device say that nothing has changed. */
-static void add_etag(struct agent_resource *request, const struct cache_entry *entry)
+/* Lets the device say that nothing has changed. False: there is no tag to ask about. */
+static bool add_etag(struct agent_resource *request, const struct cache_entry *entry)
 {
     if (!entry || !entry->etag_size || COAPMSG_CLASS(entry->code) != 2)
-        return;
+        return false;
     request->etag = entry->etag;
     request->etag_size = entry->etag_size;
+    return true;
 }
 
 /* One that is expected within the timeout is waited for. */
@@ -416,7 +424,7 @@ int core_get_resource(struct core *core, struct device *device, const struct age
     read->done = done;
     read->arg = arg;
     if (kept)
-        add_etag(&resource, cache_find(device, key));
+        read->validates = add_etag(&resource, cache_find(device, key));
     r = query_resource(device, &resource, kept, timeout_ms, read_answered, read, &read->shared, fault);
     if (r)
         free(read);

@@ -293,6 +293,9 @@ static int check_request(struct core *core, const struct device *device, const s
 {
     if (core_check_accepting(core, fault) || operation_check_queue(device, fault))
         return 1;
+    if (device->visitor)
+        return fault_set(fault, FAULT_UNKNOWN_HOST, "Only the requests to devices can wait, and %s is none.",
+                         device->address);
     if (resource_changes(request) && device_check_protected(device, fault))
         return 1;
     if (request->body_size > REQUEST_BODY_MAX)

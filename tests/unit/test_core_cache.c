@@ -152,6 +152,46 @@ START_TEST(what_is_stale_is_validated)
 }
 END_TEST
 
+/* The client's own tag: its confirmation says nothing about what is kept. */
+START_TEST(tags_of_clients_validate_nothing_else)
+{
+    const struct agent_resource request = {.method = 1,
+                                           .path = "/t",
+                                           .format = -1,
+                                           .accept = -1,
+                                           .etag = (const uint8_t *)"e2",
+                                           .etag_size = 2,
+                                           .limit = 1000};
+    struct got got = {.calls = 0};
+    struct fault fault;
+
+    device_has("first", "", 5);
+    is(get("/t", &plain), CACHE_MISS, "first");
+    core_advance(&f, 10000);
+    device_has("second", "e2", 5);
+    ck_assert_int_eq(core_get_resource(f.core, one, &request, &plain, 5000, take, &got, &fault), 0);
+    core_advance(&f, 10000);
+    is(got, CACHE_MISS, "");
+    ck_assert_uint_eq(got.code, 67);
+}
+END_TEST
+
+START_TEST(what_is_confirmed_may_be_gone)
+{
+    struct got got;
+
+    device_has("first", "e1", 5);
+    is(get("/t", &plain), CACHE_MISS, "first");
+    core_advance(&f, 10000);
+    reads("/t", -1, &plain, &got);
+    ck_assert_uint_eq(got.calls, 0);
+    cache_forget(one);
+    core_advance(&f, 10000);
+    ck_assert_uint_eq(got.calls, 1);
+    ck_assert_int_eq(got.fault, FAULT_DEVICE_ANSWER);
+}
+END_TEST
+
 START_TEST(directives_are_kept_to)
 {
     struct cache_control control = plain;
@@ -370,7 +410,9 @@ END_TEST
 
 START_TEST(hosts_are_devices_unless_it_is_allowed)
 {
+    const struct agent_resource request = {.method = 1, .path = "/t", .format = -1, .accept = -1, .limit = 1000};
     struct device *found = NULL;
+    struct operation *op;
     struct fault fault;
 
     ck_assert_int_eq(core_find_host(f.core, one->address, false, &found, &fault), 0);
@@ -384,6 +426,8 @@ START_TEST(hosts_are_devices_unless_it_is_allowed)
         ck_assert_int_eq(core_find_host(f.core, address, true, &found, &fault), 0);
         ck_assert_str_eq(found->address, address);
     }
+    ck_assert_int_eq(core_queue_request(f.core, found, &request, 0, NULL, NULL, &fault, &op), 1);
+    ck_assert_int_eq(fault.code, FAULT_UNKNOWN_HOST);
     ck_assert_uint_eq(core_count_devices(f.core), 1);
 }
 END_TEST
@@ -397,6 +441,8 @@ int main(void)
     tcase_add_test(tcase, what_is_fresh_is_answered_without_the_device);
     tcase_add_test(tcase, accept_makes_another_representation);
     tcase_add_test(tcase, what_is_stale_is_validated);
+    tcase_add_test(tcase, tags_of_clients_validate_nothing_else);
+    tcase_add_test(tcase, what_is_confirmed_may_be_gone);
     tcase_add_test(tcase, directives_are_kept_to);
     tcase_add_test(tcase, a_device_that_fails_leaves_what_is_stale);
     tcase_add_test(tcase, errors_are_kept_as_coap_allows);

@@ -7,9 +7,21 @@
 #include <string.h>
 #include <strings.h>
 
-bool command_is_read(const char *method)
+static bool has_text(const char *in, const char *text)
 {
-    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 || strcmp(method, "OPTIONS") == 0;
+    size_t n = strlen(text);
+
+    while (*in && strncasecmp(in, text, n) != 0)
+        in++;
+    return *in;
+}
+
+bool command_is_read(const struct uplink_request *request)
+{
+    const char *method = request->method;
+
+    return (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 || strcmp(method, "OPTIONS") == 0) &&
+           !(request->prefer && has_text(request->prefer, "respond-async"));
 }
 
 /* A header line may not be made out of a value. */

@@ -24,8 +24,8 @@ struct command_message {
 /* NULL when it is one, else what is wrong with it. End it with command_clear in any case. */
 const char *command_parse(struct command_message *out, const void *payload, size_t size) must_check;
 void command_clear(struct command_message *message);
-/* Whether the method changes nothing. */
-bool command_is_read(const char *method);
+/* Whether it changes nothing: one that waits in a queue (Prefer: respond-async) does. */
+bool command_is_read(const struct uplink_request *request);
 /* Appends the answer as JSON. Errors are sticky in out. */
 void command_format_answer(struct buffer *out, const struct uplink_answer *answer);
 /* The same for a refusal (base/fault.h). */

@@ -61,8 +61,11 @@ void mqtt_drop(struct mqtt *mqtt)
 
     mqtt->head = mqtt->count = 0;
     mqtt->letter_mid = 0;
+    mqtt_forget_answers(mqtt);
     if (link)
         link_drop(link);
+    if (mqtt->sink->letter)
+        sink_letter_done(mqtt->sink, "the connection ended before the broker acknowledged it");
 }
 
 static void fail(struct mqtt *mqtt, const char *what)
@@ -70,9 +73,9 @@ static void fail(struct mqtt *mqtt, const char *what)
     char problem[128];
 
     (void)text_copy(problem, sizeof problem, mqtt->link && mqtt->link->problem[0] ? mqtt->link->problem : what);
-    mqtt_drop(mqtt);
     if (mqtt->sink->letter)
         sink_letter_done(mqtt->sink, problem);
+    mqtt_drop(mqtt);
     sink_fail(mqtt->sink, 0, "%s", problem);
 }
 
@@ -427,6 +430,7 @@ static int mqtt_open(struct sink *sink)
     sink->link = mqtt;
     mqtt->sink = sink;
     list_init(&mqtt->commands);
+    list_init(&mqtt->answers);
     mqtt->window = (size_t)conf->max_inflight;
     mqtt->flights = calloc(mqtt->window, sizeof *mqtt->flights);
     (void)snprintf(mqtt->base, sizeof mqtt->base, "%s/%.63s", conf->topic_prefix, sink->uplink->gateway_id);

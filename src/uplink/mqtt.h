@@ -8,7 +8,9 @@
 /* What mqtt.c (connection), mqtt_send.c (entries and their acknowledgements) and mqtt_command.c share. */
 
 #define MQTT_TOPIC_MAX 512
-#define MQTT_COMMANDS_MAX 16 /* that are worked on for a sink */
+#define MQTT_COMMANDS_MAX 16         /* that are worked on for a sink */
+#define MQTT_ANSWERS_MAX 256         /* that the broker has not acknowledged; over that commands get none */
+#define MQTT_ANSWER_BYTES (2u << 20) /* of them; over that commands are refused */
 
 /* An entry that was published. */
 struct flight {
@@ -49,8 +51,10 @@ struct mqtt {
     uint64_t refused_seq;  /* the entry that the broker refused last, and how often */
     unsigned refusals;
     bool pumping;
-    struct list commands; /* command.node */
-    unsigned command_count;
+    struct list commands; /* command.node, that are worked on */
+    struct list answers;  /* command.node, whose answers the broker has not acknowledged */
+    unsigned command_count, answer_count;
+    size_t answer_bytes;
 };
 
 /* mqtt.c */
@@ -75,6 +79,8 @@ void mqtt_send_letter(struct sink *sink, const struct dead_letter *letter);
 /* mqtt_command.c */
 void mqtt_take_command(struct mqtt *mqtt, const struct mosquitto_message *message,
                        const mosquitto_property *properties);
+void mqtt_answer_taken(struct mqtt *mqtt, int mid);
+void mqtt_forget_answers(struct mqtt *mqtt); /* they went with the connection */
 void mqtt_forget_commands(struct mqtt *mqtt);
 
 #endif

@@ -79,7 +79,8 @@ static int send_entry(struct mqtt *mqtt, const struct journal_entry *entry)
         }
     }
     if (result != MOSQ_ERR_SUCCESS) {
-        mqtt->link->gone = true; /* what was read and not sent comes again from the cursor */
+        journal_step_back(sink->reader); /* or the cursor would pass it */
+        mqtt->link->gone = true;
         return result;
     }
     mqtt->count++;
@@ -125,9 +126,12 @@ void mqtt_pump(struct sink *sink)
     mqtt_update_poll(mqtt);
 }
 
-/* MQTT 5: the broker says why it does not take a message. The connection begins anew there, later each time. */
+/* MQTT 5: the broker says why it does not take a message. The connection begins anew there, later each time. Only the
+ * first refusal of a connection counts: those that follow at once would end its count. */
 static void refused(struct mqtt *mqtt, const struct flight *flight, int reason)
 {
+    if (mqtt->link->gone)
+        return;
     if (mqtt->refused_seq != flight->seq)
         mqtt->refusals = 0;
     mqtt->refused_seq = flight->seq;
@@ -161,6 +165,7 @@ void mqtt_acknowledged(struct mqtt *mqtt, int mid, int reason)
             advance(mqtt);
         return;
     }
+    mqtt_answer_taken(mqtt, mid);
 }
 
 uint64_t mqtt_oldest_wait(const struct mqtt *mqtt)

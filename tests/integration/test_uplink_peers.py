@@ -42,6 +42,7 @@ class FakeBroker:
         self.port = self.server.getsockname()[1]
         self.connack, self.version = connack, version
         self.connects, self.messages = 0, []
+        self.properties = b""  # of MQTT 5's CONNACK
         self.on_publish = lambda mid, topic, payload: [mid]
         self.closed = False
         threading.Thread(target=self.accept, daemon=True).start()
@@ -55,6 +56,7 @@ class FakeBroker:
             threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
 
     def serve(self, connection):
+        self.connection = connection
         try:
             with connection:
                 while self.take(connection, *read_packet(connection)):
@@ -65,7 +67,10 @@ class FakeBroker:
     def take(self, connection, kind, _flags, rest):
         if kind == CONNECT:
             self.connects += 1
-            connection.sendall(bytes([0x20, 3, 0, self.connack, 0] if self.version == 5 else [0x20, 2, 0, self.connack]))
+            rest = bytes([0, self.connack])
+            if self.version == 5:
+                rest += bytes([len(self.properties)]) + self.properties
+            connection.sendall(bytes([0x20, len(rest)]) + rest)
             return self.connack == 0
         if kind == PING:
             connection.sendall(b"\xd0\x00")
@@ -202,6 +207,61 @@ class TestBrokers(RelayTest):
         wait_for(lambda: not gateway.get("/v1/sinks/cloud/dead-letters").json["items"], what="the letter to go")
         gateway.stop()
 
+    def test_refuses_several_messages(self):
+        """Also those whose refusals come at once do not hold up what follows."""
+        broker = self.fake(version=5)
+        held = []
+
+        def answer(mid, topic, payload):
+            if "telemetry" not in topic:
+                return [mid]
+            refused = b'"value":13' in payload
+            held.append(struct.pack(">BBHBB", 0x40, 4, mid, 0x97 if refused else 0, 0))
+            if b'"value":14' not in payload:
+                return []
+            answers = b"".join(held)
+            held.clear()
+            return answers
+
+        broker.on_publish = answer
+        gateway = self.relay(self.sink(broker.port, version="5", max_refusals=2))
+        device = Device(gateway, "d1")
+        for value in (12, 13, 131, 14):
+            self.assertTrue(device.send(value))
+        wait_for(lambda: gateway.get("/v1/sinks/cloud").json["behind"] == 0, 20, what="the cursor")
+        self.assertEqual(len(gateway.get("/v1/sinks/cloud/dead-letters").json["items"]), 2)
+        gateway.stop()
+
+    def test_takes_no_messages(self):
+        """What the library does not send is not lost."""
+        broker = self.fake(version=5)
+        broker.properties = b"\x24\x00"  # Maximum QoS: 0
+        gateway = self.relay(self.sink(broker.port, version="5"))
+        device = Device(gateway, "d1")
+        for value in range(3):
+            self.assertTrue(device.send(value))
+        wait_for(lambda: broker.connects >= 3, 20, what="attempts")
+        self.assertEqual(broker.values(), [])
+        broker.properties = b""
+        wait_for(lambda: broker.values() == [0, 1, 2], 20, what="the values")
+        gateway.stop()
+
+    def test_never_acknowledges_answers(self):
+        """The answers to commands that a broker does not take do not pile up."""
+        broker = self.fake()
+        broker.on_publish = lambda mid, topic, payload: [] if "response" in topic else [mid]
+        gateway = self.relay(self.sink(broker.port, commands="read", timeout="1m"))
+        self.wait_for_sink(gateway, "up")
+        request = b'{"method": "GET", "path": "/healthz"}'
+        for number in range(300):
+            topic = b"tcgw/g1/command/c%d" % number
+            rest = struct.pack(">H", len(topic)) + topic + request
+            broker.connection.sendall(bytes([0x30, len(rest)]) + rest)
+        wait_for(lambda: gateway.get("/v1/sinks/cloud").json["totals"]["commands_refused"] == 44, what="the refusals")
+        answers = [json.loads(text)["status"] for topic, text in list(broker.messages) if "/response/" in topic]
+        self.assertLessEqual(answers.count(200), 256)
+        gateway.stop()
+
 
 class TestWebServers(RelayTest):
     def serve(self, handler):
@@ -250,6 +310,18 @@ class TestWebServers(RelayTest):
         self.assertEqual(len(calls), 3)
         self.assertEqual(gateway.get("/v1/sinks/cloud/dead-letters").json["items"], [])
         gateway.stop()
+
+    def test_hangs_when_the_gateway_stops(self):
+        calls = []
+
+        def handler(_connection):
+            calls.append(1)
+            time.sleep(5)
+
+        gateway = self.relay(self.hook(self.serve(handler), timeout="1m"))
+        self.assertTrue(Device(gateway, "d1").send(1))
+        wait_for(lambda: calls, what="the request")
+        self.assertLess(gateway.stop(), 4)
 
     def test_answers_a_gigabyte(self):
         sent = []

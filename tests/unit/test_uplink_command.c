@@ -122,8 +122,26 @@ END_TEST
 
 START_TEST(reading_methods_are_known)
 {
-    ck_assert(command_is_read("GET") && command_is_read("HEAD") && command_is_read("OPTIONS"));
-    ck_assert(!command_is_read("POST") && !command_is_read("get") && !command_is_read(""));
+    static const struct {
+        const char *method, *prefer;
+        bool read;
+    } cases[] = {
+        {"GET", NULL, true},
+        {"HEAD", NULL, true},
+        {"OPTIONS", NULL, true},
+        {"POST", NULL, false},
+        {"get", NULL, false},
+        {"", NULL, false},
+        {"GET", "", true},
+        {"GET", "wait=30", true},
+        {"GET", "respond-async", false},
+        {"GET", "wait=1, Respond-Async", false},
+    };
+
+    for (size_t i = 0; i < array_size(cases); i++)
+        ck_assert_int_eq(
+            command_is_read(&(struct uplink_request){.method = cases[i].method, .prefer = cases[i].prefer}),
+            cases[i].read);
 }
 END_TEST
 

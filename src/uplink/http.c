@@ -31,7 +31,7 @@ static void finish(struct http_call *call, CURLcode result)
     (void)curl_multi_remove_handle(call->port->multi, call->curl);
     (void)curl_easy_getinfo(call->curl, CURLINFO_RESPONSE_CODE, &call->status);
     (void)curl_easy_getinfo(call->curl, CURLINFO_RETRY_AFTER, &wait);
-    call->retry_after_s = wait > 86400 ? 86400 : (long)wait;
+    call->retry_after_s = wait > 86400 ? 86400 : wait < 0 ? 0 : (long)wait; /* a date may have passed */
     if (result == CURLE_OK || (result == CURLE_WRITE_ERROR && call->received > HTTP_BODY_MAX))
         call->problem[0] = 0; /* an answer that was cut off is one */
     else if (!call->problem[0])

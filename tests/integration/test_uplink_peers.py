@@ -348,6 +348,21 @@ class TestWebServers(RelayTest):
         self.assertGreater(letter["attempts"], 1)
         gateway.stop()
 
+    def test_retry_after_the_past(self):
+        """A server whose clock is behind does not stop the relay."""
+        calls = []
+
+        def handler(connection):
+            calls.append(1)
+            connection.sendall(b"HTTP/1.1 503 Later\r\nRetry-After: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
+                               b"Content-Length: 0\r\n\r\n" if len(calls) == 1 else b"HTTP/1.1 204 No Content\r\n\r\n")
+
+        gateway = self.relay(self.hook(self.serve(handler)))
+        self.assertTrue(Device(gateway, "d1").send(1))
+        wait_for(lambda: calls, what="the first attempt")
+        wait_for(lambda: gateway.get("/v1/sinks/cloud").json["totals"]["acknowledged"] == 1, 20, what="an end")
+        gateway.stop()
+
     def test_platform_is_away(self):
         """Nobody listens: nothing is given up, and the sink says why."""
         with socket.create_server(("127.0.0.1", 0)) as reserved:

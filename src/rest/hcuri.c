@@ -16,9 +16,23 @@ static int check_scheme(const char *text, size_t size, struct fault *fault)
                      (int)(size < 20 ? size : 20), text);
 }
 
-static int refuse_multicast(struct fault *fault)
+/* Multicast, broadcast, and "this host" (RFC 1122 section 3.2.1.3), by which a system means itself. */
+static int check_unicast_v4(const uint8_t address[4], struct fault *fault)
 {
-    return fault_set(fault, FAULT_FORBIDDEN, "Multicast addresses are not spoken to for others");
+    if (address[0] != 0 && address[0] < 224)
+        return 0;
+    if (address[0] >= 240 && memcmp(address, "\xff\xff\xff\xff", 4) != 0)
+        return 0;
+    return fault_set(fault, FAULT_FORBIDDEN, "Only unicast addresses are spoken to for others");
+}
+
+static int check_unicast_v6(const struct in6_addr *address, struct fault *fault)
+{
+    if (IN6_IS_ADDR_V4MAPPED(address))
+        return check_unicast_v4(&address->s6_addr[12], fault);
+    if (!IN6_IS_ADDR_MULTICAST(address) && !IN6_IS_ADDR_UNSPECIFIED(address))
+        return 0;
+    return fault_set(fault, FAULT_FORBIDDEN, "Only unicast addresses are spoken to for others");
 }
 
 static int check_v6(const char *host, size_t size, struct fault *fault)
@@ -32,10 +46,7 @@ static int check_v6(const char *host, size_t size, struct fault *fault)
         memcpy(name, host, n);
         name[n] = 0;
         if (inet_pton(AF_INET6, name, &address) == 1)
-            return IN6_IS_ADDR_MULTICAST(&address) ||
-                           (IN6_IS_ADDR_V4MAPPED(&address) && (address.s6_addr[12] & 0xf0) == 0xe0)
-                       ? refuse_multicast(fault)
-                       : 0;
+            return check_unicast_v6(&address, fault);
     }
     return fault_set(fault, FAULT_INVALID_PARAMETER, "The URI's host is no address");
 }
@@ -43,14 +54,13 @@ static int check_v6(const char *host, size_t size, struct fault *fault)
 static int check_v4(const char *host, size_t size, struct fault *fault)
 {
     char name[INET_ADDRSTRLEN];
-    struct in_addr address;
+    uint8_t address[4];
 
     if (size < sizeof name) {
         memcpy(name, host, size);
         name[size] = 0;
-        if (inet_pton(AF_INET, name, &address) == 1)
-            return IN_MULTICAST(ntohl(address.s_addr)) || address.s_addr == INADDR_BROADCAST ? refuse_multicast(fault)
-                                                                                             : 0;
+        if (inet_pton(AF_INET, name, address) == 1)
+            return check_unicast_v4(address, fault);
     }
     return fault_set(fault, FAULT_UNKNOWN_HOST, "The host \"%.*s\" is no literal address",
                      (int)(size < 100 ? size : 100), host);

@@ -97,6 +97,7 @@ void reply_problem(struct http_request *req, enum fault_code code, const char *f
     va_start(ap, format);
     (void)vsnprintf(fault.detail, sizeof fault.detail, format, ap);
     va_end(ap);
+    text_repair_utf8(fault.detail); /* what was quoted may be cut inside of a character */
     reply_fault(req, &fault);
 }
 

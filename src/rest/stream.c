@@ -40,10 +40,22 @@ void stream_init(struct rest *rest)
     (void)uv_timer_init(rest->options.loop, &rest->pace_timer);
 }
 
+/* A page of another site cannot read a stream, and shall not hold one either. */
+static bool is_cross_site(const struct http_request *req)
+{
+    const char *site = http_header(req, "Sec-Fetch-Site");
+
+    return http_header(req, "Origin") || (site && strcmp(site, "cross-site") == 0);
+}
+
 bool stream_is_possible(struct http_request *req)
 {
     const struct rest *rest = req->rest;
 
+    if (is_cross_site(req)) {
+        reply_problem(req, FAULT_CROSS_SITE, "A page of another site asks for an event stream");
+        return false;
+    }
     if (rest->stream_count < rest->options.max_streams)
         return true;
     http_add(req, "Retry-After", "10");

@@ -226,6 +226,11 @@ START_TEST(web_pages_cannot_write)
     expect_status(&a, 200); /* which the page cannot see without CORS headers */
     ck_assert_str_eq(answer_header(&a, "Access-Control-Allow-Origin"), "");
     answer_clear(&a);
+    request(&f, &a, "GET", "/v1/events", "Accept: text/event-stream\r\nOrigin: http://evil.example\r\n", NULL);
+    expect_problem(&a, FAULT_CROSS_SITE); /* it would last */
+    request(&f, &a, "GET", "/v1/devices/box/resources/t", "Accept: text/event-stream\r\nSec-Fetch-Site: cross-site\r\n",
+            NULL);
+    expect_problem(&a, FAULT_CROSS_SITE);
 }
 END_TEST
 

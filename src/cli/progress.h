@@ -10,7 +10,7 @@
 struct progress {
     struct cli *cli;
     char doing[160];        /* "deploying door to box-1" */
-    char step[32];          /* "loading", may be empty */
+    char step[128];         /* "loading", may be empty */
     int64_t started, drawn; /* monotonic ms */
     bool shown;
 };

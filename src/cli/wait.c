@@ -13,6 +13,7 @@
 #define QUICK_ANSWER_MS 200 /* a gateway that does not wait is not asked more often */
 #define AWAY_MS 10000       /* how long a gateway that restarts may be away */
 #define RETRY_MS 500
+#define SLEEP_TEXT_SIZE 128
 
 char *wait_sentence(const char *format, ...)
 {
@@ -35,6 +36,23 @@ bool wait_has_ended(const json_t *operation)
         if (strcmp(state, states[i]) == 0)
             return true;
     return false;
+}
+
+/* "box-1 sleeps and is expected in 20 s" of an operation that waits for a device that sleeps; empty for others. */
+static const char *sleep_text(const struct cli *cli, const json_t *operation, char out[SLEEP_TEXT_SIZE])
+{
+    char expected[DISPLAY_SIZE];
+    int64_t at;
+
+    *out = 0;
+    if (strcmp(view_string(operation, "waiting_for"), "device") != 0)
+        return out;
+    if (clock_parse_rfc3339(view_string(operation, "expected_at"), &at))
+        (void)snprintf(out, SLEEP_TEXT_SIZE, "%.64s sleeps and is expected %s", view_string(operation, "device"),
+                       display_ago(at / 1000, clock_wall_ms(cli->clock), expected));
+    else
+        (void)snprintf(out, SLEEP_TEXT_SIZE, "%.64s sleeps", view_string(operation, "device"));
+    return out;
 }
 
 /* One operation that is being followed. */
@@ -114,24 +132,28 @@ static int ask(struct follow *f)
 
 static int give_up(struct follow *f, int code, const char *why)
 {
-    char advice[160];
+    char advice[160], sleeps[SLEEP_TEXT_SIZE];
 
     progress_end(&f->progress);
+    (void)sleep_text(f->cli, f->operation, sleeps);
     (void)snprintf(advice, sizeof advice, "Follow it with: tcgw operation watch %.64s",
                    view_string(f->operation, "id"));
-    return cli_error(f->cli, code, advice, "%s; the operation %s goes on", why, view_string(f->operation, "id"));
+    return cli_error(f->cli, code, advice, "%s%s%s; the operation %s goes on", why, *sleeps ? "; " : "", sleeps,
+                     view_string(f->operation, "id"));
 }
 
 static int follow_to_end(struct follow *f)
 {
     while (!wait_has_ended(f->operation)) {
+        char sleeps[SLEEP_TEXT_SIZE];
         int rc;
 
         if (cli_interrupted)
             return give_up(f, CLI_INTERRUPTED, "interrupted");
         if (f->deadline >= 0 && now_ms(f) >= f->deadline)
             return give_up(f, CLI_TIMEOUT, "not done in the time that --wait allows");
-        progress_step(&f->progress, view_string(f->operation, "step"));
+        (void)sleep_text(f->cli, f->operation, sleeps);
+        progress_step(&f->progress, *sleeps ? sleeps : view_string(f->operation, "step"));
         rc = ask(f);
         if (rc)
             return rc;
@@ -178,8 +200,12 @@ int wait_report(struct cli *cli, const json_t *operation, const char *doing, con
 
 static int report_submitted(struct cli *cli, const json_t *operation, const char *doing)
 {
-    const char *id = view_string(operation, "id");
-    cleanup_free char *sentence = wait_sentence("%s: %s as operation %s.", doing, view_string(operation, "state"), id);
+    char sleeps[SLEEP_TEXT_SIZE];
+    const char *id = view_string(operation, "id"), *state = view_string(operation, "state");
+    cleanup_free char *sentence = NULL;
+
+    (void)sleep_text(cli, operation, sleeps);
+    sentence = wait_sentence("%s: %s as operation %s%s%s.", doing, state, id, *sleeps ? "; " : "", sleeps);
 
     if (sentence)
         cli->writer->outcome(cli->writer, &view_operation, operation, sentence);

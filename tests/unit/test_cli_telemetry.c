@@ -111,7 +111,7 @@ START_TEST(a_request_waits_for_its_device)
 
     fake_one("PUT /v1/devices/box/resources/led", 202, OPERATION("queued"), "resource put box /led --wait-for-device",
              CLI_OK);
-    OUT_HAS("queued as operation 01900000-0000-7000-8000-000000000001");
+    OUT_HAS("queued as operation 01900000-0000-7000-8000-000000000001; box sleeps.");
     ck_assert_str_ne(fake_key(0), "");
     fake_expect(followed, "resource delete box /led --ttl 1m --wait 30", CLI_OK);
     OUT_HAS("box answered DELETE /led");

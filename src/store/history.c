@@ -1,5 +1,7 @@
 #include "store/history_private.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -14,6 +16,7 @@
 
 static const char *const total_names[TOTAL_COUNT] = {
     [TOTAL_SEALED] = "sealed",
+    [TOTAL_SEALING] = "sealing",
     [TOTAL_TRIMMED] = "trimmed",
     [TOTAL_JOURNAL_BYTES] = "journal_bytes",
     [TOTAL_RECORDS] = "records",
@@ -55,6 +58,7 @@ static const char *const statements[HISTORY_STATEMENT_COUNT] = {
         " (SELECT min(first) FROM chunk WHERE downsampled = 1)",
     [HISTORY_CURSORS] = "SELECT min(seq) FROM cursor",
     [HISTORY_TAIL] = "SELECT device, length(body) FROM journal WHERE seq > ?",
+    [HISTORY_NEWEST] = "SELECT time FROM journal ORDER BY seq DESC LIMIT 1",
 };
 
 int64_t history_now(void)
@@ -240,6 +244,18 @@ static int load_tail(struct history *history)
     return rc == SQLITE_DONE ? 0 : -EIO;
 }
 
+/* The clock is compared with what it was when the last entry came, before the gateway stopped. */
+static int load_clock(struct history *history)
+{
+    sqlite3_stmt *newest = history_statement(history, HISTORY_NEWEST);
+    int rc = sqlite3_step(newest);
+
+    history->clock_offset =
+        (rc == SQLITE_ROW ? sqlite3_column_int64(newest, 0) : clock_wall_ms(clock_system())) - history_now();
+    (void)sqlite3_reset(newest);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : -EIO;
+}
+
 /* The figures that are looked up. */
 static int refresh_stats(struct history *history)
 {
@@ -292,7 +308,7 @@ void history_answer(struct history *history)
 /* Whether entries are to be sealed now. Under the mutex. */
 static bool is_seal_due(const struct history *history, int64_t now)
 {
-    return history->unsealed_bytes >= SEAL_BYTES ||
+    return history->unsealed_bytes >= SEAL_BYTES || (history->unsealed_bytes > 0 && history_is_half_sealed(history)) ||
            (history->unsealed_bytes > 0 && now - history->unsealed_since >= SEAL_AGE_MS) ||
            (history->retention_is_set && history->stats.journal_bytes > history->retention.journal_bytes &&
             history->unsealed_bytes > history->retention.journal_bytes / 4);
@@ -435,6 +451,8 @@ int history_start(struct store *store)
         result = load_totals(history);
     if (result == 0)
         result = load_tail(history);
+    if (result == 0)
+        result = load_clock(history);
     if (result == 0)
         result = refresh_stats(history);
     publish(history, &(struct journal_growth){0});

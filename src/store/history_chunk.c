@@ -396,9 +396,9 @@ int chunk_merge(struct history *history, int64_t series, bool downsampled, const
         points += found.run;
         count -= found.run;
         alone = true;
-        if (result == 0 && history->slice_bytes > SLICE_BYTES) {
+        /* Records come again when not all were written; the slice with buckets also drops what they were made of. */
+        if (result == 0 && !downsampled && history->slice_bytes > SLICE_BYTES)
             result = history_commit(history);
-        }
     }
     return result;
 }

@@ -18,6 +18,23 @@ static int64_t wall_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+/* Ages are told by the wall clock, and it may be wrong: a board without a clock of its own begins in 1970, a bad server
+ * sends it to 2038. After a step of more than STEP_MS nothing goes for its age until the clock had SETTLE_MS to be set
+ * right; the limits of size hold all the time. */
+#define STEP_MS INT64_C(86400000)
+#define SETTLE_MS INT64_C(86400000)
+
+/* The time that ages are counted from; INT64_MIN: nothing is old. */
+static int64_t age_from(struct history *history)
+{
+    int64_t now = history_now(), offset = wall_us() / 1000 - now, step;
+
+    if (__builtin_sub_overflow(offset, history->clock_offset, &step) || step > STEP_MS || step < -STEP_MS)
+        history->settled_at = now + SETTLE_MS;
+    history->clock_offset = offset;
+    return now < history->settled_at ? INT64_MIN : wall_us();
+}
+
 /* The time that is `age` before `time`. */
 static int64_t before(int64_t time, int64_t age)
 {
@@ -78,7 +95,7 @@ static int find_trim(struct history *history, struct trim *trim)
 /* The last sealed entry always stays, so that numbers go on from it after a restart. */
 static int keep_journal(struct history *history, const struct store_retention *retention)
 {
-    struct trim trim = {.before = before(wall_us() / 1000, retention->journal_age_ms)};
+    struct trim trim = {.before = before(history->age_from / 1000, retention->journal_age_ms)};
     struct value seq;
     uint64_t bytes;
     int result = read_floor(history, &trim.floor);
@@ -182,16 +199,20 @@ static bool is_among(const struct chunk *chunks, size_t count, int64_t series)
     return false;
 }
 
-/* Records are downsampled some time after they have come of age, many at a time, so that a chunk is not written anew
+/* Records that are sealed once more replace themselves, but would count in their buckets twice: not while that may be.
+ *
+ * Records are downsampled some time after they have come of age, many at a time, so that a chunk is not written anew
  * for each of them; but when they all are, there is nothing to wait for. */
 static int keep_raw(struct history *history, const struct store_retention *retention)
 {
     int64_t size_us = retention->downsample_us;
-    int64_t cutoff = before(wall_us(), retention->raw_age_us);
+    int64_t cutoff = before(history->age_from, retention->raw_age_us);
     struct chunk chunks[OLDEST_MAX];
     size_t count, whole, n = 0;
     int result;
 
+    if (history_is_half_sealed(history))
+        return 0;
     cutoff = size_us ? bucket_of(cutoff, size_us) : cutoff;
     result = find_oldest(history, false, before(cutoff, retention->raw_age_us / 8), false, chunks, &count);
     if (result == 0 && count == 0)
@@ -224,7 +245,8 @@ static int keep_buckets(struct history *history, const struct store_retention *r
 {
     struct chunk chunks[OLDEST_MAX];
     size_t count;
-    int result = find_oldest(history, true, before(wall_us(), retention->downsampled_age_us), true, chunks, &count);
+    int result =
+        find_oldest(history, true, before(history->age_from, retention->downsampled_age_us), true, chunks, &count);
 
     return result < 0 || count == 0 ? result : drop_all(history, chunks, count, false);
 }
@@ -256,6 +278,7 @@ int history_keep(struct history *history, const struct store_retention *retentio
     int result = 0;
 
     history_begin_round(history);
+    history->age_from = age_from(history);
     for (size_t i = 0; i < array_size(kinds) && result >= 0; i++) {
         int kind = kinds[i](history, retention);
 

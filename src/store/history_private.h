@@ -23,6 +23,7 @@
 /* Figures that are kept in the database, each changed in the slice that changes what it counts. */
 enum total {
     TOTAL_SEALED,        /* entries up to this number are in chunks */
+    TOTAL_SEALING,       /* of entries up to this number some may be, too */
     TOTAL_TRIMMED,       /* entries up to this number are gone */
     TOTAL_JOURNAL_BYTES, /* of the sealed entries that are kept */
     TOTAL_RECORDS,
@@ -54,6 +55,7 @@ enum history_statement {
     HISTORY_JOURNAL_ENDS,
     HISTORY_CURSORS, /* the one that is furthest behind */
     HISTORY_TAIL,    /* after: rows and bytes */
+    HISTORY_NEWEST,  /* when the last entry came */
     HISTORY_STATEMENT_COUNT
 };
 
@@ -70,7 +72,10 @@ struct history {
     int64_t next_series;           /* number */
     uint64_t removals_done;        /* up to here, what removed devices left is gone */
     uint64_t dropped;
-    int64_t retry_at; /* ms, monotonic: after a failure */
+    int64_t retry_at;     /* ms, monotonic: after a failure */
+    int64_t clock_offset; /* ms from the monotonic clock to the wall clock when that was looked at last */
+    int64_t settled_at;   /* ms, monotonic: when the wall clock may be believed again */
+    int64_t age_from;     /* us, wall: what ages are counted from in this round */
 
     pthread_t thread;
     bool runs;
@@ -115,6 +120,11 @@ void history_answer(struct history *history);
 
 /* Pieces of work: 1 when something was done and there may be more, 0 when there is nothing to do; or negative. */
 int history_seal(struct history *history) must_check;
+/* Whether sealing ended before all of a window was in chunks: its entries will be merged into chunks once more. */
+static inline bool history_is_half_sealed(const struct history *history)
+{
+    return history->totals[TOTAL_SEALING] > history->totals[TOTAL_SEALED];
+}
 int history_keep(struct history *history, const struct store_retention *retention) must_check;
 int history_purge(struct history *history) must_check; /* series of devices that are gone */
 

@@ -169,9 +169,10 @@ static int next_point(struct merge *merge, struct history_point *point)
 
 /* Pages ------------------------------------------------------------------------------------------------------------ */
 
+/* One without a point does not end for its texts, which are of series that had none: nothing could follow it. */
 static bool is_full(const struct query_job *job)
 {
-    return job->page.count >= job->query.limit || job->page.arena.size > PAGE_BYTES;
+    return job->page.count >= job->query.limit || (job->page.count > 0 && job->page.arena.size > PAGE_BYTES);
 }
 
 /* Adds a point with texts of its own; the device and the name are the page's already. */

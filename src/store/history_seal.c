@@ -176,6 +176,7 @@ int history_seal(struct history *history)
     if (result < 0)
         return result;
     if (window.last > 0) {
+        history->pending[TOTAL_SEALING] = window.last;
         entry_sort(window.entries, window.count, false);
         result = seal_entries(history, &window, entry_unite(window.entries, window.count));
         if (result == 0)

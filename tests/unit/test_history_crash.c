@@ -12,7 +12,6 @@
 
 #define S INT64_C(1000000)
 #define T0 (INT64_C(1764000000) * S)
-#define ROUNDS 25
 #define PACK 10
 
 static struct fixture f;
@@ -106,28 +105,89 @@ static uint64_t check_survivors(void)
     return messages;
 }
 
-START_TEST(nothing_is_lost_or_doubled)
+/* Many messages are sealed at once, in several slices, while what is in chunks becomes buckets at once. */
+static void downsample_until_killed(uint64_t number)
+{
+    struct store_retention retention = history_wide;
+
+    fixture_open(&f);
+    retention.raw_age_us = 3600 * S;
+    for (;;) {
+        retention.journal_bytes = UINT64_MAX;
+        store_set_retention(f.store, &retention);
+        for (int i = 0; i < 2000; i++)
+            submit(++number);
+        store_flush(f.store);
+        retention.journal_bytes = 0;
+        store_set_retention(f.store, &retention);
+    }
+}
+
+static uint64_t count_with_buckets(void)
+{
+    static const struct history_query query = {
+        .from = INT64_MIN, .to = INT64_MAX, .limit = UINT32_MAX, .aggregate = HISTORY_BUCKETS, .bucket_us = 3600 * S};
+    struct history_answer answer = history_ask(&f, &query, false);
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < answer.count; i++)
+        count += answer.points[i].count;
+    ck_assert(!answer.more);
+    history_answer_free(&answer);
+    return count;
+}
+
+static uint64_t check_counts(void)
+{
+    struct store_retention retention = history_wide;
+    uint64_t messages;
+
+    fixture_open(&f);
+    messages = strtoull(fixture_query(&f, "SELECT max(seq) FROM journal"), NULL, 10);
+    ck_assert_uint_ge(messages, progress->acknowledged);
+    ck_assert_uint_le(messages, progress->submitted);
+    retention.raw_age_us = 3600 * S; /* this goes on before what is left is sealed */
+    store_set_retention(f.store, &retention);
+    (void)usleep(200000);
+    history_seal_all(&f);
+    ck_assert_uint_eq(count_with_buckets(), messages * PACK);
+    fixture_close(&f);
+    return messages;
+}
+
+static void survive(int rounds, long pause_ns, void (*run)(uint64_t number), uint64_t (*check)(void))
 {
     uint64_t number = 0;
     unsigned seed = (unsigned)time(NULL);
 
     progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ck_assert_ptr_ne(progress, MAP_FAILED);
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < rounds; round++) {
         pid_t child = fork();
-        const struct timespec pause = {.tv_nsec = 1000000L + rand_r(&seed) % 80000000};
+        const struct timespec pause = {.tv_nsec = 1000000L + rand_r(&seed) % pause_ns};
         int status;
 
         ck_assert_int_ge(child, 0);
         if (child == 0)
-            run_until_killed(number);
+            run(number);
         (void)nanosleep(&pause, NULL);
         ck_assert_int_eq(kill(child, SIGKILL), 0);
         ck_assert_int_eq(waitpid(child, &status, 0), child);
         ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "the child ended by itself: %d", status);
-        number = check_survivors();
+        number = check();
     }
-    ck_assert_uint_gt(number, ROUNDS);
+    ck_assert_uint_gt(number, (uint64_t)rounds);
+}
+
+START_TEST(nothing_is_lost_or_doubled)
+{
+    survive(25, 80000000, run_until_killed, check_survivors);
+}
+END_TEST
+
+START_TEST(no_bucket_counts_a_record_twice)
+{
+    survive(15, 600000000, downsample_until_killed, check_counts);
 }
 END_TEST
 
@@ -139,6 +199,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, nothing_is_lost_or_doubled);
+    tcase_add_test(tcase, no_bucket_counts_a_record_twice);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);
 }

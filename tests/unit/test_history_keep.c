@@ -115,6 +115,31 @@ START_TEST(old_records_become_buckets)
 }
 END_TEST
 
+static bool has_dropped(const struct history_stats *stats)
+{
+    return stats->dropped_records > 0;
+}
+
+/* The last entry says that the clock was in 1970 when it came: either that was wrong, or what it is now. */
+START_TEST(nothing_goes_for_its_age_after_the_clock_jumped)
+{
+    struct store_retention retention = history_wide;
+
+    put_records("a", "x", now - 10 * DAY, 60 * S, 10 * 24 * 60);
+    history_seal_all(&f);
+    fixture_reopen(&f);
+    retention.raw_age_us = retention.downsampled_age_us = DAY;
+    retention.downsample_us = 0;
+    retention.journal_age_ms = 1;
+    retention.telemetry_bytes = stats().chunk_bytes - 1; /* size counts all the same, and tells that it was looked at */
+    store_set_retention(f.store, &retention);
+    history_wait(&f, has_dropped);
+    (void)usleep(100000);
+    ck_assert_uint_ge(stats().records, 14400 / 2);
+    ck_assert_uint_eq(stats().records + stats().dropped_records, 14400);
+}
+END_TEST
+
 static bool has_two_in_bucket(const struct history_stats *stats)
 {
     return stats->unsealed == 0 && stats->records == 0 && stats->downsampled == 1;
@@ -441,6 +466,7 @@ int main(void)
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, nothing_goes_for_its_age_after_the_clock_jumped);
     tcase_add_test(tcase, old_records_become_buckets);
     tcase_add_test(tcase, late_records_join_their_bucket);
     tcase_add_test(tcase, old_records_and_buckets_go);

@@ -198,6 +198,7 @@ int core_load(struct core *core)
                                                                   .cursor = load_cursor,
                                                                   .journal = load_journal,
                                                                   .journal_since = core_wall(core) - ORIGIN_MS,
+                                                                  .journal_span = ORIGIN_MS,
                                                                   .group = group_load,
                                                                   .representation = cache_load,
                                                                   .registration = directory_load,

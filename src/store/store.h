@@ -245,9 +245,9 @@ struct store_loader {
     int (*representation)(void *arg, const struct store_representation *row);
     int (*dead_letter)(void *arg, const struct store_dead_letter *row);
     /* The newest entries (without bodies), oldest first: those taken in at journal_since (wall ms) or later, and at
-     * least the last one. */
+     * most journal_span (ms) before the last one, since the clock may have been set back; at least the last one. */
     int (*journal)(void *arg, const struct store_journal *row);
-    int64_t journal_since;
+    int64_t journal_since, journal_span;
     void *arg;
 };
 

@@ -108,16 +108,28 @@ static int load_record(struct store *store, const struct store_loader *loader, e
     return result;
 }
 
+/* Whether an entry is of the time asked for. */
+static bool is_of_late(const struct store_loader *loader, int64_t time, int64_t newest)
+{
+    int64_t before;
+
+    return time >= loader->journal_since && !__builtin_sub_overflow(newest, time, &before) &&
+           before <= loader->journal_span && before >= -loader->journal_span;
+}
+
 /* The number of the oldest entry to load: walks back from the newest while they are of the time asked for. */
-static int find_journal_start(struct store *store, int64_t since, int64_t *start)
+static int find_journal_start(struct store *store, const struct store_loader *loader, int64_t *start)
 {
     sqlite3_stmt *from = NULL;
     int rc = sqlite3_prepare_v2(store->db, "SELECT seq, time FROM journal ORDER BY seq DESC", -1, &from, NULL);
     bool enough = false;
+    int64_t newest = 0;
 
     *start = INT64_MAX;
     while (rc == SQLITE_OK && !enough && (rc = sqlite3_step(from)) == SQLITE_ROW) {
-        enough = sqlite3_column_int64(from, 1) < since;
+        if (*start == INT64_MAX)
+            newest = sqlite3_column_int64(from, 1);
+        enough = !is_of_late(loader, sqlite3_column_int64(from, 1), newest);
         if (!enough || *start == INT64_MAX)
             *start = sqlite3_column_int64(from, 0);
         rc = SQLITE_OK;
@@ -146,7 +158,7 @@ static int load_journal(struct store *store, const struct store_loader *loader)
     static const char sql[] = "SELECT seq, time, kind, device, origin, NULL FROM journal WHERE seq >= ? ORDER BY seq";
     sqlite3_stmt *from = NULL;
     int64_t start;
-    int result = find_journal_start(store, loader->journal_since, &start);
+    int result = find_journal_start(store, loader, &start);
 
     if (result < 0)
         return result;

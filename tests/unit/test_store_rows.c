@@ -334,10 +334,11 @@ static int note_entry(void *arg, const struct store_journal *row)
     return 0;
 }
 
-static struct loaded load_journal(int64_t since)
+static struct loaded load_journal(int64_t since, int64_t span)
 {
     struct loaded loaded = {0};
-    const struct store_loader loader = {.journal = note_entry, .journal_since = since, .arg = &loaded};
+    const struct store_loader loader = {
+        .journal = note_entry, .journal_since = since, .journal_span = span, .arg = &loaded};
 
     fixture_reopen(&f);
     ck_assert_int_eq(store_load(f.store, &loader), 0);
@@ -346,16 +347,18 @@ static struct loaded load_journal(int64_t since)
 
 START_TEST(the_newest_entries_are_loaded)
 {
-    struct loaded loaded = load_journal(0);
+    struct loaded loaded = load_journal(0, INT64_MAX);
 
     ck_assert_int_eq(loaded.count, 0);
     add_entries();
-    loaded = load_journal(90000);
+    loaded = load_journal(90000, INT64_MAX);
     ck_assert(loaded.first == 90 && loaded.last == ENTRIES && loaded.count == 11);
-    loaded = load_journal(1000 * ENTRIES + 1); /* at least the last */
+    loaded = load_journal(1000 * ENTRIES + 1, INT64_MAX); /* at least the last */
     ck_assert(loaded.first == ENTRIES && loaded.count == 1);
-    loaded = load_journal(INT64_MIN);
+    loaded = load_journal(INT64_MIN, INT64_MAX);
     ck_assert(loaded.first == 1 && loaded.count == ENTRIES);
+    loaded = load_journal(INT64_MIN, 10000); /* the clock was set back since: not the whole journal */
+    ck_assert(loaded.first == ENTRIES - 10 && loaded.count == 11);
 }
 END_TEST
 

@@ -1,10 +1,12 @@
 #include "core/directory_private.h"
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "core/event.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 
 /* The directory's entries: where they are found, whose they are, how they end, and what they are after a start. */
 
@@ -18,6 +20,19 @@ struct directory_host {
 };
 
 /* Tables ----------------------------------------------------------------------------------------------------------- */
+
+/* Strangers choose the names that entries are looked up by, so the hash has a key. */
+static unsigned keyed_hash(const void *data, size_t size)
+{
+    static uint64_t key;
+
+    if (!key && getrandom(&key, sizeof key, 0) != (ssize_t)sizeof key)
+        key = 1; /* the tables are slower when they are attacked, but work */
+    return (unsigned)hash_bytes(key, data, size);
+}
+
+#undef HASH_FUNCTION
+#define HASH_FUNCTION(key, size, value) ((value) = keyed_hash(key, size))
 
 /* NOLINTBEGIN(readability-function-size,bugprone-*,clang-analyzer-*) */
 

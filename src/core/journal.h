@@ -50,7 +50,8 @@ struct journal_entry {
  * worth more than its report. */
 void journal_add(struct core *core, struct store_batch *batch, enum journal_kind kind, const char *device,
                  json_t *data);
-/* The same with bytes (copied) and the origin of the message (0: none), for telemetry. Returns its number. */
+/* The same with bytes (copied) and the origin of the message (0: none), for telemetry. Returns its number; 0: out of
+ * memory, and the batch does not hold it. */
 uint64_t journal_add_pack(struct core *core, struct store_batch *batch, const char *device, const void *pack,
                           size_t size, uint64_t origin);
 /* An entry for what has no row of its own; nobody waits. */

@@ -204,11 +204,15 @@ static int submit(struct telemetry *t, const struct device *device, size_t count
         free(message);
         return -ENOMEM;
     }
+    if (!journal_add_pack(t->core, batch, device->id, t->pack.data, t->pack.size, origin)) {
+        (void)store_batch_free(batch); /* a batch without its entry would be acknowledged */
+        free(message);
+        return -ENOMEM;
+    }
     *message = (struct message){.telemetry = t, .count = count, .is_probe = t->full, .done = done, .arg = arg};
     t->probing = t->full;
     list_init(&message->node);
     list_append(&t->messages, &message->node);
-    (void)journal_add_pack(t->core, batch, device->id, t->pack.data, t->pack.size, origin);
     journal_submit(t->core, batch, on_stored, message);
     return 0;
 }

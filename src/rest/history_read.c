@@ -130,10 +130,10 @@ bool history_parse_cursor(const char *text, struct history_question *out)
     size_t n = strlen(text) / 2;
     const char *device, *name;
 
-    if (n >= sizeof plain || !text_unhex(text, plain, n) || memchr(plain, 0, n))
+    if (n >= sizeof plain || !text_unhex(text, plain, n))
         return false;
     plain[n] = 0;
-    if (strcmp(take_word(&at), VERSION) != 0)
+    if (strlen(plain) != n || strcmp(take_word(&at), VERSION) != 0)
         return false;
     device = take_word(&at);
     name = take_word(&at);

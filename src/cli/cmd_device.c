@@ -65,7 +65,7 @@ void device_add_groups(const struct arguments *args, json_t *body)
 static int add_sleep(struct cli *cli, const struct arguments *args, json_t *body, bool patch)
 {
     const char *value = arguments_value(args, "sleep");
-    int64_t seconds = 0, awake = 0;
+    int64_t awake = 0;
     int rc = 0;
 
     if (!value && !arguments_given(args, "awake"))
@@ -74,12 +74,12 @@ static int add_sleep(struct cli *cli, const struct arguments *args, json_t *body
         return cli_error(cli, CLI_USAGE, NULL, "--awake goes with --sleep");
     if (strcmp(value, "auto") == 0)
         return patch ? json_object_set_new(body, "sleep", json_null()) : 0;
-    rc = arguments_integer(cli, args, "sleep", 1, UINT32_MAX, &seconds);
-    if (!rc && arguments_given(args, "awake"))
+    if (arguments_given(args, "awake"))
         rc = arguments_integer(cli, args, "awake", 1, UINT32_MAX, &awake);
     if (!rc)
         (void)json_object_set_new(body, "sleep",
-                                  json_pack("{s:I, s:o}", "sleep_s", (json_int_t)seconds, "awake_ms",
+                                  json_pack("{s:I, s:o}", "sleep_s",
+                                            (json_int_t)(arguments_duration(args, "sleep", 0) / 1000), "awake_ms",
                                             awake ? json_integer(awake) : json_null()));
     return rc;
 }

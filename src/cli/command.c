@@ -196,14 +196,20 @@ static bool is_choice(const char *choices, const char *value)
     return false;
 }
 
+static bool is_duration(const struct option_spec *spec, const char *value)
+{
+    int64_t ms;
+
+    return parse_duration(value, &ms) || (strstr(spec->value, "|auto") && strcmp(value, "auto") == 0);
+}
+
 static int keep_option(struct parser *p, const struct option_spec *spec, const char *value)
 {
     struct arguments *args = p->args;
-    int64_t ms;
 
     if (value && spec->choices && !is_choice(spec->choices, value))
         return cli_error(p->cli, CLI_USAGE, NULL, "--%s takes one of: %s; not '%s'", spec->name, spec->choices, value);
-    if (value && strstr(spec->value, "SECONDS") && !parse_duration(value, &ms))
+    if (value && strstr(spec->value, "SECONDS") && !is_duration(spec, value))
         return cli_error(p->cli, CLI_USAGE, NULL,
                          "--%s takes seconds, or a number with s, m, h or d (90, 5m), not '%s'", spec->name, value);
     if (args->option_count == COMMAND_MAX_OPTIONS)

@@ -13,9 +13,9 @@
  */
 
 struct option_spec {
-    const char *name;    /* without dashes */
-    char letter;         /* 0: none */
-    const char *value;   /* what its argument is called; NULL: takes none; "[SECONDS]": may be left out */
+    const char *name;  /* without dashes */
+    char letter;       /* 0: none */
+    const char *value; /* what its argument is called; NULL: takes none; "[SECONDS]": may be left out; "SECONDS|auto" */
     const char *choices; /* "auto always never": what it may be; NULL: anything */
     const char *help;
 };

@@ -38,6 +38,10 @@ START_TEST(changes_devices)
     changes("PATCH /v1/devices/box-1 HTTP",
             "{\"capabilities\":{\"pdu_size\":null,\"slots\":0,\"package_max\":4096,\"runtimes\":null}}",
             "device set box-1 --pdu-size auto --slots 0 --package-max 4096 --runtime auto");
+    changes("PATCH /v1/devices/box-1 HTTP", "{\"sleep\":{\"sleep_s\":3600,\"awake_ms\":500}}",
+            "device set box-1 --sleep 1h --awake 500");
+    changes("PATCH /v1/devices/box-1 HTTP", "{\"sleep\":null}", "device set box-1 --sleep auto");
+    fake_expect(NULL, "device set box-1 --sleep never", CLI_USAGE);
 }
 END_TEST
 

@@ -164,7 +164,7 @@ static void settings_give(const struct settings *s, struct device *device)
     device->updated = s->updated;
     device->revision = s->revision;
     device_changed(device);
-    watches_configure(device);
+    watches_configure(device, 1);
     presence_reconsider(device);
 }
 

@@ -115,9 +115,11 @@ static size_t count_members(const struct core *core, const char *name)
 
 static void configure_members(struct core *core, const char *name)
 {
+    size_t members = count_members(core, name);
+
     for (struct device *device = core->devices; device; device = device->hh.next)
         if (is_member(device, name))
-            watches_configure(device);
+            watches_configure(device, members);
 }
 
 /* Changes ---------------------------------------------------------------------------------------------------------- */

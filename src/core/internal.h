@@ -291,8 +291,9 @@ void cache_save(struct core *core); /* at a clean stop */
 #define WATCH_LIST_SIZE (WATCH_PATHS_MAX * (WATCH_TEXT_MAX + 1) + 1)
 /* Paths from an array into a text with spaces between. FAULT_INVALID_FIELD */
 int watches_read(char out[WATCH_LIST_SIZE], const json_t *array, struct fault *fault) must_check;
-json_t *watches_json(const char *paths);       /* and back */
-void watches_configure(struct device *device); /* what it or its groups have changed */
+json_t *watches_json(const char *paths); /* and back */
+/* What it or its groups have changed; `devices` are configured at once. */
+void watches_configure(struct device *device, size_t devices);
 void watches_start(struct core *core);
 /* The device listens now; `anew`: it does not know of its observations. Soon, not from within. */
 void watches_wake(struct device *device, bool anew);

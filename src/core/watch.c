@@ -21,6 +21,7 @@
 #define REFUSED_MAX_MS 3600000
 #define START_SPREAD_MS 10000 /* a gateway that starts does not ask all devices at once */
 #define WAKE_SPREAD_MS 200
+#define DEVICE_SPREAD_MS 2 /* and more for each device, where many are to be observed at once */
 
 enum watch_state {
     WATCH_WAITING, /* for its timer, or for the device to come back */
@@ -500,16 +501,18 @@ static void configure(struct device *device, uint32_t spread_ms)
     drop_unwanted(device);
 }
 
-void watches_configure(struct device *device)
+void watches_configure(struct device *device, size_t devices)
 {
     if (device->core->started && !device->core->stopped && !device->removing)
-        configure(device, WAKE_SPREAD_MS);
+        configure(device, WAKE_SPREAD_MS + (uint32_t)devices * DEVICE_SPREAD_MS);
 }
 
 void watches_start(struct core *core)
 {
+    uint32_t spread_ms = START_SPREAD_MS + HASH_COUNT(core->devices) * DEVICE_SPREAD_MS;
+
     for (struct device *device = core->devices; device; device = device->hh.next)
-        configure(device, START_SPREAD_MS);
+        configure(device, spread_ms);
 }
 
 static int check_path(const json_t *value, size_t i, struct fault *fault)

@@ -116,11 +116,29 @@ static const char *find_problem(const struct conf_sink *sink)
     return sink->type == CONF_SINK_MQTT ? find_mqtt_problem(sink) : find_webhook_problem(sink);
 }
 
+static bool takes_commands(const struct conf_sink *sink)
+{
+    return sink->type == CONF_SINK_MQTT && sink->commands != CONF_COMMANDS_OFF;
+}
+
+/* Whether another one gets the same commands, which would be carried out twice. */
+static bool shares_commands(const struct conf *conf, const struct conf_sink *sink)
+{
+    for (const struct conf_sink *other = conf->sinks; takes_commands(sink) && other < sink; other++)
+        if (takes_commands(other) && other->port == sink->port && strcasecmp(other->host, sink->host) == 0 &&
+            strcmp(other->topic_prefix, sink->topic_prefix) == 0)
+            return true;
+    return false;
+}
+
 int conf_check_sinks(const struct conf *conf, char *reason, size_t reason_size)
 {
     for (size_t i = 0; i < conf->sink_count; i++) {
         const char *problem = find_problem(&conf->sinks[i]);
 
+        if (!problem && shares_commands(conf, &conf->sinks[i]))
+            problem =
+                "another sink takes the commands of this broker and topic_prefix: each would be carried out twice";
         if (problem) {
             (void)snprintf(reason, reason_size, "[sink %s]: %s", conf->sinks[i].name, problem);
             return 1;

@@ -184,11 +184,11 @@ static json_t *stats_json(const struct uplink_stats *stats)
                      number(stats->commands_refused));
 }
 
-/* Where it sends to, without anything secret. */
+/* Where it sends to, without anything secret, as the query of a URL may be. */
 static json_t *target_of(const struct conf_sink *conf)
 {
     if (conf->type == CONF_SINK_WEBHOOK)
-        return json_string(conf->url);
+        return json_stringn(conf->url, strcspn(conf->url, "?"));
     return json_sprintf("%s://%s:%d", conf->tls ? "mqtts" : "mqtt", conf->host, mqtt_port_of(conf));
 }
 

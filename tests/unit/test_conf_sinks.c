@@ -149,6 +149,20 @@ START_TEST(keys_are_checked_together)
 }
 END_TEST
 
+START_TEST(commands_are_carried_out_once)
+{
+    set("sink.a.host", "localhost");
+    set("sink.b.host", "LOCALHOST");
+    set("sink.a.commands", "all");
+    ck_assert_msg(conf_check(conf, reason, sizeof reason) == 0, "%s", reason);
+    set("sink.b.commands", "read");
+    ck_assert_int_eq(conf_check(conf, reason, sizeof reason), 1);
+    ck_assert_ptr_nonnull(strstr(reason, "[sink b]: another sink"));
+    set("sink.b.topic_prefix", "other");
+    ck_assert_msg(conf_check(conf, reason, sizeof reason) == 0, "%s", reason);
+}
+END_TEST
+
 START_TEST(the_gateways_id_is_one_word)
 {
     set("gateway.id", "one");
@@ -207,6 +221,7 @@ int main(void)
     tcase_add_loop_test(all, bad_sections_are_refused, 0, array_size(bad));
     tcase_add_test(all, there_are_at_most_16);
     tcase_add_loop_test(all, keys_are_checked_together, 0, array_size(across));
+    tcase_add_test(all, commands_are_carried_out_once);
     tcase_add_test(all, the_gateways_id_is_one_word);
     tcase_add_test(all, a_reload_takes_sinks_over);
     tcase_add_test(all, words_match_whole_or_by_their_beginning);

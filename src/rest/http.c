@@ -1,5 +1,6 @@
 #include "rest/http.h"
 
+#include "rest/media.h"
 #include "rest/upload.h"
 
 #include <openssl/crypto.h>
@@ -152,6 +153,7 @@ void http_begin(struct http_request *req, const struct http_transport *transport
     req->json = req->secrets = NULL;
     req->secret = req->own_format = false;
     req->base_size = 0;
+    req->format = MEDIA_NONE;
     req->upload = NULL;
     req->about.device = req->about.container = req->about.operation = NULL;
     req->response.status = 0;

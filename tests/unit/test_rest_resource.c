@@ -139,6 +139,9 @@ START_TEST(methods_headers_and_bodies_go_along)
     ck_assert_str_eq(f.fake.seen.body, "{}");
     ck_assert_str_eq(f.fake.seen.tag, "ok");
     answer_clear(&a);
+    request(&f, &a, "DELETE", RESOURCES "/led", NULL, NULL);
+    ck_assert_int_eq(f.fake.seen.format, -1); /* nothing is left of the request before */
+    answer_clear(&a);
     request(&f, &a, "PATCH", RESOURCES "/led", "Accept: application/cbor\r\nIf-Match: *\r\n", "x");
     ck_assert_int_eq(f.fake.seen.method, COAPMSG_PATCH);
     ck_assert_int_eq(f.fake.seen.format, -1);

@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <string.h>
 
-#define HINT_INTERVAL_MS 20 /* hints registered or updated: 50 a second, */
-#define HINT_BURST_MS 2000  /* and 100 at once */
-#define SAVED_MS 60000      /* an update that changes nothing is written when the row is older than this */
+#define HINT_INTERVAL_MS 20     /* hints registered or updated: 50 a second, */
+#define HINT_BURST_MS 2000      /* and 100 at once */
+#define DEVICE_INTERVAL_MS 1000 /* and of one device: one a second, */
+#define DEVICE_BURST_MS 20000   /* and 20 at once */
+#define SAVED_MS 60000          /* an update that changes nothing is written when the row is older than this */
 
 /* Writing ---------------------------------------------------------------------------------------------------------- */
 
@@ -159,15 +161,14 @@ static int find_owner(struct core *core, const struct directory_source *source, 
     return named || (holder && holder != source->device) ? refuse_name(fault, ep) : 0;
 }
 
-static bool take_token(struct core *core)
+/* *at: when the bucket will be full (monotonic ms). */
+static bool take_token(int64_t *at, int64_t now, int64_t interval, int64_t burst)
 {
-    int64_t now = core_now(core), *at = &core->directory->tokens_at;
-
     if (*at < now)
         *at = now;
-    if (*at - now > HINT_BURST_MS)
+    if (*at - now > burst)
         return false;
-    *at += HINT_INTERVAL_MS;
+    *at += interval;
     return true;
 }
 
@@ -175,11 +176,11 @@ static bool take_token(struct core *core)
 static int check_hint(struct core *core, const struct directory_source *source, const struct directory_entry *present,
                       size_t links_size, struct fault *fault)
 {
-    const struct directory *directory = core->directory;
+    struct directory *directory = core->directory;
     uint32_t max = core->options.max_registrations_per_address;
     size_t before = present && present->host ? present->links_size : 0;
 
-    if (!take_token(core))
+    if (!take_token(&directory->tokens_at, core_now(core), HINT_INTERVAL_MS, HINT_BURST_MS))
         return fault_set(fault, FAULT_RATE_LIMITED, "Too many endpoints register without protection.");
     if (entries_hints_at(core, source->address) >= max && !(present && entry_is_hint_at(present, source->address)))
         return fault_set(fault, FAULT_LIMIT_REACHED,
@@ -213,14 +214,19 @@ static int check_room(struct core *core, const struct device *owner, struct faul
     return 0;
 }
 
-static int check_device(const struct device *owner, const struct directory_entry *present, struct fault *fault)
+/* Each is an entry of the journal with all links: without a limit one device, or who speaks for one that needs no
+ * protection, would push out what was not relayed yet. */
+static int check_device(struct device *owner, const struct directory_entry *present, struct fault *fault)
 {
     unsigned count = 0;
 
     for (const struct directory_entry *entry = owner->endpoints; entry; entry = entry->next)
         count += entry != present;
-    if (count < DIRECTORY_PER_DEVICE)
+    if (count < DIRECTORY_PER_DEVICE &&
+        take_token(&owner->registering_at, core_now(owner->core), DEVICE_INTERVAL_MS, DEVICE_BURST_MS))
         return 0;
+    if (count < DIRECTORY_PER_DEVICE)
+        return fault_set(fault, FAULT_RATE_LIMITED, "Device '%s' registers more often than once a second.", owner->id);
     return fault_set(fault, FAULT_LIMIT_REACHED, "Device '%s' has registered %d endpoints, which is the limit.",
                      owner->id, DIRECTORY_PER_DEVICE);
 }

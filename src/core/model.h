@@ -103,6 +103,7 @@ struct device {
     unsigned untold;           /* bits of enum event: to be told with its next row */
     int64_t last_seen_saved;
     struct directory_entry *endpoints; /* registrations that are bound to it, the last updated first */
+    int64_t registering_at;            /* monotonic ms: when it may register as often as at first again */
     struct device *same_address;
     UT_hash_handle hh, by_address;
 };

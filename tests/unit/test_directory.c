@@ -372,6 +372,20 @@ START_TEST(one_address_has_few_hints)
 }
 END_TEST
 
+START_TEST(one_device_registers_seldom)
+{
+    unsigned taken = 0;
+
+    while (taken < 1000 && attempt(one, "coap://192.0.2.1:5683", "ep=one", LINKS) == FAULT_NONE)
+        taken++;
+    ck_assert_uint_eq(taken, 21);
+    refused(FAULT_RATE_LIMITED, one, "coap://192.0.2.1:5683", "ep=one", LINKS);
+    registers(two, "coap://192.0.2.2:5683", "ep=two", LINKS); /* nobody else is kept from it */
+    core_advance(&f, 2000);
+    registers(one, "coap://192.0.2.1:5683", "ep=one", LINKS);
+}
+END_TEST
+
 START_TEST(hints_give_way_to_devices)
 {
     char query[32], address[64];
@@ -514,6 +528,7 @@ int main(void)
     tcase_add_test(tc, links_tell_the_agent);
     tcase_add_test(tc, a_sessions_base_is_where_it_can_be_reached);
     tcase_add_test(tc, one_address_has_few_hints);
+    tcase_add_test(tc, one_device_registers_seldom);
     tcase_add_test(tc, hints_give_way_to_devices);
     tcase_add_test(tc, a_device_has_few_entries);
     tcase_add_test(tc, ends_with_its_lifetime);

@@ -341,13 +341,12 @@ struct sink *sink_new(struct uplink *uplink, const struct conf_sink *conf)
 
 void sink_start(struct sink *sink)
 {
-    int r = sink->driver->open(sink);
+    int r = open_reader(sink) ? sink->driver->open(sink) : -1; /* one that fails keeps its place, and tells how far */
 
-    if (r == 0 && !open_reader(sink))
-        r = -1;
     if (r < 0)
         (void)text_copy(sink->error, sizeof sink->error, "out of memory");
     if (r != 0) {
+        sink->reader = journal_close(sink->reader);
         log_error("sink cannot be used", "sink", sink->conf->name, "error", sink->error, NULL);
         return;
     }

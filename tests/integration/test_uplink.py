@@ -405,6 +405,10 @@ class TestWebhook(UplinkTest):
                  20, what="what came after the restart")
         self.assertLessEqual(len(self.taken(server)), count + 2)  # at most one batch came twice
         gateway.stop()
+        os.chmod(secret, 0o644)
+        gateway.start()
+        self.assertLess(self.wait_for_sink(gateway, "failed", "hook")["behind"], 20)  # it keeps its place
+        gateway.stop()
 
     def test_dead_letters(self):
         server = self.platform((400, {}), (302, {"Location": "http://127.0.0.1:9/"}))

@@ -66,8 +66,13 @@ static int write_body(struct cli *cli, const struct arguments *args, const struc
 }
 
 /* An error of the device may have a body of its own, which is no problem of the gateway. */
-static int refuse(struct cli *cli, const struct client_reply *reply)
+static int refuse(struct cli *cli, const struct client_request *request, const struct client_reply *reply)
 {
+    if (cli->style == CLI_STYLE_TEXT && strstr(view_string(reply->json, "type"), "/device-asleep")) /* as options */
+        (void)json_object_set_new(reply->json, "advice",
+                                  json_string(strcmp(request->method, "GET") == 0
+                                                  ? "Repeat it then, or take something older: --max-stale."
+                                                  : "Repeat it then, or let it wait for that: --wait-for-device."));
     if (!*reply->coap_code || strcmp(reply->content_type, "application/problem+json") == 0)
         return gateway_refusal(cli, reply);
     (void)cli_error(cli, CLI_FAILED, NULL, "the device answered with the error %s", reply->coap_code);
@@ -140,7 +145,7 @@ static int call_resource(struct cli *cli, const struct arguments *args, struct c
     if (error)
         return gateway_explain(cli, error);
     if (!is_success(&reply))
-        return refuse(cli, &reply);
+        return refuse(cli, request, &reply);
     if (cli->out_terminal && *reply.cache_status)
         (void)fprintf(cli->err, "(%s)\n", reply.cache_status);
     if (reply.body.size || strcmp(request->method, "GET") == 0)
@@ -283,7 +288,7 @@ int resource_observe(struct cli *cli, const struct arguments *args)
         return CLI_OK;
     if (error)
         return gateway_explain(cli, error);
-    return is_success(&reply) ? watch.code : refuse(cli, &reply);
+    return is_success(&reply) ? watch.code : refuse(cli, &request, &reply);
 }
 
 /* Shadows --------------------------------------------------------------------------------------------------------- */

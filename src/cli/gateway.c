@@ -101,6 +101,7 @@ int gateway_exit_code(const char *type, long status)
     switch (code) {
     case FAULT_EXPIRED:
     case FAULT_DEVICE_TIMEOUT:
+    case FAULT_DEVICE_ASLEEP:
         return CLI_TIMEOUT;
     case FAULT_NO_SLOT:
     case FAULT_LOAD_REFUSED:
@@ -111,6 +112,7 @@ int gateway_exit_code(const char *type, long status)
     case FAULT_DEVICE_UNREACHABLE:
     case FAULT_DEVICE_ANSWER:
     case FAULT_DEVICE_ERROR:
+    case FAULT_NOT_CACHED:
     case FAULT_DEVICE_UNTRUSTED:
     case FAULT_CANCELLED:
         return CLI_FAILED;

@@ -115,6 +115,9 @@ START_TEST(a_request_waits_for_its_device)
     ck_assert_str_ne(fake_key(0), "");
     fake_expect(followed, "resource delete box /led --ttl 1m --wait 30", CLI_OK);
     OUT_HAS("box answered DELETE /led");
+    fake_one("PUT /v1/devices/box/resources/led", 504, "{\"type\":\"https://tcgw.dev/problems/device-asleep\"}",
+             "resource put box /led", CLI_TIMEOUT);
+    ck_assert_ptr_nonnull(strstr(fake_result.err, "--wait-for-device"));
     fake_one("GET /v1/operations?limit=100", 200, "{\"items\":[" OPERATION("queued") "],\"next\":null}",
              "operation list", CLI_OK);
     OUT_HAS("/led");

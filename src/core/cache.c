@@ -337,7 +337,7 @@ static bool is_failure(const struct core_resource_result *result)
 /* Whether the device said that what is kept is still so. */
 static bool is_valid(const struct read *read, const struct core_resource_result *result)
 {
-    return read->validates && !result->fault.code && result->response->code == COAPMSG_CODE(2, 3);
+    return read->validates && !result->fault.code && result->response && result->response->code == COAPMSG_CODE(2, 3);
 }
 
 static void give_response(const struct read *read, const struct core_resource_result *result,

@@ -200,11 +200,22 @@ static bool is_taken(const struct http_call *call)
     return call->status >= 200 && call->status < 300;
 }
 
-/* 408, 425, 429 and 5xx say later. Others, redirects among them, will not change. */
+/* The platform refuses the batch itself, which will be no better next time. */
 static bool is_final(const struct http_call *call)
 {
-    return call->status >= 300 && call->status < 500 && call->status != 408 && call->status != 425 &&
-           call->status != 429;
+    static const long statuses[] = {400, 409, 411, 413, 414, 415, 422, 431};
+
+    for (size_t i = 0; i < array_size(statuses); i++)
+        if (call->status == statuses[i])
+            return true;
+    return false;
+}
+
+/* It is there and says later. Whatever else it answers (401, 404, a redirect) speaks of how the sink is set up, or comes
+ * from somebody on the way: no batch is given up for that. */
+static bool is_busy(const struct http_call *call)
+{
+    return call->status == 408 || call->status == 425 || call->status == 429 || call->status >= 500;
 }
 
 /* The batch is done with, at the platform or as a dead letter: on with the next one, when that is on the disk. */
@@ -229,11 +240,11 @@ static bool gives_up(struct webhook *hook, const char *why)
     int64_t now = clock_wall_ms(clock_system());
     bool late;
 
-    if (call->status && !is_final(call) && !hook->failing_since)
+    if (is_busy(call) && !hook->failing_since)
         hook->failing_since = now;
     if (is_final(call))
         hook->refusals++;
-    late = call->status && hook->failing_since && conf->give_up_after_ms &&
+    late = is_busy(call) && hook->failing_since && conf->give_up_after_ms &&
            now - hook->failing_since >= conf->give_up_after_ms;
     if (hook->refusals < (unsigned)conf->max_refusals && !late)
         return false;

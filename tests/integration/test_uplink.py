@@ -411,14 +411,15 @@ class TestWebhook(UplinkTest):
         gateway.stop()
 
     def test_dead_letters(self):
-        server = self.platform((400, {}), (302, {"Location": "http://127.0.0.1:9/"}))
+        server = self.platform((401, {}), (302, {"Location": "http://127.0.0.1:9/"}), (400, {}), (422, {}))
         gateway = self.relay(self.hook(server, max_refusals=2, batch_max=1))
         device = Device(gateway, "d1")
         self.assertTrue(device.send(1) and device.send(2))
         wait_for(lambda: len(self.taken(server)) == 1, 20, what="the second batch")
         letters = gateway.get("/v1/sinks/hook/dead-letters").json["items"]
         self.assertEqual(len(letters), 1)
-        self.assertIn("302", letters[0]["reason"])
+        self.assertIn("422", letters[0]["reason"])
+        self.assertEqual(letters[0]["attempts"], 4)
         first = letters[0]["first"]
         gateway.kill()
         gateway.start()
@@ -430,12 +431,12 @@ class TestWebhook(UplinkTest):
         self.assertIn("sent again", done.stdout)
         wait_for(lambda: not gateway.get("/v1/sinks/hook/dead-letters").json["items"], 20, what="the letter to go")
         self.assertEqual(self.taken(server)[-1][1]["entries"][0]["records"][0]["value"], 1)
-        server.plan[:] = [(404, {}), (404, {})]
+        server.plan[:] = [(413, {}), (413, {})]
         self.assertTrue(device.send(3))
         item = wait_for(lambda: gateway.get("/v1/sinks/hook/dead-letters").json["items"], 20, what="a dead letter")[0]
         listed = subprocess.run([program("tcgw"), "--socket", gateway.socket, "sink", "dead-letters", "hook"],
                                 capture_output=True, text=True, check=True)
-        self.assertIn("404", listed.stdout)
+        self.assertIn("413", listed.stdout)
         self.assertEqual(gateway.delete(f"/v1/sinks/hook/dead-letters/{item['first']}").status, 204)
         self.assertEqual(gateway.get("/v1/sinks/hook/dead-letters").json["items"], [])
         self.assertIn("hook", subprocess.run([program("tcgw"), "--socket", gateway.socket, "sink", "list"],

@@ -211,8 +211,8 @@ static bool is_final(const struct http_call *call)
     return false;
 }
 
-/* It is there and says later. Whatever else it answers (401, 404, a redirect) speaks of how the sink is set up, or comes
- * from somebody on the way: no batch is given up for that. */
+/* It is there and says later. Whatever else it answers (401, 404, a redirect) speaks of how the sink is set up, or
+ * comes from somebody on the way: no batch is given up for that. */
 static bool is_busy(const struct http_call *call)
 {
     return call->status == 408 || call->status == 425 || call->status == 429 || call->status >= 500;

@@ -83,7 +83,8 @@ const struct conf_key conf_sink_table[] = {
     {"sink", "batch_delay", CONF_DURATION, true, MEMBER(batch_delay_ms), 0, HOURS, NULL, "1s",
      "webhook: how long a batch that is not full waits for more."},
     {"sink", "max_refusals", CONF_INT, true, MEMBER(max_refusals), 1, 1000, NULL, "5",
-     "How often something may be refused for good (400, 422 and the like; by a broker) until it becomes a dead letter."},
+     "How often something may be refused for good (400, 422 and the like; by a broker) until it becomes a dead "
+     "letter."},
     {"sink", "give_up_after", CONF_DURATION, true, MEMBER(give_up_after_ms), 0, 45 * DAYS, NULL, "1d",
      "webhook: a batch that is answered with 5xx or 429 for this long becomes a dead letter; 0: never."},
 };

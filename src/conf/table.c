@@ -84,7 +84,7 @@ const struct conf_key conf_table[] = {
      "Largest shadow document of a device."},
 
     {"operations", "ttl", CONF_DURATION, true, MEMBER(operation_ttl_ms), SECONDS, 45 * DAYS, NULL, "10m",
-     "Time to live of an operation that names none."},
+     "Time to live of an operation that names none; twice the sleep of a device that sleeps is added."},
     {"operations", "ttl_max", CONF_DURATION, true, MEMBER(operation_ttl_max_ms), SECONDS, 45 * DAYS, NULL, "30d",
      "Longest time to live that a request may name."},
     {"operations", "verify_delay", CONF_DURATION, true, MEMBER(verify_delay_ms), 0, 10 * MINUTES, NULL, "500ms",

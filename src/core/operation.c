@@ -64,11 +64,20 @@ static void dequeue(struct operation *op)
     core_disarm(device->core, &op->timer);
 }
 
+/* Of an operation that names none: a device that sleeps may take two wake-ups to hear of it. */
+static uint32_t default_ttl(const struct device *device)
+{
+    const struct core_options *options = &device->core->options;
+    uint64_t ttl = options->operation_ttl_ms + UINT64_C(2000) * core_presence(device).sleep_s;
+
+    return ttl < options->operation_ttl_max_ms ? (uint32_t)ttl : options->operation_ttl_max_ms;
+}
+
 int operation_new(struct operation **out, struct device *device, const char *uid, enum operation_kind kind,
                   const char *artifact, uint32_t ttl_ms, struct fault *fault)
 {
     const struct core_options *options = &device->core->options;
-    uint32_t ttl = ttl_ms ? ttl_ms : options->operation_ttl_ms;
+    uint32_t ttl = ttl_ms ? ttl_ms : default_ttl(device);
     struct operation *op;
     char id[UUID_SIZE];
 

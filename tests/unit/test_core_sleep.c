@@ -185,6 +185,14 @@ START_TEST(an_exchange_ends_with_the_awake_time)
 }
 END_TEST
 
+START_TEST(its_own_time_to_live_is_longer_than_that_of_others)
+{
+    const struct operation *op = asks(v2, 3, "/led", 0);
+
+    ck_assert_int_eq(op->expires - op->created, f.options.operation_ttl_ms + 2 * 60000);
+}
+END_TEST
+
 START_TEST(it_is_sent_at_once_when_it_no_longer_sleeps)
 {
     const char *id = asks(v2, 3, "/led", 0)->id;
@@ -413,6 +421,7 @@ int main(void)
     tcase_add_test(tcase, what_does_not_fit_one_awake_time_goes_on_in_the_next);
     tcase_add_test(tcase, its_time_to_live_ends_and_it_can_be_cancelled);
     tcase_add_test(tcase, an_exchange_ends_with_the_awake_time);
+    tcase_add_test(tcase, its_own_time_to_live_is_longer_than_that_of_others);
     tcase_add_test(tcase, it_is_sent_at_once_when_it_no_longer_sleeps);
     tcase_add_test(tcase, what_may_be_repeated_is_until_it_is_answered);
     tcase_add_test(tcase, what_may_not_be_repeated_is_sent_once);

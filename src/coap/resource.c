@@ -89,8 +89,6 @@ const char *resource_write(struct buffer *out, const struct agent_resource *reso
         coapmsg_add(&message, COAPMSG_OPT_IF_MATCH, resource->if_match, resource->if_match_size);
     if (resource->if_none_match)
         coapmsg_add(&message, COAPMSG_OPT_IF_NONE_MATCH, NULL, 0);
-    if (resource->etag)
-        coapmsg_add(&message, COAPMSG_OPT_ETAG, resource->etag, resource->etag_size);
     size = coapmsg_size(&message);
     bytes = buffer_reserve(out, size);
     if (!bytes || coapmsg_encode(&message, bytes, size) != size)

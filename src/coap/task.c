@@ -73,6 +73,16 @@ static void on_block(struct task *task, const struct coapmsg *response)
     }
 }
 
+/* What is asked about goes with the first request only: later ones are for blocks of a representation that is known,
+ * and libcoap's server would make another one of each. */
+static void add_etag(const struct task *task, struct coapmsg *request)
+{
+    const struct agent_resource *resource = task->call->resource;
+
+    if (resource && resource->etag && task->transfer.answer.size == 0)
+        coapmsg_add(request, COAPMSG_OPT_ETAG, resource->etag, resource->etag_size);
+}
+
 static void send_block(struct task *task)
 {
     const struct task_request *from = &task->request;
@@ -82,6 +92,7 @@ static void send_block(struct task *task)
 
     if (task->base.size) {
         resource_read(&task->base, &request);
+        add_etag(task, &request);
     } else {
         coapmsg_init(&request, COAPMSG_CON, from->code);
         coapmsg_add_path(&request, from->path);

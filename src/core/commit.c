@@ -41,7 +41,7 @@ void commit_free(struct commit *commit)
         return;
     list_unlink(&commit->node);
     if (commit->batch)
-        (void)store_batch_free(commit->batch);
+        journal_free_batch(commit->core, commit->batch);
     if (commit->release && commit->old)
         commit->release(commit->old);
     else

@@ -266,18 +266,6 @@ void journal_note(struct core *core, enum journal_kind kind, const char *device,
     journal_submit(core, batch, NULL, NULL);
 }
 
-/* What was put into a batch that was freed, not submitted: batches are submitted before control goes back to the loop.
- */
-static void give_up_open(struct journal *journal)
-{
-    while (!list_empty(&journal->open)) {
-        struct journal_node *node = list_first(&journal->open, struct journal_node, peers);
-
-        list_unlink(&node->peers);
-        node->state = NODE_FAILED;
-    }
-}
-
 static void submitted(void *arg, int result)
 {
     struct journal_node *leader = arg;
@@ -286,17 +274,17 @@ static void submitted(void *arg, int result)
 
     leader->state = state;
     list_each(peer, &leader->peers) container_of(peer, struct journal_node, peers)->state = state;
-    give_up_open(journal);
     if (leader->done)
         leader->done(leader->arg, result);
     publish(journal);
 }
 
-void journal_submit(struct core *core, struct store_batch *batch, store_done_fn done, void *arg)
+/* The first of a batch's entries, with the others as its peers; NULL: it holds none. */
+static struct journal_node *take_entries(struct journal *journal, const struct store_batch *batch)
 {
     struct journal_node *leader = NULL;
 
-    list_each(link, &core->journal->open)
+    list_each(link, &journal->open)
     {
         struct journal_node *node = container_of(link, struct journal_node, peers);
 
@@ -308,6 +296,22 @@ void journal_submit(struct core *core, struct store_batch *batch, store_done_fn 
         else
             leader = node;
     }
+    return leader;
+}
+
+void journal_free_batch(struct core *core, struct store_batch *batch)
+{
+    struct journal_node *leader = take_entries(core->journal, batch);
+
+    (void)store_batch_free(batch);
+    if (leader)
+        submitted(leader, -ECANCELED);
+}
+
+void journal_submit(struct core *core, struct store_batch *batch, store_done_fn done, void *arg)
+{
+    struct journal_node *leader = take_entries(core->journal, batch);
+
     if (!leader) {
         store_submit(core->options.store, batch, done, arg);
         return;

@@ -43,11 +43,10 @@ struct journal_entry {
 
 /* Writers --------------------------------------------------------------------------------------------------------- */
 
-/* Adds an entry to the batch that the change itself is in and that is submitted before control goes back to the loop
- * (or freed: then the entry never was); `data` (an object with "event" and what belongs to it; taken
- * over, NULL counts as out of memory) is its body. device NULL: of none. Batches that hold entries are submitted with
- * journal_submit in place of store_submit. Without memory the entry is left out, and a log line says so: the change is
- * worth more than its report. */
+/* Adds an entry to the batch that the change itself is in; `data` (an object with "event" and what belongs to it; taken
+ * over, NULL counts as out of memory) is its body. device NULL: of none. A batch that holds entries goes to
+ * journal_submit in place of store_submit, or to journal_free_batch, before control goes back to the loop. Without
+ * memory the entry is left out, and a log line says so: the change is worth more than its report. */
 void journal_add(struct core *core, struct store_batch *batch, enum journal_kind kind, const char *device,
                  json_t *data);
 /* The same with bytes (copied) and the origin of the message (0: none), for telemetry. Returns its number; 0: out of
@@ -57,6 +56,8 @@ uint64_t journal_add_pack(struct core *core, struct store_batch *batch, const ch
 /* An entry for what has no row of its own; nobody waits. */
 void journal_note(struct core *core, enum journal_kind kind, const char *device, json_t *data);
 void journal_submit(struct core *core, struct store_batch *batch, store_done_fn done, void *arg);
+/* A batch that is not submitted: its entries never were. */
+void journal_free_batch(struct core *core, struct store_batch *batch);
 
 /* Readers --------------------------------------------------------------------------------------------------------- */
 

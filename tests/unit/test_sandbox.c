@@ -111,7 +111,7 @@ START_TEST(opens_only_its_endpoints)
 {
     assert_denied(host->open(host->arg, 0), "denied open(0): the metadata has no such endpoint");
     assert_denied(host->open(host->arg, UINT32_MAX), "denied open(4294967295)");
-    assert_denied(host->open(host->arg, 4), "denied open(4): its peer is container");
+    assert_denied(host->open(host->arg, 4), "denied open(4): its peer is a container");
     assert_denied(host->open(host->arg, 5), "denied open(5): its peer is remote");
     assert_denied(host->open(host->arg, 6), "denied open(6): the board has no part 77");
     ck_assert_uint_eq(sandbox_counters(sandbox).denials, 5);

@@ -7,7 +7,7 @@ from secured import Fleet
 
 ROWS = ["footprint_1000", "footprint_10000"]
 RECORDS = 20  # of each device, at least; in four series
-EACH_S = 10   # between the messages of a device, one record each
+EACH_S = 5    # between the messages of a device, one record each
 # What a gateway on a machine with 512 MiB may take: itself, and so much for each device.
 BASE_MIB, DEVICE_KIB = 32, 12
 

@@ -45,7 +45,7 @@ class Presence(harness.GatewayTest):
         agent.resume()
         self.assertEqual(self.ask(gateway).status, 200)
         self.wait_state(gateway, "online")
-        self.assertEqual(self.states(gateway)[:4], ["online", "late", "offline", "online"])
+        wait_for(lambda: self.states(gateway)[:4] == ["online", "late", "offline", "online"], what="the events")
 
     def test_failures(self):
         gateway = self.gateway("coap.ack_timeout=1s", "coap.max_retransmit=1")

@@ -186,7 +186,7 @@ static const struct option_spec operations_options[] = {
 
 static const struct option_spec kind_options[] = {
     {"kind", 0, "KIND[,KIND]...", NULL,
-     "telemetry, device, presence, container, operation, artifact, security, resource or gateway"},
+     "telemetry, device, presence, container, operation, artifact, security, resource, gateway or rollout"},
     {"device", 0, "DEVICE", NULL, "of one device only"},
     OPTION_END,
 };

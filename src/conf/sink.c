@@ -33,7 +33,7 @@ const struct conf_key conf_sink_table[] = {
     {"sink", "type", CONF_ENUM, true, MEMBER(type), 0, 0, types, "mqtt", "How it is spoken to."},
     {"sink", "kinds", CONF_WORDS, true, MEMBER(kinds), 0, TEXT_MAX, NULL, "",
      "Kinds of entries that are sent: telemetry, device, presence, container, operation, artifact, security, resource, "
-     "gateway; empty: all."},
+     "gateway, rollout; empty: all."},
     {"sink", "devices", CONF_TEXT, true, MEMBER(devices), 0, TEXT_MAX, NULL, "",
      "Only entries of these devices (ids with spaces between; x* stands for what begins with x); empty: of all."},
     {"sink", "groups", CONF_TEXT, true, MEMBER(groups), 0, TEXT_MAX, NULL, "",

@@ -9,7 +9,7 @@
 /* What goes across the keys of a sink. Files are looked at when they are used. */
 
 /* As the core names them. */
-static const char kinds[] = "telemetry device presence container operation artifact security resource gateway";
+static const char kinds[] = "telemetry device presence container operation artifact security resource gateway rollout";
 
 bool conf_is_loopback_host(const char *host)
 {
@@ -108,7 +108,7 @@ static const char *find_problem(const struct conf_sink *sink)
 {
     if (!are_kinds(sink->kinds))
         return "kinds has an unknown word: expected some of telemetry, device, presence, container, operation, "
-               "artifact, security, resource, gateway";
+               "artifact, security, resource, gateway, rollout";
     if (!*sink->certificate != !*sink->private_key)
         return "certificate and private_key belong together: set both or none";
     if (*sink->password_file && !*sink->username)

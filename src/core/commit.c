@@ -113,6 +113,8 @@ static const char *slug_or_null(const struct fault *fault)
 
 void batch_put_device(struct store_batch *batch, const struct device *device)
 {
+    cleanup_free char *labels = device->labels ? json_dumps(device->labels, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+
     store_batch_put_device(batch, &(struct store_device){
                                       .id = device->id,
                                       .name = device->name,
@@ -135,6 +137,7 @@ void batch_put_device(struct store_batch *batch, const struct device *device)
                                       .observe = device->observe,
                                       .sleep_s = device->sleep_s,
                                       .awake_ms = device->awake_ms,
+                                      .labels = labels,
                                   });
 }
 
@@ -183,6 +186,14 @@ void batch_put_container(struct store_batch *batch, struct container *container)
                                          .updated = container->updated,
                                          .reported = container->reported_at,
                                          .revision = container->revision,
+                                         .desired_release = text_or_null(container->desired_release),
+                                         .service = container->service,
+                                         .needs = container->needs,
+                                         .parameters = {container->parameters, container->parameters_size},
+                                         .rollback = container->rollback,
+                                         .attempts = container->attempts,
+                                         .attempted = container->attempted,
+                                         .retry = container->retry,
                                      });
 }
 

@@ -31,7 +31,11 @@ void container_drop(struct container *c)
     c->device->core->container_count--;
     device_changed(c->device);
     index_drop_container(c);
+    core_disarm(c->device->core, &c->timer);
     rendering_drop(&c->rendered);
+    free(c->service);
+    free(c->needs);
+    free(c->parameters);
     free(c);
 }
 

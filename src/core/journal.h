@@ -24,6 +24,7 @@ enum journal_kind {
     JOURNAL_SECURITY, /* enrolled, rotated, revoked, attacks noticed, join window, distrust */
     JOURNAL_RESOURCE, /* a representation that was observed, and no telemetry */
     JOURNAL_GATEWAY,  /* started, stopping, storage full and well again, sinks connected and lost */
+    JOURNAL_ROLLOUT,  /* begun, paused, a wave done, ended; publishers, releases, policies and services changed */
     JOURNAL_KIND_COUNT
 };
 

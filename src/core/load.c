@@ -48,6 +48,7 @@ static int load_device(void *arg, const struct store_device *row)
     device->allow_plain = row->allow_plain;
     device->sleep_s = row->sleep_s;
     device->awake_ms = row->awake_ms;
+    device->labels = row->labels ? json_loads(row->labels, 0, NULL) : NULL;
     device_set_groups(device, or_empty(row->groups));
     device_set_observe(device, or_empty(row->observe));
     index_add_device(core, device);
@@ -84,6 +85,35 @@ static void load_fault(struct fault *fault, const char *slug, const char *detail
         (void)fault_set(fault, fault_from_slug(slug), "%s", or_empty(detail));
 }
 
+static char *copy_or_null(const char *text, bool *failed)
+{
+    char *copy = text ? strdup(text) : NULL;
+
+    *failed |= text && !copy;
+    return copy;
+}
+
+/* How it shall be brought there. */
+static int load_wish(struct container *c, const struct store_container *row)
+{
+    bool failed = false;
+
+    (void)text_copy(c->desired_release, sizeof c->desired_release, or_empty(row->desired_release));
+    c->service = copy_or_null(row->service, &failed);
+    c->needs = copy_or_null(row->needs, &failed);
+    c->parameters = row->parameters.data ? malloc(row->parameters.size + 1) : NULL;
+    if (failed || (row->parameters.data && !c->parameters))
+        return -ENOMEM;
+    if (c->parameters)
+        memcpy(c->parameters, row->parameters.data, row->parameters.size);
+    c->parameters_size = row->parameters.size;
+    c->rollback = row->rollback;
+    c->attempts = row->attempts;
+    c->attempted = row->attempted;
+    c->retry = row->retry;
+    return 0;
+}
+
 static int load_container(void *arg, const struct store_container *row)
 {
     struct core *core = arg;
@@ -110,7 +140,7 @@ static int load_container(void *arg, const struct store_container *row)
     c->reported_at = row->reported;
     c->revision = row->revision;
     container_set_told(c);
-    return 0;
+    return load_wish(c, row);
 }
 
 /* The rest of its time by the wall clock, which may have been set back since: never more than a whole one. */

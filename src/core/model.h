@@ -7,6 +7,7 @@
 #include "core/timer.h"
 #include "tcgw/metadata.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <uthash.h>
@@ -16,12 +17,14 @@
  * A pointer to a record is good until control goes back to the loop: keep ids across callbacks, not pointers.
  */
 
-#define CORE_ID_MAX 63       /* device ids and container uids */
-#define CORE_NAME_MAX 127    /* names for people, UTF-8 */
-#define CORE_ADDRESS_MAX 127 /* "coap://[fe80::1%25eth0]:5683" */
-#define CORE_DIGEST_TEXT 65  /* 64 hex digits and NUL */
+#define CORE_ID_MAX 63                                               /* device ids and container uids */
+#define CORE_NAME_MAX 127                                            /* names for people, UTF-8 */
+#define CORE_ADDRESS_MAX 127                                         /* "coap://[fe80::1%25eth0]:5683" */
+#define CORE_DIGEST_TEXT 65                                          /* 64 hex digits and NUL */
+#define CORE_VERSION_MAX 63                                          /* bytes of a release's version */
+#define CORE_RELEASE_TEXT (CORE_NAME_MAX + 1 + CORE_VERSION_MAX + 1) /* "name@version" and NUL */
 
-enum agent_kind { AGENT_UNKNOWN, AGENT_V1, AGENT_V2, AGENT_KIND_COUNT };
+enum agent_kind { AGENT_UNKNOWN, AGENT_V1, AGENT_V2, AGENT_SUIT, AGENT_KIND_COUNT };
 
 enum device_capability { /* bits of device.caps_configured */
                          DEVICE_CAP_PDU_SIZE = 1,
@@ -79,6 +82,7 @@ struct device {
     bool allow_plain;      /* a person said that it may be spoken to without protection while it has no credentials */
     bool known_plain;      /* core-private: it was logged that it may be used without protection */
     bool credentials_lost; /* it has some that could not be read; it may not be used plainly */
+    json_t *labels;        /* texts by name; NULL: none */
     struct credential *credentials; /* keyring.h; the one to send with first */
 
     struct shadow_states *shadows;    /* core-private; NULL: it never had any */
@@ -139,9 +143,20 @@ struct container {
     uint64_t revision;                     /* changes with every change of desired; the ETag */
     bool removing;                         /* hidden; its removal is being committed */
 
-    struct rendering rendered; /* core-private from here on */
-    bool dirty;                /* differs from its row, which could not be written */
-    uint64_t told;             /* what the journal said last of what is reported; 0: that has to be told anew */
+    char desired_release[CORE_RELEASE_TEXT]; /* "name@version" that desired_artifact was picked from; empty: none */
+    char *service;                           /* that wants it; NULL: a person or the platform itself does */
+    char *needs;         /* uids that have to run before it starts, with spaces between; NULL: none */
+    uint8_t *parameters; /* in place of the artifact's data; NULL: the artifact's own */
+    size_t parameters_size;
+    bool rollback;      /* a lower sequence number is wanted */
+    uint32_t attempts;  /* that failed in a row */
+    int64_t attempted;  /* wall ms of the last one; 0: none */
+    int64_t retry;      /* wall ms of the next one; 0: none is planned */
+    struct timer timer; /* core-private from here on: for the next attempt (reconcile.c) */
+
+    struct rendering rendered;
+    bool dirty;    /* differs from its row, which could not be written */
+    uint64_t told; /* what the journal said last of what is reported; 0: that has to be told anew */
     UT_hash_handle hh;
 };
 
@@ -221,7 +236,7 @@ struct operation {
 };
 
 /* The names that REST, the CLI and the database use; each has its inverse, which gives the COUNT for no match. */
-const char *agent_kind_name(enum agent_kind kind);            /* "unknown", "v1", "v2" */
+const char *agent_kind_name(enum agent_kind kind);            /* "unknown", "v1", "v2", "suit" */
 const char *container_state_name(enum container_state state); /* "unknown", "absent", "installed", ... */
 const char *container_load_name(enum container_load load);    /* "none", "sent", "done" */
 const char *operation_kind_name(enum operation_kind kind);    /* "deploy", ... */

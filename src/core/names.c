@@ -7,6 +7,7 @@ static const char *const agent_kinds[AGENT_KIND_COUNT] = {
     [AGENT_UNKNOWN] = "unknown",
     [AGENT_V1] = "v1",
     [AGENT_V2] = "v2",
+    [AGENT_SUIT] = "suit",
 };
 
 static const char *const container_states[CONTAINER_STATE_COUNT] = {

@@ -36,6 +36,8 @@ enum agent_outcome {
     AGENT_INSECURE,    /* the device has no credentials and may not be spoken to without; nothing was sent */
     AGENT_UNTRUSTED,   /* the device does not accept our protection, or its answer is not protected or does not verify;
                           what it did is not known unless the request was refused; detail says which */
+    AGENT_PAUSED,      /* a load that was asked to make room (agent_port.pause); it goes on where it stood when it is
+                          begun again with agent_call.resume_at */
     AGENT_LOCAL,       /* the gateway failed (memory, key, limits); detail says how; nothing was sent */
 };
 
@@ -82,6 +84,10 @@ struct agent_call {
     const struct artifact *artifact; /* LOAD: endpoints, limits, type */
     const uint8_t *code, *data;      /* LOAD: owned by the caller until done */
     size_t code_size, data_size;
+    size_t resume_at;                /* LOAD: bytes of the package that the device is believed to hold; 0: none */
+    uint64_t sequence;               /* LOAD: of the release; 0: it has none */
+    /* LOAD (may be NULL): the device has acknowledged so many bytes of so many. May be called often. */
+    void (*progress)(struct agent_call *call, size_t done, size_t total);
     const struct agent_resource *resource; /* RESOURCE */
 
     /* the answer */
@@ -136,6 +142,9 @@ struct agent_port {
     void (*begin)(void *arg, struct agent_call *call);
     /* Gives up a call that is under way: done will not be called, call->driver is NULL afterwards. */
     void (*cancel)(void *arg, struct agent_call *call);
+    /* Asks a load under way to make room for another request to its device: it ends with AGENT_PAUSED after the block
+     * that is under way, or as it would have anyway. NULL: the port has no such thing. */
+    void (*pause)(void *arg, struct agent_call *call);
     /* Begins an observation; the port registers again when it was lost (after Max-Age, a restart of the device, a new
      * security context), until it has ended or unobserve is called, which tells the device. */
     void (*observe)(void *arg, struct agent_observation *observation);

@@ -85,6 +85,7 @@ struct store_device {
     bool allow_plain;
     uint32_t sleep_s, awake_ms; /* configured: how long it sleeps and listens; 0: not configured */
     const char *observe;        /* paths that the gateway observes, with spaces between; NULL: none */
+    const char *labels;         /* JSON object of texts; NULL: none */
 };
 
 /* The kind of entry whose body is a pack (codec/pack.h): history is made from these. The other kinds are the core's. */
@@ -129,6 +130,19 @@ struct store_representation {
     uint32_t max_age;
     int64_t received; /* wall ms */
     struct store_bytes etag, body;
+};
+
+/* A record of which there are few and that is changed seldom, as JSON text: a publisher, a release, a policy, ... */
+struct store_document {
+    const char *kind; /* "publisher", ...: of the core */
+    const char *key;  /* within its kind */
+    const char *body;
+};
+
+/* The highest sequence number that a device has taken of a component: what it must not fall behind. */
+struct store_sequence {
+    const char *device, *component;
+    uint64_t highest;
 };
 
 /* A batch that a sink gave up. */
@@ -200,6 +214,13 @@ struct store_container {
     const char *fault_detail;
     int64_t created, updated, reported;
     uint64_t revision;
+    const char *desired_release;   /* "name@version" that desired_artifact was picked from; NULL: none */
+    const char *service;           /* that wants it; NULL: a person or the platform itself does */
+    const char *needs;             /* uids that have to run before, with spaces between; NULL: none */
+    struct store_bytes parameters; /* in place of the artifact's data; NULL: the artifact's own */
+    bool rollback;                 /* a lower sequence number is wanted */
+    uint32_t attempts;             /* that failed in a row */
+    int64_t attempted, retry;      /* wall ms of the last one and of the next; retry 0: none is planned */
 };
 
 struct store_operation {
@@ -244,6 +265,8 @@ struct store_loader {
     int (*group)(void *arg, const struct store_group *row);
     int (*representation)(void *arg, const struct store_representation *row);
     int (*dead_letter)(void *arg, const struct store_dead_letter *row);
+    int (*document)(void *arg, const struct store_document *row);
+    int (*sequence)(void *arg, const struct store_sequence *row);
     /* The newest entries (without bodies), oldest first: those taken in at journal_since (wall ms) or later, and at
      * most journal_span (ms) before the last one, since the clock may have been set back; at least the last one. */
     int (*journal)(void *arg, const struct store_journal *row);
@@ -267,7 +290,8 @@ struct store_batch *store_batch_new(void);
 struct store_batch *store_batch_free(struct store_batch *batch); /* for one that is not submitted; returns NULL */
 
 void store_batch_put_device(struct store_batch *batch, const struct store_device *row);
-/* And its containers, operations, credentials, shadows, registrations, representations and telemetry. */
+/* And its containers, operations, sequence numbers, credentials, shadows, registrations, representations and telemetry.
+ */
 void store_batch_delete_device(struct store_batch *batch, const char *id);
 /* Paths name spool files whose content becomes the blobs; NULL for none. The files stay the caller's. */
 void store_batch_put_artifact(struct store_batch *batch, const struct store_artifact *row, const char *code_path,
@@ -307,6 +331,11 @@ void store_batch_delete_group(struct store_batch *batch, const char *name);
 void store_batch_put_representation(struct store_batch *batch, const struct store_representation *row);
 void store_batch_delete_representation(struct store_batch *batch, const char *device,
                                        const char *key); /* key NULL: all */
+void store_batch_put_document(struct store_batch *batch, const struct store_document *row);
+void store_batch_delete_document(struct store_batch *batch, const char *kind, const char *key);
+/* Never below what is there. */
+void store_batch_raise_sequence(struct store_batch *batch, const struct store_sequence *row);
+void store_batch_put_sequence(struct store_batch *batch, const struct store_sequence *row); /* whatever is there */
 void store_batch_put_dead_letter(struct store_batch *batch, const struct store_dead_letter *row);
 void store_batch_delete_dead_letter(struct store_batch *batch, const char *sink, uint64_t first);
 

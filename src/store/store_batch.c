@@ -154,6 +154,7 @@ void store_batch_delete_device(struct store_batch *batch, const char *id)
     delete_by_text(batch, STATEMENT_DELETE_DEVICE_SHADOWS, id);
     delete_by_text(batch, STATEMENT_DELETE_DEVICE_REGISTRATIONS, id);
     delete_by_text(batch, STATEMENT_DELETE_DEVICE_REPRESENTATIONS, id);
+    delete_by_text(batch, STATEMENT_DELETE_DEVICE_SEQUENCES, id);
     delete_by_text(batch, STATEMENT_DELETE_DEVICE_SERIES, id);
     delete_by_text(batch, STATEMENT_BURY_DEVICE, id);
     delete_by_text(batch, STATEMENT_DELETE_DEVICE, id);
@@ -345,6 +346,31 @@ void store_batch_delete_representation(struct store_batch *batch, const char *de
         batch_run(batch, STATEMENT_DELETE_REPRESENTATION, values, 2);
     else
         batch_run(batch, STATEMENT_DELETE_DEVICE_REPRESENTATIONS, values, 1);
+}
+
+void store_batch_put_document(struct store_batch *batch, const struct store_document *row)
+{
+    put_row(batch, RECORD_DOCUMENT, row);
+}
+
+void store_batch_delete_document(struct store_batch *batch, const char *kind, const char *key)
+{
+    const struct value values[] = {text_value(kind), text_value(key)};
+
+    batch_run(batch, STATEMENT_DELETE_DOCUMENT, values, array_size(values));
+}
+
+void store_batch_raise_sequence(struct store_batch *batch, const struct store_sequence *row)
+{
+    const struct value values[] = {text_value(row->device), text_value(row->component),
+                                   number_value((int64_t)row->highest)};
+
+    batch_run(batch, STATEMENT_RAISE_SEQUENCE, values, array_size(values));
+}
+
+void store_batch_put_sequence(struct store_batch *batch, const struct store_sequence *row)
+{
+    put_row(batch, RECORD_SEQUENCE, row);
 }
 
 void store_batch_put_dead_letter(struct store_batch *batch, const struct store_dead_letter *row)

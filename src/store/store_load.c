@@ -18,6 +18,8 @@ union any_row {
     struct store_group group;
     struct store_representation representation;
     struct store_dead_letter dead_letter;
+    struct store_document document;
+    struct store_sequence sequence;
 };
 
 static bool is_wanted(const struct store_loader *loader, enum record_kind kind)
@@ -37,6 +39,8 @@ static bool is_wanted(const struct store_loader *loader, enum record_kind kind)
         [RECORD_GROUP] = loader->group,
         [RECORD_REPRESENTATION] = loader->representation,
         [RECORD_DEAD_LETTER] = loader->dead_letter,
+        [RECORD_DOCUMENT] = loader->document,
+        [RECORD_SEQUENCE] = loader->sequence,
     };
 
     return wanted[kind];
@@ -71,6 +75,10 @@ static int hand_row(const struct store_loader *loader, enum record_kind kind, co
         return loader->representation(loader->arg, &row->representation);
     case RECORD_DEAD_LETTER:
         return loader->dead_letter(loader->arg, &row->dead_letter);
+    case RECORD_DOCUMENT:
+        return loader->document(loader->arg, &row->document);
+    case RECORD_SEQUENCE:
+        return loader->sequence(loader->arg, &row->sequence);
     default:
         return loader->answer(loader->arg, &row->answer);
     }

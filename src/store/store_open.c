@@ -156,6 +156,7 @@ static int prepare_all(struct store *store)
         [STATEMENT_ADD_JOURNAL] = "INSERT INTO journal(seq, time, kind, device, origin, body) VALUES(?, ?, ?, ?, ?, ?)",
         [STATEMENT_DELETE_DEVICE_REGISTRATIONS] = "DELETE FROM registration WHERE device = ?",
         [STATEMENT_DELETE_DEVICE_REPRESENTATIONS] = "DELETE FROM representation WHERE device = ?",
+        [STATEMENT_DELETE_DEVICE_SEQUENCES] = "DELETE FROM sequence WHERE device = ?",
         [STATEMENT_DELETE_DEVICE_SERIES] = "UPDATE series SET device = NULL WHERE device = ?",
         /* NOLINTNEXTLINE(bugprone-suspicious-missing-comma) */
         [STATEMENT_BURY_DEVICE] = "INSERT OR REPLACE INTO grave(device, seq)"
@@ -176,6 +177,10 @@ static int prepare_all(struct store *store)
         [STATEMENT_DELETE_GROUP] = "DELETE FROM device_group WHERE name = ?",
         [STATEMENT_DELETE_REPRESENTATION] = "DELETE FROM representation WHERE device = ? AND key = ?",
         [STATEMENT_DELETE_DEAD_LETTER] = "DELETE FROM dead_letter WHERE sink = ? AND first = ?",
+        [STATEMENT_DELETE_DOCUMENT] = "DELETE FROM document WHERE kind = ? AND key = ?",
+        /* NOLINTNEXTLINE(bugprone-suspicious-missing-comma) */
+        [STATEMENT_RAISE_SEQUENCE] = "INSERT INTO sequence(device, component, highest) VALUES(?, ?, ?)"
+                                     " ON CONFLICT DO UPDATE SET highest = max(highest, excluded.highest)",
         [STATEMENT_DELETE_META] = "DELETE FROM meta WHERE key = ?",
         [STATEMENT_DELETE_SHADOW] = "DELETE FROM shadow WHERE device = ? AND kind = ?",
         [STATEMENT_DELETE_CREDENTIAL] = "DELETE FROM credential WHERE device = ? AND number = ?",

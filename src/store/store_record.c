@@ -31,6 +31,7 @@ static const struct column device_columns[] = {
     COLUMN(U32, device, sleep_s),
     COLUMN(U32, device, awake_ms),
     COLUMN(TEXT, device, observe),
+    COLUMN(TEXT, device, labels),
 };
 
 static const struct column artifact_columns[] = {
@@ -45,7 +46,11 @@ static const struct column container_columns[] = {
     COLUMN(TEXT, container, load),           COLUMN(TEXT, container, fault),
     COLUMN(TEXT, container, fault_detail),   COLUMN(I64, container, created),
     COLUMN(I64, container, updated),         COLUMN(I64, container, reported),
-    COLUMN(U64, container, revision),
+    COLUMN(U64, container, revision),        COLUMN(TEXT, container, desired_release),
+    COLUMN(TEXT, container, service),        COLUMN(TEXT, container, needs),
+    COLUMN(BYTES, container, parameters),    COLUMN(BOOL, container, rollback),
+    COLUMN(U32, container, attempts),        COLUMN(I64, container, attempted),
+    COLUMN(I64, container, retry),
 };
 
 static const struct column operation_columns[] = {
@@ -105,6 +110,18 @@ static const struct column dead_letter_columns[] = {
     COLUMN(BYTES, dead_letter, body),
 };
 
+static const struct column document_columns[] = {
+    COLUMN(TEXT, document, kind),
+    COLUMN(TEXT, document, key),
+    COLUMN(TEXT, document, body),
+};
+
+static const struct column sequence_columns[] = {
+    COLUMN(TEXT, sequence, device),
+    COLUMN(TEXT, sequence, component),
+    COLUMN(U64, sequence, highest),
+};
+
 const struct record store_records[RECORD_COUNT] = {
     [RECORD_META] = {"meta", "key", "key", meta_columns, array_size(meta_columns)},
     [RECORD_DEVICE] = {"device", "id", "id", device_columns, array_size(device_columns)},
@@ -124,6 +141,9 @@ const struct record store_records[RECORD_COUNT] = {
                                array_size(representation_columns)},
     [RECORD_DEAD_LETTER] = {"dead_letter", "sink, first", "sink, first", dead_letter_columns,
                             array_size(dead_letter_columns)},
+    [RECORD_DOCUMENT] = {"document", "kind, key", "kind, key", document_columns, array_size(document_columns)},
+    [RECORD_SEQUENCE] = {"sequence", "device, component", "device, component", sequence_columns,
+                         array_size(sequence_columns)},
 };
 
 static void append_columns(struct buffer *sql, const struct record *record)

@@ -75,7 +75,22 @@ static const char version_3[] =
     "CREATE TABLE grave(device TEXT PRIMARY KEY NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE history(key TEXT PRIMARY KEY NOT NULL, value INTEGER NOT NULL) WITHOUT ROWID;";
 
-const char *const schema_migrations[] = {version_1, version_2, version_3};
+/* What should run where, and whose it is. Documents are of the core; a sequence number outlives its container. */
+static const char version_4[] =
+    "ALTER TABLE device ADD COLUMN labels TEXT;"
+    "ALTER TABLE container ADD COLUMN desired_release TEXT;"
+    "ALTER TABLE container ADD COLUMN service TEXT;"
+    "ALTER TABLE container ADD COLUMN needs TEXT;"
+    "ALTER TABLE container ADD COLUMN parameters BLOB;"
+    "ALTER TABLE container ADD COLUMN rollback INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE container ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE container ADD COLUMN attempted INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE container ADD COLUMN retry INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE document(kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY(kind, key));"
+    "CREATE TABLE sequence(device TEXT NOT NULL, component TEXT NOT NULL, highest INTEGER NOT NULL,"
+    " PRIMARY KEY(device, component)) WITHOUT ROWID;";
+
+const char *const schema_migrations[] = {version_1, version_2, version_3, version_4};
 const int schema_version = (int)array_size(schema_migrations);
 
 static int migrate_step(sqlite3 *db, const char *sql, int version)

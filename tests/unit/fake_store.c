@@ -161,9 +161,10 @@ void fake_store_wipe(void)
 
 size_t fake_store_rows(const char *kind)
 {
-    static const char *const names[] = {"device", "artifact",     "container", "operation",      "answer",
-                                        "meta",   "credential",   "context",   "shadow",         "journal",
-                                        "cursor", "registration", "group",     "representation", "dead_letter"};
+    static const char *const names[] = {"device",   "artifact",     "container", "operation",      "answer",
+                                        "meta",     "credential",   "context",   "shadow",         "journal",
+                                        "cursor",   "registration", "group",     "representation", "dead_letter",
+                                        "document", "sequence"};
 
     for (size_t i = 0; i < KIND_COUNT; i++)
         if (strcmp(names[i], kind) == 0)
@@ -204,6 +205,10 @@ int store_load(struct store *store, const struct store_loader *loader)
         r = loader->representation ? loader->representation(loader->arg, &row->representation) : 0;
     for (struct row *row = fake_disk[DEAD_LETTER]; row && r == 0; row = row->hh.next)
         r = loader->dead_letter ? loader->dead_letter(loader->arg, &row->dead_letter) : 0;
+    for (struct row *row = fake_disk[DOCUMENT]; row && r == 0; row = row->hh.next)
+        r = loader->document ? loader->document(loader->arg, &row->document) : 0;
+    for (struct row *row = fake_disk[SEQUENCE]; row && r == 0; row = row->hh.next)
+        r = loader->sequence ? loader->sequence(loader->arg, &row->sequence) : 0;
     for (struct row *row = fake_disk[JOURNAL]; row && r == 0; row = row->hh.next)
         if (loader->journal && (row->journal.time >= loader->journal_since || !row->hh.next))
             r = loader->journal(loader->arg, &row->journal);

@@ -280,3 +280,30 @@ void store_batch_delete_dead_letter(struct store_batch *batch, const char *sink,
 {
     (void)fake_change_new(batch, fake_number_key(DEAD_LETTER, sink, first));
 }
+
+void store_batch_put_document(struct store_batch *batch, const struct store_document *row)
+{
+    (void)fake_put(batch, &(struct row){.kind = DOCUMENT, .document = *row}, fake_key(DOCUMENT, row->kind, row->key));
+}
+
+void store_batch_delete_document(struct store_batch *batch, const char *kind, const char *key)
+{
+    (void)fake_change_new(batch, fake_key(DOCUMENT, kind, key));
+}
+
+void store_batch_put_sequence(struct store_batch *batch, const struct store_sequence *row)
+{
+    (void)fake_put(batch, &(struct row){.kind = SEQUENCE, .sequence = *row},
+                   fake_key(SEQUENCE, row->device, row->component));
+}
+
+void store_batch_raise_sequence(struct store_batch *batch, const struct store_sequence *row)
+{
+    struct row *old = NULL;
+    struct store_sequence raised = *row;
+
+    HASH_FIND_STR(fake_disk[SEQUENCE], fake_key(SEQUENCE, row->device, row->component), old);
+    if (old && old->sequence.highest > raised.highest)
+        raised.highest = old->sequence.highest;
+    store_batch_put_sequence(batch, &raised);
+}

@@ -26,6 +26,8 @@ enum kind {
     GROUP,
     REPRESENTATION,
     DEAD_LETTER,
+    DOCUMENT,
+    SEQUENCE,
     KIND_COUNT
 };
 
@@ -51,6 +53,8 @@ struct row {
         struct store_group group;
         struct store_representation representation;
         struct store_dead_letter dead_letter;
+        struct store_document document;
+        struct store_sequence sequence;
     };
     struct store_blobs blobs;
     UT_hash_handle hh;

@@ -17,6 +17,7 @@ static size_t strings_of(struct row *row, const char **strings[STRINGS_MAX])
     case DEVICE:
         STRING(device.id), STRING(device.name), STRING(device.address), STRING(device.agent);
         STRING(device.agent_version), STRING(device.reported_id), STRING(device.groups), STRING(device.observe);
+        STRING(device.labels);
         break;
     case ARTIFACT:
         STRING(artifact.id), STRING(artifact.name), STRING(artifact.manifest);
@@ -25,6 +26,7 @@ static size_t strings_of(struct row *row, const char **strings[STRINGS_MAX])
         STRING(container.device), STRING(container.uid), STRING(container.desired_state);
         STRING(container.desired_artifact), STRING(container.reported_state), STRING(container.reported_artifact);
         STRING(container.load), STRING(container.fault), STRING(container.fault_detail);
+        STRING(container.desired_release), STRING(container.service), STRING(container.needs);
         break;
     case OPERATION:
         STRING(operation.id), STRING(operation.kind), STRING(operation.state), STRING(operation.device);
@@ -67,6 +69,12 @@ static size_t strings_of(struct row *row, const char **strings[STRINGS_MAX])
     case DEAD_LETTER:
         STRING(dead_letter.sink), STRING(dead_letter.reason);
         break;
+    case DOCUMENT:
+        STRING(document.kind), STRING(document.key), STRING(document.body);
+        break;
+    case SEQUENCE:
+        STRING(sequence.device), STRING(sequence.component);
+        break;
     case KIND_COUNT:
         break;
     }
@@ -78,6 +86,8 @@ static size_t strings_of(struct row *row, const char **strings[STRINGS_MAX])
 static struct store_bytes *bytes_of(struct row *row, int i)
 {
     switch (row->kind) {
+    case CONTAINER:
+        return i == 0 ? &row->container.parameters : NULL;
     case REPRESENTATION:
         return i == 0 ? &row->representation.body : i == 1 ? &row->representation.etag : NULL;
     case CREDENTIAL:
@@ -186,6 +196,8 @@ static const char *device_of(const struct row *row)
         return row->registration.device ? row->registration.device : "";
     case REPRESENTATION:
         return row->representation.device;
+    case SEQUENCE:
+        return row->sequence.device;
     default:
         return row->shadow.device;
     }

@@ -1,0 +1,80 @@
+#ifndef TC_CORE_TRUST_H
+#define TC_CORE_TRUST_H
+
+#include "base/cleanup.h"
+#include "core/core.h"
+#include "core/selector.h"
+
+/*
+ * Who may have which code run where.
+ *
+ * A publisher has keys (Ed25519, ES256) and a scope: patterns ("sensor-*") of names that it may release, and a selector
+ * of devices that may take them. A release is a name, a version and a sequence number with one or several artifacts
+ * (builds for different runtimes, of which a device takes the first that it can run), signed by its publisher:
+ * COSE_Sign1 (RFC 9052) over docs/releases.md's statement, CBOR {1: name, 2: version, 3: sequence number, 4: [+
+ * artifact id (bstr 32)]}. A policy is a rule of a device's owner: which of whom may ask for what on which devices;
+ * rules are tried in the order of their priorities, then names, and the first that matches decides.
+ *
+ * All of these are documents of the store; REST and CLI show and take them as the JSON that is stored.
+ */
+
+struct publisher;
+struct release;
+
+/* Admission ------------------------------------------------------------------------------------------------------ */
+
+/* Whether an artifact may go to a device as this container, before anything is sent, and again before each load:
+ * signature and scope (FAULT_UNSIGNED, FAULT_SIGNATURE_INVALID, FAULT_PUBLISHER_UNKNOWN, FAULT_PUBLISHER_REVOKED,
+ * FAULT_OUT_OF_SCOPE), policy (FAULT_POLICY_DENIED with the rule's name), sequence number (FAULT_ROLLBACK_REFUSED
+ * unless `rollback`). release "": the artifact by itself, which only passes where no signature is required. 0, or 1
+ * with the fault. */
+int trust_admit(const struct device *device, const char *uid, const struct artifact *artifact, const char *release,
+                bool rollback, struct fault *fault) must_check;
+
+/* The artifact of a release that a device takes, or that it would most likely take when its runtimes are not known.
+ * NULL with FAULT_NOT_FOUND (no such release), FAULT_RUNTIME_UNSUPPORTED. */
+struct artifact *release_pick(const struct device *device, const char *release, struct fault *fault) must_check;
+/* 0: it has none, or there is no such release. */
+uint64_t release_sequence(const struct core *core, const char *release);
+/* The part of "name@version" that sequence numbers count for; copied to out (CORE_NAME_MAX + 1 bytes). */
+void release_component(const char *release, char *out);
+
+/* The device took it: written into the batch, and counted from then on. */
+void sequence_note(struct device *device, const char *release, bool rollback, struct store_batch *batch);
+uint64_t sequence_highest(const struct device *device, const char *component);
+
+/* Records -------------------------------------------------------------------------------------------------------- */
+
+/* {"keys": [{"id", "public_key" (PEM)}], "artifacts": ["pattern", ...], "devices": selector, "revoked": bool} */
+int core_put_publisher(struct core *core, const char *name, const json_t *body, core_done_fn done, void *arg,
+                       struct fault *fault) must_check;
+int core_remove_publisher(struct core *core, const char *name, core_done_fn done, void *arg,
+                          struct fault *fault) must_check;
+json_t *core_publisher_json(const struct core *core, const char *name); /* NULL: there is none */
+json_t *core_publishers_json(const struct core *core);
+
+/* Body: {"signature": base64 of a COSE_Sign1 with the statement}, or, where no signature is required, {"name",
+ * "version", "sequence", "artifacts": [id, ...]}. A version is never replaced by another statement
+ * (FAULT_ALREADY_EXISTS). */
+int core_add_release(struct core *core, const json_t *body, core_done_fn done, void *arg, struct fault *fault,
+                     char key[CORE_RELEASE_TEXT]) must_check;
+int core_remove_release(struct core *core, const char *release, core_done_fn done, void *arg,
+                        struct fault *fault) must_check;
+json_t *core_release_json(const struct core *core, const char *release);
+json_t *core_releases_json(const struct core *core, const char *name); /* newest first; NULL: of all names */
+
+/* {"priority", "devices": selector, "publishers": [pattern], "artifacts": [pattern], "allow": bool, "types": [...],
+ * "syscalls": [...], "endpoints": {"peers": [...], "directions": [...]}, "loop_period_ms_min", "loop_max_lifetime_max",
+ * "size_max"} */
+int core_put_policy(struct core *core, const char *name, const json_t *body, core_done_fn done, void *arg,
+                    struct fault *fault) must_check;
+int core_remove_policy(struct core *core, const char *name, core_done_fn done, void *arg,
+                       struct fault *fault) must_check;
+json_t *core_policy_json(const struct core *core, const char *name);
+json_t *core_policies_json(const struct core *core);
+
+/* Whether releases and artifacts without a signature are refused (artifacts.require_signature; auto: as soon as there
+ * is a publisher). */
+bool trust_requires_signature(const struct core *core);
+
+#endif

@@ -65,6 +65,12 @@ static const struct store_dead_letter letters[] = {
     {.sink = "hook", .first = 3, .last = 9, .time = 4, .reason = "500", .attempts = 7, .body = {"[]", 2}},
     {.sink = "hook", .first = 10, .last = 10},
 };
+static const struct store_document documents[] = {
+    {"policy", "cellar", "{\"allow\":false}"},
+    {"policy", "roof", "{}"},
+    {"release", "blink@1", "{\"sequence\":1}"},
+};
+static const struct store_sequence sequences[] = {{"box", "blink", UINT64_MAX >> 1}, {"other", "blink", 0}};
 
 static int check_cursor(void *arg, const struct store_cursor *row)
 {
@@ -126,6 +132,26 @@ static int check_letter(void *arg, const struct store_dead_letter *row)
     return 0;
 }
 
+static int check_document(void *arg, const struct store_document *row)
+{
+    const struct store_document *expected = &documents[(*(int *)arg)++];
+
+    check_text(row->kind, expected->kind);
+    check_text(row->key, expected->key);
+    check_text(row->body, expected->body);
+    return 0;
+}
+
+static int check_sequence(void *arg, const struct store_sequence *row)
+{
+    const struct store_sequence *expected = &sequences[(*(int *)arg)++];
+
+    check_text(row->device, expected->device);
+    check_text(row->component, expected->component);
+    ck_assert(row->highest == expected->highest);
+    return 0;
+}
+
 static void put_all(void)
 {
     struct store_batch *batch = store_batch_new();
@@ -140,6 +166,10 @@ static void put_all(void)
         store_batch_put_representation(batch, &representations[i]);
     for (size_t i = 0; i < array_size(letters); i++)
         store_batch_put_dead_letter(batch, &letters[i]);
+    for (size_t i = 0; i < array_size(documents); i++)
+        store_batch_put_document(batch, &documents[i]);
+    for (size_t i = 0; i < array_size(sequences); i++)
+        store_batch_put_sequence(batch, &sequences[i]);
     ck_assert_int_eq(fixture_commit(&f, batch), 0);
 }
 
@@ -163,6 +193,8 @@ START_TEST(rows_come_back)
     ck_assert_int_eq(load((struct store_loader){.group = check_group}), array_size(groups));
     ck_assert_int_eq(load((struct store_loader){.representation = check_representation}), array_size(representations));
     ck_assert_int_eq(load((struct store_loader){.dead_letter = check_letter}), array_size(letters));
+    ck_assert_int_eq(load((struct store_loader){.document = check_document}), array_size(documents));
+    ck_assert_int_eq(load((struct store_loader){.sequence = check_sequence}), array_size(sequences));
 }
 END_TEST
 
@@ -176,18 +208,39 @@ START_TEST(rows_are_deleted)
     store_batch_delete_group(batch, "roof");
     store_batch_delete_representation(batch, "box", "/a");
     store_batch_delete_dead_letter(batch, "hook", 3);
+    store_batch_delete_document(batch, "policy", "roof");
     ck_assert_int_eq(fixture_commit(&f, batch), 0);
     ck_assert_str_eq(fixture_query(&f, "SELECT group_concat(name) FROM cursor"), "local");
     ck_assert_str_eq(fixture_query(&f, "SELECT group_concat(number) FROM registration"), "2");
     ck_assert_str_eq(fixture_query(&f, "SELECT group_concat(name) FROM device_group"), "cellar");
     ck_assert_str_eq(fixture_query(&f, "SELECT count(*) FROM representation"), "2");
     ck_assert_str_eq(fixture_query(&f, "SELECT group_concat(first) FROM dead_letter"), "10");
+    ck_assert_str_eq(fixture_query(&f, "SELECT group_concat(key) FROM document"), "cellar,blink@1");
     batch = store_batch_new();
     store_batch_delete_representation(batch, "other", NULL);
     store_batch_delete_device(batch, "box");
     ck_assert_int_eq(fixture_commit(&f, batch), 0);
     ck_assert_str_eq(fixture_query(&f, "SELECT count(*) FROM registration"), "0");
     ck_assert_str_eq(fixture_query(&f, "SELECT count(*) FROM representation"), "0");
+    ck_assert_str_eq(fixture_query(&f, "SELECT group_concat(device) FROM sequence"), "other");
+}
+END_TEST
+
+START_TEST(a_sequence_number_is_raised)
+{
+    static const uint64_t numbers[] = {5, 3, 9};
+    struct store_batch *batch = store_batch_new();
+
+    for (size_t i = 0; i < array_size(numbers); i++)
+        store_batch_raise_sequence(batch, &(struct store_sequence){"box", "blink", numbers[i]});
+    store_batch_raise_sequence(batch, &(struct store_sequence){"box", "other", 1});
+    store_batch_raise_sequence(batch, &(struct store_sequence){"box", "blink", 8});
+    ck_assert_int_eq(fixture_commit(&f, batch), 0);
+    ck_assert_str_eq(fixture_query(&f, "SELECT group_concat(highest) FROM sequence"), "9,1");
+    batch = store_batch_new();
+    store_batch_put_sequence(batch, &(struct store_sequence){"box", "blink", 4});
+    ck_assert_int_eq(fixture_commit(&f, batch), 0);
+    ck_assert_str_eq(fixture_query(&f, "SELECT group_concat(highest) FROM sequence"), "4,1");
 }
 END_TEST
 
@@ -370,6 +423,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, rows_come_back);
     tcase_add_test(tcase, rows_are_deleted);
+    tcase_add_test(tcase, a_sequence_number_is_raised);
     tcase_add_test(tcase, new_columns_come_back);
     tcase_add_test(tcase, the_journal_is_read_in_pages);
     tcase_add_test(tcase, the_newest_entries_are_loaded);

@@ -183,6 +183,7 @@ struct core *core_free(struct core *core)
     join_free(core);
     cache_free(core);
     groups_free(core);
+    documents_free(core);
     keyring_free(core);
     telemetry_free(core);
     journal_free(core);

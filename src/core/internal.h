@@ -5,6 +5,7 @@
 
 #include "base/buffer.h"
 #include "core/cache.h"
+#include "core/document.h"
 #include "core/keyring.h"
 #include "core/presence.h"
 
@@ -23,6 +24,12 @@ struct query;
 struct shadow_listener {
     void (*changed)(void *arg, struct device *device, enum shadow_kind kind);
     void *arg;
+};
+
+/* The documents of a kind (document.c). */
+struct documents {
+    struct document *table; /* uthash by key, in the order of keys, unless: */
+    bool unsorted;
 };
 
 struct core {
@@ -74,6 +81,7 @@ struct core {
     struct cache *cache;                                           /* cache.c */
     struct device *visitors[16];                                   /* hosts that are no devices (host.c) */
     struct group *groups;                                          /* uthash by name: those with settings */
+    struct documents documents[DOCUMENT_KIND_COUNT];
     size_t watch_count[2];                                         /* observations; [true]: that are established */
     uint64_t watch_notifications;
     bool started, stopped;

@@ -233,5 +233,6 @@ int core_load(struct core *core)
                                                                   .representation = cache_load,
                                                                   .registration = directory_load,
                                                                   .dead_letter = deadletter_load,
+                                                                  .document = document_load,
                                                                   .arg = core});
 }

@@ -174,6 +174,18 @@ bool cborio_ended(const struct cborio_reader *r)
     return !cursor_failed(&r->cursor) && cursor_left(&r->cursor) == 0;
 }
 
+/* libcbor refuses some of the tags whose number is in the head, COSE's among them. */
+static bool take_short_tag(struct cursor *c, struct cborio_item *item)
+{
+    uint8_t byte = c->data[c->offset];
+
+    if (byte < 0xc0 || byte > 0xd7)
+        return false;
+    (void)cursor_u8(c);
+    set(item, CBORIO_TAG, byte & 0x1f);
+    return true;
+}
+
 bool cborio_next(struct cborio_reader *r, struct cborio_item *item)
 {
     struct cursor *c = &r->cursor;
@@ -184,6 +196,8 @@ bool cborio_next(struct cborio_reader *r, struct cborio_item *item)
         cursor_fail(c);
         return false;
     }
+    if (take_short_tag(c, item))
+        return true;
     result = cbor_stream_decode(c->data + c->offset, cursor_left(c), &callbacks, item);
     if (result.status != CBOR_DECODER_FINISHED || item->type == CBORIO_NONE ||
         (item->indefinite && !r->allows_indefinite) || !cursor_take(c, result.read)) {

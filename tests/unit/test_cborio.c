@@ -39,6 +39,8 @@ static const struct {
     {BYTES("\x83"), CBORIO_ARRAY, 3, 0},
     {BYTES("\xa2"), CBORIO_MAP, 2, 0},
     {BYTES("\xc1"), CBORIO_TAG, 1, 0},
+    {BYTES("\xd2"), CBORIO_TAG, 18, 0},
+    {BYTES("\xd7"), CBORIO_TAG, 23, 0},
     {BYTES("\xdbTinyPART"), CBORIO_TAG, 6082514239057121876ULL, 0},
 };
 

@@ -92,6 +92,14 @@ const struct conf_key conf_table[] = {
     {"operations", "settle_delay", CONF_DURATION, true, MEMBER(settle_delay_ms), 0, 10 * MINUTES, NULL, "2s",
      "Time between a lost answer and the first question about what the device did."},
 
+    {"reconcile", "retry_min", CONF_DURATION, true, MEMBER(reconcile_retry_min_ms), 0, DAYS, NULL, "30s",
+     "Pause after the first attempt to bring a container to what is desired that failed, doubled after each further "
+     "one. 0: nothing is attempted but what is asked for."},
+    {"reconcile", "retry_max", CONF_DURATION, true, MEMBER(reconcile_retry_max_ms), SECONDS, 7 * DAYS, NULL, "1h",
+     "Longest pause between attempts."},
+    {"reconcile", "interval", CONF_DURATION, true, MEMBER(reconcile_interval_ms), 0, 30 * DAYS, NULL, "10m",
+     "How often a device is asked whether a container is still as desired, when nothing else told. 0: never."},
+
     {"coap", "ack_timeout", CONF_DURATION, true, MEMBER(coap_ack_timeout_ms), SECONDS, MINUTES, NULL, "2s",
      "Time to the first retransmission (RFC 7252 ACK_TIMEOUT)."},
     {"coap", "max_retransmit", CONF_INT, true, MEMBER(coap_max_retransmit), 1, 20, NULL, "4",

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "core/bodycheck.h"
 #include "core/event.h"
+#include "core/reconcile.h"
 
 #include <errno.h>
 #include <string.h>
@@ -14,6 +15,7 @@ struct container *container_new(struct device *device, const char *uid)
     if (!c)
         return NULL;
     c->device = device;
+    c->timer.fire = reconcile_fired;
     (void)text_copy(c->uid, sizeof c->uid, uid);
     c->created = c->updated = core_wall(device->core);
     c->revision = (uint64_t)c->created; /* so that a container that comes back under its uid has another ETag */
@@ -42,6 +44,7 @@ void container_drop(struct container *c)
 void container_changed(struct container *c)
 {
     rendering_drop(&c->rendered);
+    reconcile_touch(c);
 }
 
 struct container *core_find_container(const struct device *device, const char *uid)
@@ -261,6 +264,7 @@ static int submit_wish(struct container *c, bool existed, const struct desire *d
         return r;
     }
     c->desired = desire->state;
+    reconcile_reset(c);
     c->updated = op->created;
     c->revision++;
     container_set_artifact(c, c->desired_artifact, desire->artifact);
@@ -285,7 +289,7 @@ static const struct body_rule put_rules[] = {
     {"state", BODY_CHOICE, false, false, 0, 0, "running stopped"},
 };
 
-static int check_uid(const struct device *device, const char *uid, struct fault *fault)
+int container_check_uid(const struct device *device, const char *uid, struct fault *fault)
 {
     const struct container *c = index_find_container(device, uid);
 
@@ -316,15 +320,12 @@ int container_check_occupied(const struct container *c, const char *artifact, st
                      agent_kind_name(device->agent));
 }
 
-/* What can be told at once, before anything is queued. */
-static int check_put(struct core *core, struct device *device, const char *uid, const struct artifact *artifact,
-                     enum container_state desired, struct fault *fault)
+int container_check_fit(struct device *device, const char *uid, const struct artifact *artifact,
+                        enum container_state desired, struct fault *fault)
 {
-    const struct agent_port *port = &core->options.agents;
+    const struct agent_port *port = &device->core->options.agents;
     const struct container *c = index_find_container(device, uid);
 
-    if (operation_check_queue(device, fault))
-        return 1;
     if (device->agent == AGENT_UNKNOWN)
         return 0;
     if (port->check(port->arg, device, uid, artifact, fault) || (c && container_check_occupied(c, artifact->id, fault)))
@@ -345,7 +346,7 @@ int core_put_container(struct core *core, struct device *device, const char *uid
     bool existed;
     int r;
 
-    if (core_check_accepting(core, fault) || check_uid(device, uid, fault) ||
+    if (core_check_accepting(core, fault) || container_check_uid(device, uid, fault) ||
         body_check(body, "", put_rules, array_size(put_rules), fault) || device_check_protected(device, fault))
         return 1;
     if (body_text(body, "state"))
@@ -354,7 +355,7 @@ int core_put_container(struct core *core, struct device *device, const char *uid
     if (!artifact)
         return fault_set_at(fault, FAULT_NOT_FOUND, "/artifact", "There is no artifact '%s'.",
                             body_text(body, "artifact"));
-    if (check_put(core, device, uid, artifact, desired, fault))
+    if (operation_check_queue(device, fault) || container_check_fit(device, uid, artifact, desired, fault))
         return 1;
     c = index_find_container(device, uid);
     existed = c != NULL;

@@ -2,6 +2,7 @@
 
 #include "core/event.h"
 #include "core/internal.h"
+#include "core/reconcile.h"
 
 #include <errno.h>
 #include <string.h>
@@ -116,6 +117,7 @@ void core_start(struct core *core)
         device_pump(device);
     }
     watches_start(core);
+    reconcile_start(core);
     tell_loop(core);
 }
 
@@ -231,6 +233,7 @@ void core_configure(struct core *core, const struct core_options *options)
     now->max_registrations = options->max_registrations;
     now->max_registrations_per_address = options->max_registrations_per_address;
     now->presence = options->presence;
+    now->reconcile = options->reconcile;
     now->telemetry = options->telemetry;
     history_configure(core);
     for (struct device *device = core->devices; device; device = device->hh.next)

@@ -50,6 +50,10 @@ struct core_options {
     } presence;
     uint32_t max_registrations, max_registrations_per_address;
     uint64_t cache_bytes;
+    struct {
+        uint32_t retry_min_ms, retry_max_ms; /* pauses between attempts; retry_min_ms 0: nothing is reconciled */
+        uint32_t interval_ms;                /* between questions to a device that is as desired; 0: it is not asked */
+    } reconcile;
     const char *allow_plain_groups; /* names with spaces between, "*": every device; copied */
     const uint8_t *sealing_key;     /* 32 bytes that secrets are encrypted with in the database; copied. NULL: there is
                                        none, and nobody can be enrolled */

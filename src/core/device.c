@@ -477,6 +477,7 @@ int core_patch_device(struct core *core, struct device *device, const json_t *bo
     batch_put_device(commit->batch, device);
     tell_changed(commit, device, old, &s);
     commit_submit(commit);
+    reconcile_changed(device);
     device_pump(device); /* it may count as awake now */
     return 0;
 }

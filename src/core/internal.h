@@ -82,7 +82,7 @@ struct core {
     struct device *visitors[16];                                   /* hosts that are no devices (host.c) */
     struct group *groups;                                          /* uthash by name: those with settings */
     struct documents documents[DOCUMENT_KIND_COUNT];
-    size_t watch_count[2];                                         /* observations; [true]: that are established */
+    size_t watch_count[2]; /* observations; [true]: that are established */
     uint64_t watch_notifications;
     bool started, stopped;
 };
@@ -204,6 +204,18 @@ int container_check_occupied(const struct container *container, const char *arti
 int container_check_act(const struct container *container, enum operation_kind kind, struct fault *fault) must_check;
 /* Known not to be on the device. */
 void container_set_lost(struct container *container);
+
+/* What can be told at once of a container's uid and of what is wanted of it. */
+int container_check_uid(const struct device *device, const char *uid, struct fault *fault) must_check;
+int container_check_fit(struct device *device, const char *uid, const struct artifact *artifact,
+                        enum container_state desired, struct fault *fault) must_check;
+
+/* Reconciling (reconcile.c), besides reconcile.h. All are cheap. */
+void reconcile_fired(struct timer *timer);         /* a container's timer */
+void reconcile_touch(struct container *container); /* its record has changed */
+void reconcile_came_back(struct device *device);   /* it was not there */
+void reconcile_changed(struct device *device);     /* its record has: what was given up may do now */
+void reconcile_restarted(struct device *device);   /* it may have lost what it held */
 
 int artifact_parse(struct artifact *artifact, const json_t *description, struct fault *fault) must_check;
 int artifact_parse_stored(struct artifact *artifact, const json_t *manifest, struct fault *fault) must_check;

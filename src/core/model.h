@@ -148,11 +148,14 @@ struct container {
     char *needs;         /* uids that have to run before it starts, with spaces between; NULL: none */
     uint8_t *parameters; /* in place of the artifact's data; NULL: the artifact's own */
     size_t parameters_size;
-    bool rollback;      /* a lower sequence number is wanted */
-    uint32_t attempts;  /* that failed in a row */
-    int64_t attempted;  /* wall ms of the last one; 0: none */
-    int64_t retry;      /* wall ms of the next one; 0: none is planned */
-    struct timer timer; /* core-private from here on: for the next attempt (reconcile.c) */
+    bool rollback;        /* a lower sequence number is wanted */
+    uint32_t attempts;    /* that failed in a row */
+    int64_t attempted;    /* wall ms of the last one; 0: none */
+    int64_t retry;        /* wall ms of the next one; 0: none is planned */
+    struct timer timer;   /* core-private from here on: for the next look (reconcile.c) */
+    bool ask;             /* the device is to be asked what became of it */
+    bool converged;       /* it was as desired at the last look */
+    int64_t converged_at; /* monotonic ms at which `converged` changed */
 
     struct rendering rendered;
     bool dirty;    /* differs from its row, which could not be written */

@@ -1,5 +1,6 @@
 #include "core/event.h"
 #include "core/internal.h"
+#include "core/reconcile.h"
 
 #include "base/log.h"
 
@@ -203,6 +204,7 @@ static void finish(struct operation *op)
     log_end(op);
     tell_watchers(op);
     prune(device->core);
+    reconcile_wake(device);
     device_pump(device);
 }
 
@@ -310,6 +312,8 @@ void operation_end(struct operation *op, enum operation_state state)
         c->fault = op->fault; /* code FAULT_NONE after a success */
         container_changed(c);
     }
+    if (c)
+        reconcile_ended(c, op);
     operation_write(op);
 }
 

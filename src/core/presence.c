@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "core/event.h"
 #include "core/internal.h"
+#include "core/reconcile.h"
 
 #include <string.h>
 
@@ -178,8 +179,10 @@ static void update(struct presence_record *p)
     core->presence[p->state]++;
     p->since = core_wall(core);
     tell(p, before);
-    if (p->state == PRESENCE_ONLINE)
+    if (p->state == PRESENCE_ONLINE) {
         watches_wake(p->device, false);
+        reconcile_came_back(p->device);
+    }
 }
 
 /* Records ---------------------------------------------------------------------------------------------------------- */
@@ -191,8 +194,10 @@ static void fire(struct timer *timer)
 
     p->wakes = false;
     update(p);
-    if (wakes)
+    if (wakes) {
+        reconcile_wake(p->device);
         device_pump(p->device);
+    }
 }
 
 /* NULL: out of memory. */

@@ -209,6 +209,7 @@ void device_restarted(struct device *device)
 {
     cache_invalidate(device, NULL);
     watches_wake(device, true);
+    reconcile_restarted(device);
 }
 
 /* Notifications ---------------------------------------------------------------------------------------------------- */

@@ -201,6 +201,16 @@ static int init_attacks(struct agent *a, unsigned index)
     return 0;
 }
 
+/* From half of the interval to half as much again. */
+static void plan_reboot(struct agent *a)
+{
+    int64_t every = a->options->reboot_ms;
+
+    a->reboot_at_ms = AGENT_NO_DEADLINE;
+    if (every)
+        a->reboot_at_ms = clock_monotonic_ms(a->server.clock) + every / 2 + device_random(&a->device) % (every + 1);
+}
+
 int agent_init(struct agent *a, const struct agent_options *options, unsigned index, const struct clock *clock,
                const struct journal *journal, agent_send_fn send, void *arg)
 {
@@ -220,6 +230,7 @@ int agent_init(struct agent *a, const struct agent_options *options, unsigned in
     if (r)
         return r;
     init_client(a, index);
+    plan_reboot(a);
     return init_attacks(a, index);
 }
 
@@ -335,20 +346,35 @@ bool agent_busy(const struct agent *a)
     return server_busy(&a->server);
 }
 
-void agent_restart(struct agent *a, bool forget)
+static void restart(struct agent *a, bool forget_security, bool keep_containers)
 {
     a->restarted_at = a->server.counters.requests;
     server_clear(&a->server);
     client_clear(&a->client);
     traffic_restart(&a->traffic);
     tricks_clear(&a->tricks);
-    security_restart(&a->security, forget);
+    security_restart(&a->security, forget_security);
     v2_clear(&a->v2);
-    device_restart(&a->device);
+    device_restart(&a->device, keep_containers);
+}
+
+void agent_restart(struct agent *a, bool forget)
+{
+    restart(a, forget, false);
+}
+
+static void reboot_when_due(struct agent *a)
+{
+    if (clock_monotonic_ms(a->server.clock) < a->reboot_at_ms)
+        return;
+    plan_reboot(a);
+    nap_init(&a->nap, clock_monotonic_ms(a->server.clock));
+    restart(a, false, !a->options->forgets && a->options->device.kind == DEVICE_V2);
 }
 
 void agent_tick(struct agent *a)
 {
+    reboot_when_due(a);
     device_tick(&a->device);
     link_tick(&a->link, clock_monotonic_ms(a->server.clock));
     act(a);
@@ -397,7 +423,8 @@ static int64_t earliest(const int64_t *all, size_t count)
 int64_t agent_deadline(const struct agent *a)
 {
     bool attacking = a->attacks && attacks_active(a->attacks), speaks = a->options->traffic.gateway.size;
-    const int64_t always[] = {device_deadline(&a->device), link_deadline(&a->link), nap_deadline(&a->nap)};
+    const int64_t always[] = {device_deadline(&a->device), link_deadline(&a->link), nap_deadline(&a->nap),
+                              a->reboot_at_ms};
     const int64_t awake[] = {earliest(always, array_size(always)),
                              server_deadline(&a->server),
                              notify_deadline(a),

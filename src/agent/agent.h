@@ -26,6 +26,8 @@ struct agent_options {
     struct nap_options nap;
     struct link_options link;
     struct flood_options flood;
+    int64_t reboot_ms;        /* each device reboots about as often, at random; 0: never */
+    bool forgets;             /* and its containers are gone then */
     const char *const *names; /* of the devices, as their credentials say; NULL: none */
     unsigned ack_timeout_ms;  /* of CoAP; 0: OUTGOING_ACK_TIMEOUT_MS */
     size_t pdu_size;          /* at most SERVER_DATAGRAM_MAX */
@@ -46,6 +48,7 @@ struct agent {
     struct flood flood;
     agent_send_fn send;
     void *arg;
+    int64_t reboot_at_ms;  /* AGENT_NO_DEADLINE: never */
     uint64_t restarted_at; /* requests counted at the last restart */
 };
 
@@ -62,7 +65,8 @@ void agent_input(struct agent *a, const struct peer *peer, const uint8_t *data, 
 /* While it is busy (bug slow-load) datagrams stay where they are. */
 bool agent_busy(const struct agent *a);
 
-/* A simulated restart of the device; with forget the state of its security context is lost too. */
+/* A simulated restart of the device, which forgets its containers; with forget the state of its security context is
+ * lost too. */
 void agent_restart(struct agent *a, bool forget);
 
 /* The device is to end: it removes its entry from the directory. False, also when called again later, when nothing is

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#define MEMORY_MAX (1u << 20)
+
 struct board {
     const struct clock *clock;
     int64_t epoch; /* monotonic ms at which the traces begin */
@@ -12,6 +14,9 @@ struct board {
     size_t reg_size;
     board_radio_fn send; /* NULL: no radio */
     void *send_arg;
+    struct bus bus;
+    uint32_t memory;
+    unsigned runtimes;
 };
 
 struct board *board_new(const struct clock *clock, uint32_t seed)
@@ -21,6 +26,8 @@ struct board *board_new(const struct clock *clock, uint32_t seed)
     if (!board)
         return NULL;
     board->clock = clock;
+    board->memory = MEMORY_MAX;
+    board->runtimes = BOARD_RUNTIMES;
     board->epoch = clock_monotonic_ms(clock) - (int64_t)(seed % 3600) * 1000;
     return board;
 }
@@ -177,4 +184,29 @@ bool board_has_radio(const struct board *board)
 int32_t board_send(struct board *board, const char *uid, uint32_t endpoint, const uint8_t *data, size_t size)
 {
     return board->send ? board->send(board->send_arg, uid, endpoint, data, size) : -1;
+}
+
+struct bus *board_bus(struct board *board)
+{
+    return &board->bus;
+}
+
+void board_set_memory(struct board *board, size_t bytes)
+{
+    board->memory = bytes < MEMORY_MAX ? (uint32_t)bytes : MEMORY_MAX;
+}
+
+uint32_t board_memory(const struct board *board)
+{
+    return board->memory;
+}
+
+void board_set_runtimes(struct board *board, unsigned types)
+{
+    board->runtimes = types;
+}
+
+bool board_runs(const struct board *board, unsigned type)
+{
+    return type < CONTAINER_TYPE_COUNT && board->runtimes & 1u << type;
 }

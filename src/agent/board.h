@@ -1,6 +1,7 @@
 #ifndef TC_AGENT_BOARD_H
 #define TC_AGENT_BOARD_H
 
+#include "agent/bus.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
@@ -52,6 +53,18 @@ void board_set_radio(struct board *board, board_radio_fn send, void *arg);
 bool board_has_radio(const struct board *board);
 /* Sends over it; -1 also where there is none. */
 int32_t board_send(struct board *board, const char *uid, uint32_t endpoint, const uint8_t *data, size_t size);
+
+/* What joins its containers. */
+struct bus *board_bus(struct board *board);
+
+/* Bytes that the WebAssembly memory of a container may have; 1 MiB unless set. */
+void board_set_memory(struct board *board, size_t bytes);
+uint32_t board_memory(const struct board *board);
+
+/* The container types that it can run, a bit 1 << type for each; all that tcagent has (BOARD_RUNTIMES) unless set. */
+#define BOARD_RUNTIMES (1u << CONTAINER_TYPE_RBPF | 1u << CONTAINER_TYPE_WASM)
+void board_set_runtimes(struct board *board, unsigned types);
+bool board_runs(const struct board *board, unsigned type);
 
 #define cleanup_board cleanup(board_free_pointer)
 static inline void board_free_pointer(struct board **board)

@@ -12,10 +12,10 @@
  * microcontroller's interpreter reaches fewer, this one about ten times as many. */
 #define FUEL_PER_MS 10000u
 #define FUEL_MAX 10000000u
-#define MEMORY_BYTES (1u << 20)
 
 struct container {
     struct metadata md;
+    struct board *board;
     const struct clock *clock;
     uint8_t *data; /* the two parts of program */
     uint8_t *code;
@@ -52,12 +52,21 @@ printf_like(3, 4) static void change_state(struct container *c, enum container_s
         return;
     c->deadline = CONTAINER_NO_DEADLINE;
     c->runtime = runtime_free(c->runtime);
+    sandbox_end(c->sandbox);
     sandbox_note(c->sandbox, "%s%s%s", container_state_name(state), c->reason[0] ? ": " : "", c->reason);
 }
 
 static int make_runtime(const struct container *c, struct runtime **out, char *reason, size_t reason_size)
 {
-    int r = runtime_new(out, c->md.type, &c->program, sandbox_host(c->sandbox), MEMORY_BYTES, reason, reason_size);
+    int r;
+
+    if (!board_runs(c->board, c->md.type)) {
+        (void)snprintf(reason, reason_size, "this agent has no runtime for containers of type %s",
+                       container_type_name(c->md.type));
+        return RUNTIME_E_TYPE;
+    }
+    r = runtime_new(out, c->md.type, &c->program, sandbox_host(c->sandbox), board_memory(c->board), reason,
+                    reason_size);
 
     if (r < 0)
         (void)snprintf(reason, reason_size, "the agent has not enough memory for it");
@@ -115,7 +124,7 @@ static void begin_run(struct container *c)
 {
     char reason[128];
 
-    sandbox_reset(c->sandbox);
+    sandbox_begin(c->sandbox);
     c->loops = 0;
     c->last_result = 0;
     if (make_runtime(c, &c->runtime, reason, sizeof reason)) {
@@ -175,6 +184,11 @@ void container_stop(struct container *c)
         end(c, "on request");
 }
 
+void container_reboot(struct container *c)
+{
+    change_state(c, CONTAINER_INSTALLED, "%s", "");
+}
+
 int64_t container_deadline(const struct container *c)
 {
     return c->deadline;
@@ -210,6 +224,7 @@ int container_new(struct container **out, const struct metadata *md, const struc
     if (!c)
         return -ENOMEM;
     c->md = *md;
+    c->board = board;
     c->clock = clock;
     c->deadline = CONTAINER_NO_DEADLINE;
     c->data = copy_bytes(program->data, program->data_size);

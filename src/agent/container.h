@@ -65,6 +65,9 @@ void container_start(struct container *c);
 /* Calls stop() when it is running, and is stopped afterwards. Nothing happens when it was not started or has ended. */
 void container_stop(struct container *c);
 
+/* The device was switched off and on again: it is there, and does not run. */
+void container_reboot(struct container *c);
+
 /* Does what is due at the clock's present time: start(), or one call of loop(). */
 void container_tick(struct container *c);
 

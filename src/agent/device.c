@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#define SEED_STEP 0x9e3779b97f4a7c15u
 #define START_STEPS 2 /* start(), and loop() when it is due at once */
 
 static int64_t now(const struct device *d)
@@ -35,7 +36,10 @@ int device_init(struct device *d, const struct device_options *options, unsigned
     d->booted_ms = now(d);
     set_id(d, index);
     d->seed = options->seed + index;
+    d->random = ((uint64_t)d->seed + 1) * SEED_STEP;
     d->board = board_new(clock, d->seed);
+    if (d->board && options->runtimes)
+        board_set_runtimes(d->board, options->runtimes);
     d->slots = calloc(options->slots, sizeof *d->slots);
     return d->board && d->slots ? 0 : -ENOMEM;
 }
@@ -65,9 +69,36 @@ void device_clear(struct device *d)
     d->board = board_free(d->board);
 }
 
-void device_restart(struct device *d)
+/* A xorshift generator; its high half is the better one. */
+uint32_t device_random(struct device *d)
 {
-    empty_all(d);
+    d->random ^= d->random << 13;
+    d->random ^= d->random >> 7;
+    d->random ^= d->random << 17;
+    return (uint32_t)(d->random >> 32);
+}
+
+bool device_write_flash(struct device *d)
+{
+    return !d->options->flash_fail_rate || device_random(d) % 100 >= d->options->flash_fail_rate;
+}
+
+static void reboot_all(struct device *d)
+{
+    for (size_t i = 0; i < d->slots_used; i++)
+        if (d->slots[i].container) {
+            container_reboot(d->slots[i].container);
+            d->slots[i].alive_until_ms = 0;
+            d->slots[i].was_started = false;
+        }
+}
+
+void device_restart(struct device *d, bool keep)
+{
+    if (keep)
+        reboot_all(d);
+    else
+        empty_all(d);
     if (d->options->kind == DEVICE_V1)
         d->id_size = 0;
     d->boots++;
@@ -107,13 +138,30 @@ unsigned device_count_free(const struct device *d)
     return count;
 }
 
-size_t device_bytes_used(const struct device *d)
+size_t device_room(const struct device *d, const struct slot *slot)
 {
-    size_t used = 0;
+    size_t room = d->options->memory ? d->options->memory : d->options->package_max * d->options->slots, used = 0;
 
     for (size_t i = 0; i < d->slots_used; i++)
-        used += d->slots[i].package_size;
-    return used;
+        if (&d->slots[i] != slot)
+            used += d->slots[i].package_size;
+    return used < room ? room - used : 0;
+}
+
+/* What a package leaves is for the memories of those that run. Returns 0, or a condition of device_install. */
+static int take_memory(struct device *d, const struct slot *slot, const struct verify_parts *parts, char *reason,
+                       size_t reason_size)
+{
+    size_t size = parts->metadata_size + parts->data_size + parts->code_size, room = device_room(d, slot);
+
+    if (!d->options->memory)
+        return 0;
+    if (size > room) {
+        (void)snprintf(reason, reason_size, "it has %zu bytes, and %zu are free", size, room);
+        return 1;
+    }
+    board_set_memory(d->board, room - size);
+    return 0;
 }
 
 int device_install(struct device *d, struct slot *slot, const struct metadata *md, const struct verify_parts *parts,
@@ -122,10 +170,17 @@ int device_install(struct device *d, struct slot *slot, const struct metadata *m
     struct container *container;
     uint32_t base = slot->container ? device_slot_revision(slot) + 1 : 0;
     const struct runtime_program program = {parts->code, parts->code_size, parts->data, parts->data_size};
-    int r = container_new(&container, md, &program, check, d->board, d->clock, reason, reason_size);
+    int r = take_memory(d, slot, parts, reason, reason_size);
 
+    if (!r)
+        r = container_new(&container, md, &program, check, d->board, d->clock, reason, reason_size);
     if (r)
         return r;
+    if (!device_write_flash(d)) {
+        (void)container_free(container);
+        (void)snprintf(reason, reason_size, "the flash could not be written");
+        return -EIO;
+    }
     device_stop(d, slot);
     slot->container = container_free(slot->container);
     if ((size_t)(slot - d->slots) == d->slots_used)
@@ -182,6 +237,8 @@ void device_remove(struct device *d, struct slot *slot)
 {
     device_stop(d, slot);
     empty_slot(d, slot);
+    if (d->options->memory)
+        board_set_memory(d->board, device_room(d, NULL));
     d->counters.removes++;
 }
 

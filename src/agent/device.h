@@ -27,6 +27,9 @@ struct device_options {
     struct verify_policy verify;
     struct bugs bugs;
     uint32_t seed;
+    size_t memory;             /* bytes for all packages and, of what they leave, a container's memory; 0: no limit */
+    unsigned flash_fail_rate;  /* percent of the installations that fail */
+    unsigned runtimes;         /* as board_set_runtimes; 0: all */
     uint32_t sensor_period_ms; /* how long a sensor's resource keeps its value; 0: DEVICE_SENSOR_PERIOD_MS */
 };
 
@@ -53,7 +56,8 @@ struct device {
     const struct journal *journal;
     char name[DEVICE_NAME_SIZE]; /* in the journal: the port */
     struct bugs bugs;
-    uint32_t seed; /* its own */
+    uint32_t seed;   /* its own */
+    uint64_t random; /* not 0 */
     struct board *board;
     struct slot *slots; /* options->slots of them */
     size_t slots_used;  /* all beyond are free */
@@ -72,17 +76,25 @@ int device_init(struct device *d, const struct device_options *options, unsigned
                 const struct journal *journal) must_check;
 void device_clear(struct device *d);
 
-/* A restart: all containers are gone and, in v1, the id. */
-void device_restart(struct device *d);
+/* A restart: all containers are gone, unless it keeps them; then none runs. In v1 the id is gone too. */
+void device_restart(struct device *d, bool keep);
+
+/* A pseudo-random number from the seed. */
+uint32_t device_random(struct device *d);
+
+/* Writes to the flash; false when that failed, as --flash-fail-rate has it. */
+bool device_write_flash(struct device *d);
 
 /* The first slot that holds a uid, NULL when none does. */
 struct slot *device_find(struct device *d, const void *uid, size_t size);
 struct slot *device_free_slot(struct device *d);
 unsigned device_count_free(const struct device *d);
-size_t device_bytes_used(const struct device *d);
+/* Bytes that a package may have which takes this slot; NULL: a free one. */
+size_t device_room(const struct device *d, const struct slot *slot);
 
 /* Puts a container into a slot; one that is there is stopped and replaced, but only when the new one is fine.
- * Returns 0, 1 with a sentence in reason (CONTAINER_REASON_SIZE) when the code is refused, or a negative errno. */
+ * Returns 0; 1 with a sentence in reason (CONTAINER_REASON_SIZE) when the code is refused; -EIO, with a sentence too,
+ * when the flash failed; or -ENOMEM. */
 int device_install(struct device *d, struct slot *slot, const struct metadata *md, const struct verify_parts *parts,
                    enum container_check check, char *reason, size_t reason_size) must_check;
 

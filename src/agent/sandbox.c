@@ -11,6 +11,7 @@ struct sandbox {
     const struct metadata *md;
     struct board *board;
     struct runtime_host host;
+    struct bus_member member;
     const struct container_endpoint *open[SANDBOX_DESCRIPTORS]; /* descriptor n is open[n - 1]; NULL: closed */
     struct sandbox_counters counters;
     char last_denial[SANDBOX_LINE_SIZE]; /* so that a container that repeats itself leaves one line */
@@ -132,8 +133,6 @@ static int32_t check_peer(struct sandbox *s, const struct container_endpoint *en
 {
     uint32_t id = endpoint->id;
 
-    if (endpoint->peer == ENDPOINT_PEER_CONTAINER)
-        return deny(s, "denied open(%u): its peer is a container, and this agent connects none", id);
     if (endpoint->peer == ENDPOINT_PEER_REMOTE && !board_has_radio(s->board))
         return deny(s, "denied open(%u): its peer is remote, and this agent has no gateway", id);
     if (endpoint->peer == ENDPOINT_PEER_REMOTE && endpoint->direction == ENDPOINT_IN)
@@ -185,6 +184,16 @@ static int32_t host_close(void *arg, int32_t fd)
     return 0;
 }
 
+static int32_t receive(struct sandbox *s, const struct container_endpoint *endpoint, uint8_t *out, uint32_t size)
+{
+    int32_t r = bus_read(&s->member, endpoint->id, out, size);
+
+    if (r < 0)
+        return deny(s, "failed read from endpoint %u: the message is larger than %u bytes", endpoint->id, size);
+    s->counters.calls++;
+    return r;
+}
+
 static int32_t host_read(void *arg, int32_t fd, uint8_t *out, uint32_t size)
 {
     struct sandbox *s = arg;
@@ -195,6 +204,8 @@ static int32_t host_read(void *arg, int32_t fd, uint8_t *out, uint32_t size)
         return -1;
     if (endpoint->direction == ENDPOINT_OUT || endpoint->peer == ENDPOINT_PEER_REMOTE)
         return deny(s, "denied read(%d): endpoint %u is for output only", fd, endpoint->id);
+    if (endpoint->peer == ENDPOINT_PEER_CONTAINER)
+        return receive(s, endpoint, out, size);
     r = board_read(s->board, endpoint->peer_endpoint, out, size);
     if (r < 0)
         return deny(s, "failed read(%d): %u bytes are too few for the %s", fd, size,
@@ -213,6 +224,17 @@ static int32_t send(struct sandbox *s, const struct container_endpoint *endpoint
     return r;
 }
 
+static int32_t send_to_container(struct sandbox *s, const struct container_endpoint *endpoint, const uint8_t *data,
+                                 uint32_t size)
+{
+    const char *why = bus_write(board_bus(s->board), &s->member, endpoint, data, size);
+
+    if (why)
+        return deny(s, "failed write to endpoint %u of %s: %s", endpoint->peer_endpoint, endpoint->peer_uid, why);
+    s->counters.calls++;
+    return (int32_t)size;
+}
+
 static int32_t host_write(void *arg, int32_t fd, const uint8_t *data, uint32_t size)
 {
     struct sandbox *s = arg;
@@ -225,6 +247,8 @@ static int32_t host_write(void *arg, int32_t fd, const uint8_t *data, uint32_t s
         return deny(s, "denied write(%d): endpoint %u is for input only", fd, endpoint->id);
     if (endpoint->peer == ENDPOINT_PEER_REMOTE)
         return send(s, endpoint, data, size);
+    if (endpoint->peer == ENDPOINT_PEER_CONTAINER)
+        return send_to_container(s, endpoint, data, size);
     r = board_write(s->board, endpoint->peer_endpoint, data, size);
     if (r < 0)
         return deny(s, "failed write(%d): the %s does not take %u bytes", fd, board_part_name(endpoint->peer_endpoint),
@@ -260,11 +284,14 @@ struct sandbox *sandbox_new(const struct metadata *md, struct board *board)
         .write = host_write,
         .heartbeat = host_heartbeat,
     };
+    bus_join(board_bus(board), &s->member, md);
     return s;
 }
 
 struct sandbox *sandbox_free(struct sandbox *s)
 {
+    if (s)
+        bus_leave(board_bus(s->board), &s->member);
     free(s);
     return NULL;
 }
@@ -274,10 +301,16 @@ const struct runtime_host *sandbox_host(const struct sandbox *s)
     return &s->host;
 }
 
-void sandbox_reset(struct sandbox *s)
+void sandbox_begin(struct sandbox *s)
 {
     memset(s->open, 0, sizeof s->open);
     s->last_denial[0] = '\0';
+    bus_listen(&s->member, true);
+}
+
+void sandbox_end(struct sandbox *s)
+{
+    bus_listen(&s->member, false);
 }
 
 struct sandbox_counters sandbox_counters(const struct sandbox *s)

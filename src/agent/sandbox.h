@@ -11,9 +11,9 @@
 
 /*
  * What stands between one container and the board. A call goes through only when the metadata's system-call mask has
- * its bit, and open only for an endpoint of the metadata that leads to a part of this board, or out over its radio (and
- * then for writing only); read and write only in the endpoint's direction. Everything else answers -1, is counted, and
- * leaves a line in the log.
+ * its bit, and open only for an endpoint of the metadata that leads to a part of this board, to another container
+ * (bus.h), or out over its radio (and then for writing only); read and write only in the endpoint's direction.
+ * Everything else answers -1, is counted, and leaves a line in the log.
  */
 #define SANDBOX_LOG_SIZE 4096
 #define SANDBOX_LINE_SIZE 256 /* longer lines of a container are cut */
@@ -34,8 +34,10 @@ struct sandbox *sandbox_free(struct sandbox *s); /* returns NULL */
 /* The host for a runtime; valid as long as the sandbox. */
 const struct runtime_host *sandbox_host(const struct sandbox *s);
 
-/* Closes all descriptors, before a fresh start. Log and counters stay. */
-void sandbox_reset(struct sandbox *s);
+/* Before a fresh start: closes all descriptors; log and counters stay. From then on messages of other containers are
+ * taken, until the end. */
+void sandbox_begin(struct sandbox *s);
+void sandbox_end(struct sandbox *s);
 
 struct sandbox_counters sandbox_counters(const struct sandbox *s);
 

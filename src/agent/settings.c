@@ -14,6 +14,8 @@
 #define DEFAULT_PDU_SIZE 1204
 #define DEFAULT_PACKAGE_MAX (256 * 1024)
 #define PDU_MIN 128
+#define MEMORY_MIN 1024
+#define MEMORY_MAX (1024 * 1024 * 1024)
 #define PACKAGE_MAX (16 * 1024 * 1024)
 #define HELP_COLUMN 28
 #define INTERVAL_MAX 86400000 /* ms */
@@ -63,6 +65,26 @@ static int apply_agent(const struct parse *p, const char *value)
         return refuse(p, "--agent takes v1 or v2, not \"%s\"", value);
     p->s->agent.device.kind = value[1] == '1' ? DEVICE_V1 : DEVICE_V2;
     return 0;
+}
+
+static int apply_runtimes(const struct parse *p, const char *value)
+{
+    unsigned types = 0;
+
+    while (*value) {
+        size_t length = strcspn(value, ",");
+        char name[16];
+        enum container_type type;
+
+        (void)snprintf(name, sizeof name, "%.*s", (int)length, value);
+        type = container_type_from_name(name);
+        if (type >= CONTAINER_TYPE_COUNT || !(BOARD_RUNTIMES & 1u << type))
+            return refuse(p, "--runtimes takes wasm and rbpf, not \"%s\"", name);
+        types |= 1u << type;
+        value += length + (value[length] == ',');
+    }
+    p->s->agent.device.runtimes = types;
+    return types ? 0 : refuse(p, "--runtimes takes wasm, rbpf or both");
 }
 
 static int apply_listen(const struct parse *p, const char *value)
@@ -146,6 +168,13 @@ static int apply_report(const struct parse *p, const char *value)
     return refuse(p, "--report takes an interval up to a day, as 500ms, 10s or 5m, not \"%s\"", value);
 }
 
+static int apply_reboot(const struct parse *p, const char *value)
+{
+    if (parse_interval(value, &p->s->agent.reboot_ms))
+        return 0;
+    return refuse(p, "--reboot-every takes an interval up to a day, as 500ms, 10s or 5m, not \"%s\"", value);
+}
+
 static int apply_telemetry(const struct parse *p, const char *value)
 {
     struct outbox_options *o = &p->s->agent.traffic.outbox;
@@ -203,6 +232,12 @@ static const struct option options[] = {
     {"pdu-size", "BYTES", "largest datagram; a larger one gets no answer (1204)",
      NUMBER(agent.pdu_size, PDU_MIN, SERVER_DATAGRAM_MAX)},
     {"package-max", "BYTES", "v2: largest package (262144)", NUMBER(agent.device.package_max, 1, PACKAGE_MAX)},
+    {"runtimes", "NAME,...", "what containers it can run (wasm,rbpf)", BY(apply_runtimes)},
+    {"memory", "BYTES", "of a device, for packages and what they need when they run",
+     NUMBER(agent.device.memory, MEMORY_MIN, MEMORY_MAX)},
+    {"flash-fail-rate", "PERCENT", "of the installations that fail", NUMBER(agent.device.flash_fail_rate, 0, 100)},
+    {"reboot-every", "INTERVAL", "each device, about as often, at random", BY(apply_reboot)},
+    {"forget", NULL, "with --reboot-every: containers are gone afterwards", AT(agent.forgets)},
     {"device-id", "TEXT", "assigned device id; \"-1\", \"-2\" follow on further devices", BY(apply_device_id)},
     {"trust-key", "KEY", "accept only tokens signed with this key (64 hex digits, or a PEM file)", BY(apply_trust_key)},
     {"no-verify", NULL, "check neither signatures nor digests", AT(agent.device.verify.skip)},
@@ -369,6 +404,10 @@ static int check(const struct parse *p)
         return refuse(p, "%u devices from port %u on go beyond port %d", s->count, s->port, UINT16_MAX);
     if (s->agent.device.verify.has_key && s->agent.device.verify.skip)
         return refuse(p, "--trust-key and --no-verify exclude each other");
+    if (s->agent.forgets && !s->agent.reboot_ms)
+        return refuse(p, "--forget needs --reboot-every");
+    if (s->agent.device.memory && s->agent.device.memory < s->agent.device.package_max)
+        s->agent.device.package_max = s->agent.device.memory;
     s->agent.device.verify.old_hash = s->agent.device.bugs.old_hash;
     return check_security(p) || check_traffic(p);
 }

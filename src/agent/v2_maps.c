@@ -10,8 +10,6 @@
 #define PROTOCOL_VERSION 2
 #define AGENT_VERSION "tcagent " PACKAGE_VERSION
 
-static const uint64_t runtimes[] = {CONTAINER_TYPE_RBPF, CONTAINER_TYPE_WASM};
-
 static void put_uint(struct cborio_writer *w, unsigned key, uint64_t value)
 {
     cborio_put_uint(w, key);
@@ -30,13 +28,6 @@ static void put_bytes(struct cborio_writer *w, unsigned key, const void *data, s
     cborio_put_bytes(w, data, size);
 }
 
-static size_t bytes_free(const struct device *d)
-{
-    size_t room = d->options->package_max * d->options->slots, used = device_bytes_used(d);
-
-    return used < room ? room - used : 0;
-}
-
 static void put_id(const struct device *d, struct cborio_writer *w)
 {
     char id[DEVICE_ID_MAX + 1];
@@ -44,6 +35,19 @@ static void put_id(const struct device *d, struct cborio_writer *w)
     memcpy(id, d->id, d->id_size);
     id[d->id_size] = 0;
     put_text(w, 3, id);
+}
+
+static void put_runtimes(const struct device *d, struct cborio_writer *w)
+{
+    size_t count = 0;
+
+    for (unsigned type = 0; type < CONTAINER_TYPE_COUNT; type++)
+        count += board_runs(d->board, type);
+    cborio_put_uint(w, 4);
+    cborio_put_array(w, count);
+    for (unsigned type = 0; type < CONTAINER_TYPE_COUNT; type++)
+        if (board_runs(d->board, type))
+            cborio_put_uint(w, type);
 }
 
 static const char *upload_uid(const struct upload *u)
@@ -62,13 +66,10 @@ size_t v2_write_info(const struct v2 *v2, uint8_t *out, size_t size)
     put_text(&w, 2, AGENT_VERSION);
     if (d->id_size)
         put_id(d, &w);
-    cborio_put_uint(&w, 4);
-    cborio_put_array(&w, array_size(runtimes));
-    for (size_t i = 0; i < array_size(runtimes); i++)
-        cborio_put_uint(&w, runtimes[i]);
+    put_runtimes(d, &w);
     put_uint(&w, 5, d->options->slots);
     put_uint(&w, 6, device_count_free(d));
-    put_uint(&w, 7, bytes_free(d));
+    put_uint(&w, 7, device_room(d, NULL));
     put_uint(&w, 8, d->options->package_max);
     put_uint(&w, 9, d->boots);
     put_uint(&w, 10, (uint64_t)(clock_monotonic_ms(d->clock) - d->booted_ms) / 1000);

@@ -4,6 +4,7 @@
 #include "codec/cborio.h"
 #include "codec/token.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define OPT_REQUEST_TAG 292
@@ -168,7 +169,7 @@ static struct slot *install_parts(const struct put *p, struct slot *slot, const 
     if (!r)
         return slot;
     if (r < 0)
-        v2_refuse(v2, p->response, COAPMSG_INTERNAL_ERROR, "no memory");
+        v2_refuse(v2, p->response, COAPMSG_INTERNAL_ERROR, "%s", r == -EIO ? reason : "no memory");
     else
         v2_refuse(v2, p->response, COAPMSG_UNPROCESSABLE, "%s", reason);
     return NULL;
@@ -203,15 +204,16 @@ static void put_package(const struct put *p)
 {
     struct device *d = p->v2->device;
     struct slot *held = device_find(d, p->uid, strlen(p->uid));
+    size_t room = device_room(d, held), max = room < d->options->package_max ? room : d->options->package_max;
     struct body body;
 
-    if (check_format(p, COAPMSG_FORMAT_CBOR) || check_size(p, d->options->package_max) || check_conditions(p, held))
+    if (check_format(p, COAPMSG_FORMAT_CBOR) || check_size(p, max) || check_conditions(p, held))
         return;
     if (!held && !device_free_slot(d)) {
         v2_refuse(p->v2, p->response, COAPMSG_UNAVAILABLE, "all %u slots are in use", d->options->slots);
         return;
     }
-    if (take_body(p, 'c', d->options->package_max, &body))
+    if (take_body(p, 'c', max, &body))
         return;
     install_body(p, held, &body);
     if (body.data == p->v2->upload.bytes.data)

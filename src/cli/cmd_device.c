@@ -61,6 +61,24 @@ void device_add_groups(const struct arguments *args, json_t *body)
         (void)json_object_set(body, "groups", groups);
 }
 
+/* A label without a value is taken back, by null in a merge patch. */
+static int add_labels(struct cli *cli, const struct arguments *args, json_t *body)
+{
+    cleanup_json json_t *labels = json_object();
+    size_t next = 0;
+
+    for (const char *label; (label = arguments_next(args, "label", &next));) {
+        size_t n = strcspn(label, "=");
+
+        if (n == 0 || !label[n])
+            return cli_error(cli, CLI_USAGE, NULL, "--label takes NAME=VALUE, not '%s'", label);
+        (void)json_object_setn_new(labels, label, n, label[n + 1] ? json_string(label + n + 1) : json_null());
+    }
+    if (json_object_size(labels))
+        (void)json_object_set(body, "labels", labels);
+    return 0;
+}
+
 /* What takes back a sleep in a merge patch has no place in a new device. */
 static int add_sleep(struct cli *cli, const struct arguments *args, json_t *body, bool patch)
 {
@@ -104,7 +122,9 @@ static int make_body(struct cli *cli, const struct arguments *args, json_t *body
     device_add_groups(args, body);
     if (arguments_given(args, "observe") || arguments_given(args, "no-observe"))
         (void)json_object_set_new(body, "observe", group_observed(args));
-    rc = add_sleep(cli, args, body, patch);
+    rc = add_labels(cli, args, body);
+    if (!rc)
+        rc = add_sleep(cli, args, body, patch);
     return rc ? rc : add_capabilities(cli, args, body);
 }
 

@@ -31,6 +31,7 @@ static const struct option_spec device_options[] = {
     {"package-max", 0, "BYTES", NULL, "largest container that it takes (agents of kind v2); or auto"},
     {"runtime", 0, "TYPE[,TYPE]...", NULL, "types of containers that it can run; or auto"},
     {"group", 0, "NAME[,NAME]...", NULL, "groups that it belongs to, instead of those before"},
+    {"label", 0, "NAME=[VALUE]...", NULL, "labels, besides those before; without a value it goes"},
     {"allow-plain", 0, "[yes|no]", "yes no", "speak to it without protection while it has no credentials"},
     {"sleep", 0, "SECONDS|auto", NULL, "how long it sleeps at most between its messages; auto: as it tells"},
     {"awake", 0, "MS", NULL, "how long it listens after a message of its own, with --sleep"},

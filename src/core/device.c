@@ -4,6 +4,7 @@
 #include "core/bodycheck.h"
 #include "core/cache.h"
 #include "core/event.h"
+#include "core/selector.h"
 
 #include <errno.h>
 #include <string.h>
@@ -122,9 +123,21 @@ struct settings {
     char groups[GROUPS_SIZE], observe[WATCH_LIST_SIZE];
     bool allow_plain;
     uint32_t sleep_s, awake_ms;
+    json_t *labels; /* shared with the device, and never changed */
     int64_t updated;
     uint64_t revision;
 };
+
+static void settings_clear(struct settings *s)
+{
+    json_decref(s->labels);
+}
+
+static void settings_free(void *s)
+{
+    settings_clear(s);
+    free(s);
+}
 
 static void settings_take(struct settings *s, const struct device *device)
 {
@@ -139,6 +152,7 @@ static void settings_take(struct settings *s, const struct device *device)
     s->allow_plain = device->allow_plain;
     s->sleep_s = device->sleep_s;
     s->awake_ms = device->awake_ms;
+    s->labels = json_incref(device->labels);
     s->updated = device->updated;
     s->revision = device->revision;
 }
@@ -162,6 +176,8 @@ static void settings_give(const struct settings *s, struct device *device)
     device->allow_plain = s->allow_plain;
     device->sleep_s = s->sleep_s;
     device->awake_ms = s->awake_ms;
+    json_decref(device->labels);
+    device->labels = json_incref(s->labels);
     device->updated = s->updated;
     device->revision = s->revision;
     device_changed(device);
@@ -244,6 +260,31 @@ static int read_sleep(struct settings *s, const json_t *sleep, struct fault *fau
     return 0;
 }
 
+/* A merge patch (RFC 7396) of them. */
+static int read_labels(struct settings *s, const json_t *patch, struct fault *fault)
+{
+    json_t *labels = s->labels ? json_copy(s->labels) : json_object(), *value;
+    const char *name;
+    int r;
+
+    if (!labels)
+        return -ENOMEM;
+    json_object_foreach((json_t *)(uintptr_t)patch, name, value)
+    {
+        if (json_is_null(value))
+            (void)json_object_del(labels, name);
+        else
+            (void)json_object_set(labels, name, value);
+    }
+    if (json_is_null(patch))
+        (void)json_object_clear(labels);
+    r = labels_check(labels, "/labels", fault);
+    json_decref(s->labels);
+    s->labels = json_object_size(labels) ? json_incref(labels) : NULL;
+    json_decref(labels);
+    return r;
+}
+
 static void read_agent(struct settings *s, const json_t *agent)
 {
     enum agent_kind kind = json_is_string(agent) ? agent_kind_from_name(json_string_value(agent)) : AGENT_UNKNOWN;
@@ -257,6 +298,7 @@ static void read_agent(struct settings *s, const json_t *agent)
         {"address", BODY_TEXT, with_address, false, 1, CORE_ADDRESS_MAX, NULL},                                        \
         {"agent", BODY_CHOICE, false, true, 0, 0, "v1 v2 unknown"},                                                    \
         {"groups", BODY_ARRAY, false, true, 0, CORE_GROUPS_MAX, NULL},                                                 \
+        {"labels", BODY_OBJECT, false, true, 0, 0, NULL},                                                              \
         {"observe", BODY_ARRAY, false, true, 0, WATCH_PATHS_MAX, NULL},                                                \
         {"allow_plain", BODY_BOOL, false, true, 0, 0, NULL}, {"sleep", BODY_OBJECT, false, true, 0, 0, NULL},          \
     {                                                                                                                  \
@@ -274,6 +316,8 @@ static int read_settings(struct core *core, struct settings *s, const json_t *bo
     const json_t *agent = json_object_get(body, "agent"), *caps = json_object_get(body, "capabilities");
     const json_t *groups = json_object_get(body, "groups"), *allow_plain = json_object_get(body, "allow_plain");
     const json_t *sleep = json_object_get(body, "sleep"), *observe = json_object_get(body, "observe");
+    const json_t *labels = json_object_get(body, "labels");
+    int r = 0;
 
     if (json_object_get(body, "name"))
         (void)text_copy(s->name, sizeof s->name, name ? name : "");
@@ -290,6 +334,10 @@ static int read_settings(struct core *core, struct settings *s, const json_t *bo
         read_agent(s, agent);
     if (sleep && read_sleep(s, sleep, fault))
         return 1;
+    if (labels)
+        r = read_labels(s, labels, fault);
+    if (r)
+        return r;
     return caps ? read_caps(s, caps, fault) : 0;
 }
 
@@ -339,9 +387,14 @@ static int choose_id(struct core *core, const json_t *body, char id[CORE_ID_MAX 
 static int check_new_device(struct core *core, const json_t *body, char id[CORE_ID_MAX + 1], struct settings *s,
                             struct fault *fault)
 {
+    int r;
+
     if (core_check_accepting(core, fault) || body_check(body, "", add_rules, array_size(add_rules), fault) ||
-        choose_id(core, body, id, fault) || read_settings(core, s, body, fault))
+        choose_id(core, body, id, fault))
         return 1;
+    r = read_settings(core, s, body, fault);
+    if (r)
+        return r;
     if (core_count_devices(core) >= core->options.max_devices)
         return fault_set(fault, FAULT_LIMIT_REACHED,
                          "The gateway holds %u devices, its configured limit (limits.devices).",
@@ -374,13 +427,14 @@ int core_add_device(struct core *core, const json_t *body, core_done_fn done, vo
 int device_add(struct core *core, const json_t *body, bool approved, core_done_fn done, void *arg, struct fault *fault,
                struct device **added)
 {
-    struct settings s = {.agent = AGENT_UNKNOWN};
+    cleanup(settings_clear) struct settings s = {.agent = AGENT_UNKNOWN};
     char id[CORE_ID_MAX + 1];
     struct commit *commit;
     struct device *device;
+    int r = check_new_device(core, body, id, &s, fault);
 
-    if (check_new_device(core, body, id, &s, fault))
-        return 1;
+    if (r)
+        return r;
     device = device_new(core, id);
     if (!device)
         return -ENOMEM;
@@ -417,7 +471,7 @@ static void settle_patch(struct commit *commit, bool durable, struct fault *faul
     }
     (void)fault;
     if (later) { /* what that one would go back to */
-        free(later->old);
+        settings_free(later->old);
         later->old = steal_pointer(commit->old);
     } else if (device) {
         settings_give(commit->old, device);
@@ -439,6 +493,7 @@ static void tell_changed(struct commit *commit, const struct device *device, con
         {"capabilities", memcmp(&a->caps, &b->caps, sizeof a->caps) != 0 || a->caps_configured != b->caps_configured},
         {"groups", strcmp(a->groups, b->groups) != 0},
         {"allow_plain", a->allow_plain != b->allow_plain},
+        {"labels", a->labels != b->labels && !json_equal(a->labels, b->labels)},
         {"sleep", a->sleep_s != b->sleep_s || a->awake_ms != b->awake_ms},
     };
     json_t *names = json_array();
@@ -455,13 +510,17 @@ static void tell_changed(struct commit *commit, const struct device *device, con
 int core_patch_device(struct core *core, struct device *device, const json_t *body, core_done_fn done, void *arg,
                       struct fault *fault)
 {
-    struct settings *old, s;
+    cleanup(settings_clear) struct settings s;
+    struct settings *old;
     struct commit *commit;
+    int r;
 
     settings_take(&s, device);
-    if (core_check_accepting(core, fault) || body_check(body, "", patch_rules, array_size(patch_rules), fault) ||
-        read_settings(core, &s, body, fault))
+    if (core_check_accepting(core, fault) || body_check(body, "", patch_rules, array_size(patch_rules), fault))
         return 1;
+    r = read_settings(core, &s, body, fault);
+    if (r)
+        return r;
     old = malloc(sizeof *old);
     if (!old || commit_new(&commit, core, done, arg)) {
         free(old);
@@ -473,6 +532,7 @@ int core_patch_device(struct core *core, struct device *device, const json_t *bo
     settings_give(&s, device);
     (void)text_copy(commit->device, sizeof commit->device, device->id);
     commit->old = old;
+    commit->release = settings_free;
     commit->settle = settle_patch;
     batch_put_device(commit->batch, device);
     tell_changed(commit, device, old, &s);
@@ -537,7 +597,7 @@ static void apply_cap(struct device *device, uint32_t *field, uint32_t probed, e
 
 void device_apply_probe(struct device *device, const struct agent_probe *probe)
 {
-    struct settings before, after;
+    cleanup(settings_clear) struct settings before, after;
     char version[sizeof device->agent_version];
 
     settings_take(&before, device);

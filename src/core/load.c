@@ -1,6 +1,7 @@
 #include "core/internal.h"
 
 #include "base/log.h"
+#include "core/selector.h"
 
 #include <errno.h>
 #include <string.h>
@@ -19,6 +20,18 @@ static int skip_row(const char *kind, const char *id, const char *why)
 {
     log_warning("database row skipped", "kind", kind, "id", id, "reason", why, NULL);
     return 0;
+}
+
+/* Labels that make no sense are none. */
+static json_t *load_labels(const char *text)
+{
+    json_t *labels = text ? json_loads(text, 0, NULL) : NULL;
+
+    if (labels && labels_check(labels, "", NULL)) {
+        json_decref(labels);
+        return NULL;
+    }
+    return labels;
 }
 
 static int load_device(void *arg, const struct store_device *row)
@@ -48,7 +61,7 @@ static int load_device(void *arg, const struct store_device *row)
     device->allow_plain = row->allow_plain;
     device->sleep_s = row->sleep_s;
     device->awake_ms = row->awake_ms;
-    device->labels = row->labels ? json_loads(row->labels, 0, NULL) : NULL;
+    device->labels = load_labels(row->labels);
     device_set_groups(device, or_empty(row->groups));
     device_set_observe(device, or_empty(row->observe));
     index_add_device(core, device);

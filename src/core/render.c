@@ -166,6 +166,14 @@ static void append_observe(struct buffer *b, const char *paths)
     json_decref(array);
 }
 
+static void append_labels(struct buffer *b, const json_t *labels)
+{
+    char *text = labels ? json_dumps(labels, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+
+    buffer_printf(b, ",\"labels\":%s", text ? text : "{}");
+    free(text);
+}
+
 static void append_fault(struct buffer *b, const struct fault *fault)
 {
     if (!fault->code) {
@@ -231,6 +239,7 @@ static void render_device(struct buffer *b, struct device *device)
     append_text(b, "reported_id", device->reported_id);
     append_caps(b, &device->caps);
     append_groups(b, device->groups);
+    append_labels(b, device->labels);
     append_observe(b, device->observe);
     buffer_printf(b, ",\"allow_plain\":%s,\"security\":\"%s\"", device->allow_plain ? "true" : "false",
                   device_security(device));

@@ -14,8 +14,9 @@
  *
  * and a device has to match every member that is there. An expression is a list of terms with commas between, all of
  * which have to hold: `key=value`, `key!=value`, `key in (a,b)`, `key notin (a,b)`, `key` (there is one), `!key`. A key
- * is a label of the device, or one of the gateway's own: id, group, agent, agent_version, runtime, presence, link. What
- * a device does not have is unequal to everything.
+ * is a label of the device, or one of the gateway's own: id, group, agent, agent_version, runtime, presence, link; a
+ * device may have several groups and runtimes, of which one has to be equal. What a device does not have is unequal to
+ * everything.
  */
 
 #define SELECTOR_DEVICES_MAX 10000
@@ -37,7 +38,8 @@ struct selector *selector_free(struct selector *selector); /* NULL is fine. Retu
 
 #define LABELS_MAX 32
 #define LABEL_MAX 63 /* bytes of a name and of a value: letters, digits and . _ ~ - */
-/* Checks a device's labels: an object of texts. FAULT_INVALID_FIELD */
+/* Checks a device's labels: an object of texts, none with the name of a key of the gateway's own.
+ * FAULT_INVALID_FIELD */
 int labels_check(const json_t *labels, const char *pointer, struct fault *fault) must_check;
 
 #endif

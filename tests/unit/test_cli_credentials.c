@@ -267,6 +267,10 @@ START_TEST(sets_groups_and_plain)
           "device set box-1 --allow-plain --group lab,bench --group x");
     sends("PATCH /v1/devices/box-1 HTTP", "{\"allow_plain\":false,\"groups\":[]}",
           "device set box-1 --allow-plain=no --no-groups");
+    sends("PATCH /v1/devices/box-1 HTTP", "{\"labels\":{\"site\":\"paris\",\"old\":null}}",
+          "device set box-1 --label site=paris --label old=");
+    fake_expect(NULL, "device set box-1 --label site", CLI_USAGE);
+    fake_expect(NULL, "device set box-1 --label =x", CLI_USAGE);
     fake_expect(NULL, "device set box-1 --allow-plain=maybe", CLI_USAGE);
     fake_one("GET /v1/devices/box-1 HTTP", 200, DEVICE_JSON, "device show box-1", CLI_OK);
     OUT_HAS("lab, bench");

@@ -69,10 +69,11 @@ static int add_labels(struct cli *cli, const struct arguments *args, json_t *bod
 
     for (const char *label; (label = arguments_next(args, "label", &next));) {
         size_t n = strcspn(label, "=");
+        cleanup_free char *name = strndup(label, n);
 
         if (n == 0 || !label[n])
             return cli_error(cli, CLI_USAGE, NULL, "--label takes NAME=VALUE, not '%s'", label);
-        (void)json_object_setn_new(labels, label, n, label[n + 1] ? json_string(label + n + 1) : json_null());
+        (void)json_object_set_new(labels, name ? name : "", label[n + 1] ? json_string(label + n + 1) : json_null());
     }
     if (json_object_size(labels))
         (void)json_object_set(body, "labels", labels);

@@ -27,6 +27,7 @@ enum container_type {
     CONTAINER_TYPE_JAVACARD = 5,
     CONTAINER_TYPE_JAVASCRIPT = 6,
     CONTAINER_TYPE_PYTHON = 7,
+    CONTAINER_TYPE_SUIT = 8, /* the gateway's own: a SUIT envelope, which no metadata describes */
     CONTAINER_TYPE_COUNT
 };
 

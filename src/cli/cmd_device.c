@@ -7,7 +7,7 @@
 
 static const struct {
     const char *option, *member;
-} capabilities[] = {{"pdu-size", "pdu_size"}, {"slots", "slots"}, {"package-max", "package_max"}};
+} capabilities[] = {{"pdu-size", "pdu_size"}, {"slots", "slots"}, {"package-max", "package_max"}, {"memory", "memory"}};
 
 static int add_runtimes(const struct arguments *args, json_t *caps)
 {

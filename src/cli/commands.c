@@ -29,6 +29,7 @@ static const struct option_spec device_options[] = {
     {"pdu-size", 0, "BYTES", NULL, "largest request datagram that it takes; auto: what a probe finds"},
     {"slots", 0, "COUNT", NULL, "containers that it can hold; or auto"},
     {"package-max", 0, "BYTES", NULL, "largest container that it takes (agents of kind v2); or auto"},
+    {"memory", 0, "BYTES", NULL, "what the runtime of one container may take; or auto"},
     {"runtime", 0, "TYPE[,TYPE]...", NULL, "types of containers that it can run; or auto"},
     {"group", 0, "NAME[,NAME]...", NULL, "groups that it belongs to, instead of those before"},
     {"label", 0, "NAME=[VALUE]...", NULL, "labels, besides those before; without a value it goes"},

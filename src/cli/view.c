@@ -29,6 +29,7 @@ static const struct field device_fields[] = {
     {"Slots", "capabilities.slots", FIELD_TEXT, false},
     {"Largest datagram", "capabilities.pdu_size", FIELD_BYTES, false},
     {"Largest package", "capabilities.package_max", FIELD_BYTES, false},
+    {"Memory", "capabilities.memory", FIELD_BYTES, false},
     {"Containers", "containers", FIELD_TEXT, true},
     {"Unfinished", "operations_unfinished", FIELD_TEXT, false},
     {"Last seen", "last_seen_at", FIELD_TIME, true},

@@ -171,7 +171,7 @@ static uint32_t take_runtimes(struct cborio_reader *r)
     for (size_t n = cborio_get_array(r); n > 0 && !cborio_failed(r); n--) {
         uint64_t type = cborio_get_uint(r, UINT64_MAX);
 
-        if (type < CONTAINER_TYPE_COUNT)
+        if (type < CONTAINER_TYPE_SUIT)
             mask |= 1u << type;
     }
     return mask;

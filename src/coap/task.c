@@ -213,6 +213,13 @@ int task_check(const struct device *device, const char *uid, const struct artifa
     if (runtimes && !(runtimes & 1u << artifact->type))
         return fault_set(fault, FAULT_RUNTIME_UNSUPPORTED, "device '%s' does not run containers of type %s", device->id,
                          container_type_name(artifact->type));
+    if (artifact->type == CONTAINER_TYPE_SUIT && device->agent != AGENT_SUIT)
+        return fault_set(fault, FAULT_RUNTIME_UNSUPPORTED, "device '%s' takes no SUIT manifests", device->id);
+    if (device->caps.memory && artifact->memory > device->caps.memory)
+        return fault_set(fault, FAULT_PACKAGE_TOO_LARGE,
+                         "container '%s' begins with %" PRIu64 " bytes of memory, but device '%s' has %" PRIu32
+                         " for one",
+                         uid, artifact->memory, device->id, device->caps.memory);
     return 0;
 }
 

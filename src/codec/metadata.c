@@ -16,6 +16,7 @@ static const char *const type_names[CONTAINER_TYPE_COUNT] = {
     [CONTAINER_TYPE_JAVACARD] = "javacard",
     [CONTAINER_TYPE_JAVASCRIPT] = "javascript",
     [CONTAINER_TYPE_PYTHON] = "python",
+    [CONTAINER_TYPE_SUIT] = "suit",
 };
 static const char *const syscall_names[CONTAINER_SYSCALL_COUNT] = {
     [CONTAINER_SYSCALL_HEARTBEAT] = "heartbeat", [CONTAINER_SYSCALL_OPEN] = "open",
@@ -100,7 +101,7 @@ static bool endpoint_is_valid(const struct metadata *md, size_t index)
 static bool is_valid(const struct metadata *md)
 {
     if (md->uid_length < 1 || md->uid_length > METADATA_UID_MAX || memchr(md->uid, 0, md->uid_length) ||
-        (unsigned)md->type >= CONTAINER_TYPE_COUNT || md->endpoint_count > METADATA_MAX_ENDPOINTS)
+        (unsigned)md->type >= CONTAINER_TYPE_SUIT || md->endpoint_count > METADATA_MAX_ENDPOINTS)
         return false;
     for (size_t i = 0; i < md->endpoint_count; i++)
         if (!endpoint_is_valid(md, i))

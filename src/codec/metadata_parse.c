@@ -93,7 +93,7 @@ static int take_container_entry(struct parse *p, struct cborio_reader *r, unsign
                    : refuse(p, "the uid (1.1) is not a byte string of 1 to %d bytes without zero bytes",
                             METADATA_UID_MAX);
     case 2:
-        p->md->type = (enum container_type)cborio_get_uint(r, CONTAINER_TYPE_COUNT - 1);
+        p->md->type = (enum container_type)cborio_get_uint(r, CONTAINER_TYPE_SUIT - 1);
         return cborio_failed(r)
                    ? refuse(p, "the container type (1.2) is not a number from 0 to %d", CONTAINER_TYPE_COUNT - 1)
                    : 0;

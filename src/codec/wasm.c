@@ -220,28 +220,29 @@ static int read_functions(struct module *m)
     return 0;
 }
 
-/* Limits (section 5.3.4): returns the minimum; what names them in a refusal. */
-static int read_limits(struct module *m, const char *what, uint32_t *minimum)
+/* Limits (section 5.3.4); what names them in a refusal. *maximum becomes 0 where there is none. */
+static int read_limits(struct module *m, const char *what, uint32_t *minimum, uint32_t *maximum)
 {
     uint8_t flags = cursor_u8(&m->in);
 
     if (flags > 1)
         return refuse(m, "the %s has limits of an unknown kind (0x%02x)", what, flags);
     *minimum = take_u32(&m->in);
-    if (flags == 1 && take_u32(&m->in) < *minimum && !cursor_failed(&m->in))
+    *maximum = flags == 1 ? take_u32(&m->in) : 0;
+    if (flags == 1 && *maximum < *minimum && !cursor_failed(&m->in))
         return refuse(m, "the %s has a maximum below its minimum", what);
     return 0;
 }
 
 static int read_table(struct module *m)
 {
-    uint32_t count = take_u32(&m->in), size = 0;
+    uint32_t count = take_u32(&m->in), size = 0, maximum;
 
     if (count == 0)
         return 0;
     if (count != 1 || cursor_u8(&m->in) != TYPE_FUNCREF)
         return refuse(m, "the module may have one table, of functions");
-    if (read_limits(m, "table", &size))
+    if (read_limits(m, "table", &size, &maximum))
         return 1;
     return size > WASM_MAX_TABLE ? refuse(m, "the table has %u elements; the limit is %u", size, WASM_MAX_TABLE) : 0;
 }
@@ -254,7 +255,7 @@ static int read_memory(struct module *m)
         return 0;
     if (count != 1)
         return refuse(m, "the module has %u memories; one is possible", count);
-    if (read_limits(m, "memory", &m->summary.memory_pages))
+    if (read_limits(m, "memory", &m->summary.memory_pages, &m->summary.memory_pages_max))
         return 1;
     return m->summary.memory_pages > MAX_PAGES ? refuse(m, "the memory is larger than 4 GiB") : 0;
 }

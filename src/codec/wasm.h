@@ -16,11 +16,13 @@
 #define WASM_MAX_LOCALS 1024 /* of one function, without its parameters */
 #define WASM_MAX_PARAMETERS 32
 #define WASM_MAX_TABLE 4096 /* elements */
+#define WASM_PAGE 65536u    /* bytes */
 
 struct wasm_summary {
-    uint32_t syscall_mask;   /* the imports env.open, close, read, write as metadata bits; logger needs none */
-    uint32_t memory_pages;   /* initial size in pages of 64 KiB, 0 without a memory */
-    uint32_t function_count; /* defined, not imported */
+    uint32_t syscall_mask;     /* the imports env.open, close, read, write as metadata bits; logger needs none */
+    uint32_t memory_pages;     /* initial size in pages of WASM_PAGE, 0 without a memory */
+    uint32_t memory_pages_max; /* that it may grow to; 0: without a limit, or without a memory */
+    uint32_t function_count;   /* defined, not imported */
 };
 
 /* Returns 0, or 1 with a sentence in reason (at least 128 bytes). Refuses imports other than env.logger, open, close,

@@ -27,14 +27,22 @@ struct artifact *core_find_artifact(const struct core *core, const char *id)
     return artifact && !artifact->pending && !artifact->removing ? artifact : NULL;
 }
 
+static json_t *memory_json(const struct artifact *artifact)
+{
+    return json_pack("{s:I, s:o}", "initial", (json_int_t)artifact->memory, "maximum",
+                     artifact->memory_max ? json_integer((json_int_t)artifact->memory_max) : json_null());
+}
+
 json_t *core_artifact_json(const struct artifact *artifact)
 {
     json_t *object = artifact_description(artifact);
 
     if (object)
-        (void)json_object_update_new(object, json_pack("{s:s, s:s, s:o, s:I}", "id", artifact->id, "name",
-                                                       artifact->name, "created_at", json_time(artifact->created),
-                                                       "users", (json_int_t)artifact->users));
+        (void)json_object_update_new(object,
+                                     json_pack("{s:s, s:s, s:o, s:I, s:o, s:b, s:o}", "id", artifact->id, "name",
+                                               artifact->name, "created_at", json_time(artifact->created), "users",
+                                               (json_int_t)artifact->users, "used_at", json_time(artifact->used),
+                                               "pinned", artifact->pinned, "memory", memory_json(artifact)));
     return object;
 }
 
@@ -48,14 +56,32 @@ static int digest_text(const void *data, size_t size, char out[CORE_DIGEST_TEXT]
     return 0;
 }
 
-static int check_wasm(const uint8_t *code, size_t size, uint32_t *syscalls, struct fault *fault)
+/* The first of some system calls. */
+static const char *first_syscall(uint32_t mask)
+{
+    unsigned id = 1;
+
+    while (!(mask >> (id - 1) & 1))
+        id++;
+    return container_syscall_name(id);
+}
+
+/* A module may import what its description asks for; without one it asks for what the module imports. */
+static int check_wasm(struct artifact *artifact, const uint8_t *code, size_t size, bool asks, struct fault *fault)
 {
     struct wasm_summary summary;
     char reason[160] = "";
 
     if (wasm_check(code, size, &summary, reason, sizeof reason))
         return fault_set(fault, FAULT_INVALID_WASM, "The code was refused: %s", reason);
-    *syscalls = summary.syscall_mask;
+    if (asks && summary.syscall_mask & ~artifact->syscall_mask)
+        return fault_set_at(fault, FAULT_INVALID_WASM, "/syscalls",
+                            "The code imports env.%s, which the description does not ask for.",
+                            first_syscall(summary.syscall_mask & ~artifact->syscall_mask));
+    if (!asks)
+        artifact->syscall_mask = summary.syscall_mask;
+    artifact->memory = (uint64_t)summary.memory_pages * WASM_PAGE;
+    artifact->memory_max = (uint64_t)summary.memory_pages_max * WASM_PAGE;
     return 0;
 }
 
@@ -69,20 +95,19 @@ static int check_rbpf(const uint8_t *code, size_t size, struct fault *fault)
     return 0;
 }
 
-/* Checks the code as far as its type allows; *syscalls becomes what it needs. */
-static int check_code(enum container_type type, struct spool *spool, uint32_t *syscalls, struct fault *fault)
+/* Checks the code as far as its type allows. asks: the description names system calls. */
+static int check_code(struct artifact *artifact, struct spool *spool, bool asks, struct fault *fault)
 {
     size_t size = 0;
     const uint8_t *code = spool_map(spool, &size);
 
-    *syscalls = 0;
     if (size == 0)
         return fault_set(fault, FAULT_INVALID_ARTIFACT, "The code is empty.");
     if (!code)
         return -EIO;
-    if (type == CONTAINER_TYPE_WASM)
-        return check_wasm(code, size, syscalls, fault);
-    return type == CONTAINER_TYPE_RBPF ? check_rbpf(code, size, fault) : 0;
+    if (artifact->type == CONTAINER_TYPE_WASM)
+        return check_wasm(artifact, code, size, asks, fault);
+    return artifact->type == CONTAINER_TYPE_RBPF ? check_rbpf(code, size, fault) : 0;
 }
 
 static int check_sizes(const struct core *core, const struct artifact *artifact, struct fault *fault)
@@ -111,7 +136,7 @@ static int read_parts(struct artifact *artifact, struct spool *code, struct spoo
 static int describe(const struct core *core, struct artifact *artifact, const json_t *description, struct spool *code,
                     struct spool *data, struct fault *fault)
 {
-    uint32_t needed;
+    bool asks = json_is_array(json_object_get(description, "syscalls"));
     int r;
 
     r = artifact_parse(artifact, description, fault);
@@ -120,11 +145,9 @@ static int describe(const struct core *core, struct artifact *artifact, const js
     if (r == 0)
         r = check_sizes(core, artifact, fault);
     if (r == 0)
-        r = check_code(artifact->type, code, &needed, fault);
+        r = check_code(artifact, code, asks, fault);
     if (r)
         return r;
-    if (!json_is_array(json_object_get(description, "syscalls")))
-        artifact->syscall_mask = needed;
     artifact->manifest = artifact_make_manifest(artifact);
     return artifact->manifest ? digest_text(artifact->manifest, strlen(artifact->manifest), artifact->id) : -ENOMEM;
 }
@@ -187,7 +210,11 @@ static int add_new(struct core *core, struct artifact *artifact, struct spool *c
                                  .manifest = artifact->manifest,
                                  .code_size = artifact->code_size,
                                  .data_size = artifact->data_size,
+                                 .memory = artifact->memory,
+                                 .memory_max = artifact->memory_max,
                                  .created = core_wall(core)};
+    const struct store_part parts[] = {{spool_path(code), artifact->code_digest},
+                                       {data ? spool_path(data) : NULL, artifact->data_digest}};
     struct commit *commit;
 
     if (HASH_COUNT(core->artifacts) >= core->options.max_artifacts)
@@ -202,7 +229,7 @@ static int add_new(struct core *core, struct artifact *artifact, struct spool *c
     index_add_artifact(core, artifact);
     (void)text_copy(commit->id, sizeof commit->id, artifact->id);
     commit->settle = settle_add;
-    store_batch_put_artifact(commit->batch, &row, spool_path(code), data ? spool_path(data) : NULL);
+    store_batch_put_artifact(commit->batch, &row, &parts[0], &parts[1]);
     event_add(core, commit->batch, EVENT_ARTIFACT_ADDED, NULL, "{s:s, s:s, s:s, s:I}", "artifact", artifact->id, "name",
               artifact->name, "type", container_type_name(artifact->type), "size",
               (json_int_t)artifact->code_size + (json_int_t)artifact->data_size);

@@ -10,7 +10,7 @@
 
 static const struct body_rule description_rules[] = {
     {"name", BODY_TEXT, false, true, 0, CORE_NAME_MAX, NULL},
-    {"type", BODY_CHOICE, true, false, 0, 0, "native shell rbpf wasm javacard javascript python"},
+    {"type", BODY_CHOICE, true, false, 0, 0, "native shell rbpf wasm javacard javascript python suit"},
     {"syscalls", BODY_ARRAY, false, true, 0, CONTAINER_SYSCALL_COUNT - 1, NULL},
     {"endpoints", BODY_ARRAY, false, true, 0, METADATA_MAX_ENDPOINTS, NULL},
     {"limits", BODY_OBJECT, false, true, 0, 0, NULL},

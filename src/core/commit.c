@@ -127,6 +127,7 @@ void batch_put_device(struct store_batch *batch, const struct device *device)
                                       .slots = device->caps.slots,
                                       .runtimes = device->caps.runtimes,
                                       .package_max = device->caps.package_max,
+                                      .memory = device->caps.memory,
                                       .caps_configured = device->caps_configured,
                                       .created = device->created,
                                       .updated = device->updated,

@@ -190,12 +190,13 @@ static const struct body_rule caps_rules[] = {
     {"slots", BODY_NUMBER, false, true, 1, 255, NULL},
     {"runtimes", BODY_ARRAY, false, true, 0, CONTAINER_TYPE_COUNT, NULL},
     {"package_max", BODY_NUMBER, false, true, PDU_SIZE_MIN, PACKAGE_MAX, NULL},
+    {"memory", BODY_NUMBER, false, true, 1, UINT32_MAX, NULL},
 };
 
 static int read_runtimes(uint32_t *mask, const json_t *names, struct fault *fault)
 {
     static const struct body_rule rule = {.type = BODY_CHOICE,
-                                          .choices = "native shell rbpf wasm javacard javascript python"};
+                                          .choices = "native shell rbpf wasm javacard javascript python suit"};
     char pointer[FAULT_POINTER_SIZE];
     const json_t *name;
     size_t i;
@@ -237,6 +238,7 @@ static int read_caps(struct settings *s, const json_t *caps, struct fault *fault
     read_cap(s, &s->caps.pdu_size, DEVICE_CAP_PDU_SIZE, caps, "pdu_size");
     read_cap(s, &s->caps.slots, DEVICE_CAP_SLOTS, caps, "slots");
     read_cap(s, &s->caps.package_max, DEVICE_CAP_PACKAGE_MAX, caps, "package_max");
+    read_cap(s, &s->caps.memory, DEVICE_CAP_MEMORY, caps, "memory");
     if (!runtimes)
         return 0;
     if (read_runtimes(&s->caps.runtimes, runtimes, fault))
@@ -612,6 +614,7 @@ void device_apply_probe(struct device *device, const struct agent_probe *probe)
     apply_cap(device, &device->caps.slots, probe->caps.slots, DEVICE_CAP_SLOTS);
     apply_cap(device, &device->caps.runtimes, probe->caps.runtimes, DEVICE_CAP_RUNTIMES);
     apply_cap(device, &device->caps.package_max, probe->caps.package_max, DEVICE_CAP_PACKAGE_MAX);
+    apply_cap(device, &device->caps.memory, probe->caps.memory, DEVICE_CAP_MEMORY);
     settings_take(&after, device);
     if (before.agent != after.agent || memcmp(&before.caps, &after.caps, sizeof after.caps) != 0) {
         device->revision++;

@@ -52,7 +52,7 @@ static int load_device(void *arg, const struct store_device *row)
     if (device->agent == AGENT_KIND_COUNT)
         device->agent = AGENT_UNKNOWN;
     device->agent_configured = row->agent_configured;
-    device->caps = (struct device_caps){row->pdu_size, row->slots, row->runtimes, row->package_max};
+    device->caps = (struct device_caps){row->pdu_size, row->slots, row->runtimes, row->package_max, row->memory};
     device->caps_configured = row->caps_configured;
     device->created = row->created;
     device->updated = row->updated;
@@ -84,6 +84,10 @@ static int load_artifact(void *arg, const struct store_artifact *row)
         (void)text_copy(artifact->id, sizeof artifact->id, row->id);
         (void)text_copy(artifact->name, sizeof artifact->name, or_empty(row->name));
         artifact->created = row->created;
+        artifact->used = row->used;
+        artifact->pinned = row->pinned;
+        artifact->memory = row->memory;
+        artifact->memory_max = row->memory_max;
         artifact->manifest = strdup(row->manifest);
         index_add_artifact(core, steal_pointer(artifact));
     }

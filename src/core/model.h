@@ -31,6 +31,7 @@ enum device_capability { /* bits of device.caps_configured */
                          DEVICE_CAP_SLOTS = 2,
                          DEVICE_CAP_RUNTIMES = 4,
                          DEVICE_CAP_PACKAGE_MAX = 8,
+                         DEVICE_CAP_MEMORY = 16,
 };
 
 struct device_caps {
@@ -38,6 +39,7 @@ struct device_caps {
     uint32_t slots;       /* 0: not known */
     uint32_t runtimes;    /* bit (1 << enum container_type); 0: not known, everything is tried */
     uint32_t package_max; /* largest v2 package in bytes; 0: not known */
+    uint32_t memory;      /* bytes that the runtime of one container may take; 0: not known */
 };
 
 #define CORE_GROUPS_MAX 16 /* groups of a device */
@@ -173,8 +175,12 @@ struct artifact {
     struct container_limits limits;
     char code_digest[CORE_DIGEST_TEXT], data_digest[CORE_DIGEST_TEXT];
     uint64_t code_size, data_size;
-    char *manifest; /* canonical JSON: sorted keys, no white space, no name */
+    uint64_t memory;     /* bytes that its runtime needs from the start (WebAssembly); 0: none, or not known */
+    uint64_t memory_max; /* that it may grow to; 0: as far as it can */
+    char *manifest;      /* canonical JSON: sorted keys, no white space, no name */
     int64_t created;
+    int64_t used;                  /* wall ms when it was last seen in use, to the day; 0: never */
+    bool pinned;                   /* a person keeps it */
     unsigned users;                /* containers whose desired or reported artifact it is, and unfinished operations */
     bool pending;                  /* hidden; its row is being committed */
     bool removing;                 /* hidden; its removal is being committed */

@@ -51,8 +51,9 @@ static json_t *json_runtimes(uint32_t runtimes)
 
 json_t *json_caps(const struct device_caps *caps)
 {
-    return json_pack("{s:o, s:o, s:o, s:o}", "pdu_size", json_known(caps->pdu_size), "slots", json_known(caps->slots),
-                     "runtimes", json_runtimes(caps->runtimes), "package_max", json_known(caps->package_max));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "pdu_size", json_known(caps->pdu_size), "slots",
+                     json_known(caps->slots), "runtimes", json_runtimes(caps->runtimes), "package_max",
+                     json_known(caps->package_max), "memory", json_known(caps->memory));
 }
 
 /* Whether it is its device that keeps it waiting. */

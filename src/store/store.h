@@ -78,6 +78,7 @@ struct store_device {
     uint32_t slots;            /* 0: not known */
     uint32_t runtimes;         /* bit (1 << container type) */
     uint32_t package_max;      /* bytes; 0: not known */
+    uint32_t memory;           /* bytes; 0: not known */
     uint32_t caps_configured;  /* bit per capability that a person set */
     int64_t created, updated, last_seen;
     uint64_t revision;
@@ -199,7 +200,9 @@ struct store_artifact {
     const char *name;
     const char *manifest; /* canonical JSON text that the id is the SHA-256 of */
     uint64_t code_size, data_size;
-    int64_t created;
+    int64_t created, used;
+    bool pinned;
+    uint64_t memory, memory_max; /* bytes; 0: not known */
 };
 
 struct store_container {
@@ -293,9 +296,14 @@ void store_batch_put_device(struct store_batch *batch, const struct store_device
 /* And its containers, operations, sequence numbers, credentials, shadows, registrations, representations and telemetry.
  */
 void store_batch_delete_device(struct store_batch *batch, const char *id);
-/* Paths name spool files whose content becomes the blobs; NULL for none. The files stay the caller's. */
-void store_batch_put_artifact(struct store_batch *batch, const struct store_artifact *row, const char *code_path,
-                              const char *data_path);
+/* A part is stored once, however many artifacts have it. */
+struct store_part {
+    const char *path;   /* of the spool file with its content; the file stays the caller's. NULL: no such part */
+    const char *digest; /* SHA-256, 64 hex digits */
+};
+void store_batch_put_artifact(struct store_batch *batch, const struct store_artifact *row,
+                              const struct store_part *code, const struct store_part *data);
+void store_batch_keep_artifact(struct store_batch *batch, const char *id, bool pinned, int64_t used);
 void store_batch_delete_artifact(struct store_batch *batch, const char *id);
 void store_batch_put_container(struct store_batch *batch, const struct store_container *row);
 void store_batch_delete_container(struct store_batch *batch, const char *device, const char *uid);

@@ -88,7 +88,8 @@ static int copy_file(struct store *store, sqlite3_blob *blob, int fd)
     return offset == size ? 0 : -EIO;
 }
 
-static int write_part(struct store *store, const char *path)
+/* Of the content that was just inserted. */
+static int write_content(struct store *store, const char *path)
 {
     cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
     sqlite3_blob *blob = NULL;
@@ -96,7 +97,7 @@ static int write_part(struct store *store, const char *path)
 
     if (fd < 0)
         return -EIO;
-    rc = sqlite3_blob_open(store->db, "main", "part", "content", sqlite3_last_insert_rowid(store->db), 1, &blob);
+    rc = sqlite3_blob_open(store->db, "main", "content", "bytes", sqlite3_last_insert_rowid(store->db), 1, &blob);
     if (rc != SQLITE_OK)
         return store_errno(store->db, rc);
     result = copy_file(store, blob, fd);
@@ -129,8 +130,8 @@ static int apply_change(struct store *store, const struct change *change)
         rc = bind_value(statement, (int)i + 1, &change->values[i]);
     result = rc == SQLITE_OK ? step(store, statement) : -EIO;
     (void)sqlite3_clear_bindings(statement);
-    if (result == 0 && change->path)
-        result = write_part(store, change->path);
+    if (result == 0 && change->path && sqlite3_changes(store->db) > 0) /* nobody has this content yet */
+        result = write_content(store, change->path);
     return result;
 }
 

@@ -123,21 +123,23 @@ static void delete_by_text(struct store_batch *batch, enum statement statement, 
         set_value(batch, change, 0, text_value(key));
 }
 
-static void put_part(struct store_batch *batch, const char *artifact, const char *kind, const char *path, uint64_t size)
+static void put_part(struct store_batch *batch, const char *artifact, const char *kind, const struct store_part *part,
+                     uint64_t size)
 {
     struct change *change;
 
-    if (!path) {
+    if (!part->path) {
         batch->failed |= size != 0;
         return;
     }
-    change = add_change(batch, STATEMENT_PUT_PART, 3);
+    batch_run(batch, STATEMENT_PUT_HOLDING,
+              (struct value[]){text_value(artifact), text_value(kind), text_value(part->digest)}, 3);
+    change = add_change(batch, STATEMENT_PUT_CONTENT, 2);
     if (!change)
         return;
-    set_value(batch, change, 0, text_value(artifact));
-    set_value(batch, change, 1, text_value(kind));
-    set_value(batch, change, 2, number_value((int64_t)size));
-    change->path = copy_text(batch, path);
+    set_value(batch, change, 0, text_value(part->digest));
+    set_value(batch, change, 1, number_value((int64_t)size));
+    change->path = copy_text(batch, part->path);
     change->size = (int64_t)size;
 }
 
@@ -160,18 +162,30 @@ void store_batch_delete_device(struct store_batch *batch, const char *id)
     delete_by_text(batch, STATEMENT_DELETE_DEVICE, id);
 }
 
-void store_batch_put_artifact(struct store_batch *batch, const struct store_artifact *row, const char *code_path,
-                              const char *data_path)
+static void delete_parts(struct store_batch *batch, const char *artifact)
+{
+    delete_by_text(batch, STATEMENT_DELETE_CONTENT, artifact);
+    delete_by_text(batch, STATEMENT_DELETE_HOLDINGS, artifact);
+}
+
+void store_batch_put_artifact(struct store_batch *batch, const struct store_artifact *row,
+                              const struct store_part *code, const struct store_part *data)
 {
     put_row(batch, RECORD_ARTIFACT, row);
-    delete_by_text(batch, STATEMENT_DELETE_PARTS, row->id);
-    put_part(batch, row->id, "code", code_path, row->code_size);
-    put_part(batch, row->id, "data", data_path, row->data_size);
+    delete_parts(batch, row->id);
+    put_part(batch, row->id, "code", code, row->code_size);
+    put_part(batch, row->id, "data", data, row->data_size);
+}
+
+void store_batch_keep_artifact(struct store_batch *batch, const char *id, bool pinned, int64_t used)
+{
+    batch_run(batch, STATEMENT_KEEP_ARTIFACT,
+              (struct value[]){text_value(id), number_value(pinned), number_value(used)}, 3);
 }
 
 void store_batch_delete_artifact(struct store_batch *batch, const char *id)
 {
-    delete_by_text(batch, STATEMENT_DELETE_PARTS, id);
+    delete_parts(batch, id);
     delete_by_text(batch, STATEMENT_DELETE_ARTIFACT, id);
 }
 

@@ -147,7 +147,9 @@ static int prepare(struct store *store, enum statement statement, const char *sq
 static int prepare_all(struct store *store)
 {
     static const char *const fixed[STATEMENT_COUNT] = {
-        [STATEMENT_PUT_PART] = "INSERT INTO part(artifact, kind, content) VALUES(?, ?, zeroblob(?))",
+        [STATEMENT_PUT_CONTENT] = "INSERT OR IGNORE INTO content(digest, bytes) VALUES(?, zeroblob(?))",
+        [STATEMENT_PUT_HOLDING] = "INSERT INTO holding(artifact, kind, digest) VALUES(?, ?, ?)",
+        [STATEMENT_KEEP_ARTIFACT] = "UPDATE artifact SET pinned = ?2, used = ?3 WHERE id = ?1",
         [STATEMENT_DELETE_DEVICE] = "DELETE FROM device WHERE id = ?",
         [STATEMENT_DELETE_DEVICE_CONTAINERS] = "DELETE FROM container WHERE device = ?",
         [STATEMENT_DELETE_DEVICE_OPERATIONS] = "DELETE FROM operation WHERE device = ?",
@@ -194,7 +196,11 @@ static int prepare_all(struct store *store)
         [STATEMENT_DISTRUST] = "UPDATE credential SET state = 'stale', window_known = 0 WHERE kind = 'oscore'",
         [STATEMENT_COUNT_GUARD] = "UPDATE meta SET value = ? WHERE key = 'guard_count'",
         [STATEMENT_DELETE_ARTIFACT] = "DELETE FROM artifact WHERE id = ?",
-        [STATEMENT_DELETE_PARTS] = "DELETE FROM part WHERE artifact = ?",
+        [STATEMENT_DELETE_HOLDINGS] = "DELETE FROM holding WHERE artifact = ?",
+        /* NOLINTNEXTLINE(bugprone-suspicious-missing-comma) */
+        [STATEMENT_DELETE_CONTENT] = "DELETE FROM content WHERE digest IN (SELECT digest FROM holding WHERE artifact ="
+                                     " ?1) AND NOT EXISTS(SELECT 1 FROM holding h WHERE h.digest = content.digest AND"
+                                     " h.artifact <> ?1)",
         [STATEMENT_DELETE_CONTAINER] = "DELETE FROM container WHERE device = ? AND uid = ?",
         [STATEMENT_DELETE_OPERATION] = "DELETE FROM operation WHERE id = ?",
         [STATEMENT_DELETE_ANSWERS] = "DELETE FROM answer WHERE created < ?",

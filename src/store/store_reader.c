@@ -39,7 +39,7 @@ static int read_part(sqlite3 *db, sqlite3_int64 row, uint8_t **out, size_t *out_
 {
     cleanup_free uint8_t *bytes = NULL;
     sqlite3_blob *blob = NULL;
-    int size, rc = sqlite3_blob_open(db, "main", "part", "content", row, 0, &blob);
+    int size, rc = sqlite3_blob_open(db, "main", "content", "bytes", row, 0, &blob);
 
     if (rc != SQLITE_OK)
         return -EIO;
@@ -203,8 +203,8 @@ static struct read_job *take_read(struct store *store)
 
 static int prepare(struct reader *reader)
 {
-    static const char parts[] = "SELECT part.n, part.kind = 'code' FROM artifact LEFT JOIN part ON part.artifact = "
-                                "artifact.id WHERE artifact.id = ?";
+    static const char parts[] = "SELECT c.n, h.kind = 'code' FROM artifact a LEFT JOIN holding h ON h.artifact = a.id"
+                                " LEFT JOIN content c ON c.digest = h.digest WHERE a.id = ?";
     static const char shadow[] = "SELECT format, revision, updated, body FROM shadow WHERE device = ? AND kind = ?";
     static const char journal[] = "SELECT seq, time, kind, device, origin, body FROM journal WHERE seq > ? ORDER BY seq"
                                   " LIMIT ?";

@@ -32,11 +32,14 @@ static const struct column device_columns[] = {
     COLUMN(U32, device, awake_ms),
     COLUMN(TEXT, device, observe),
     COLUMN(TEXT, device, labels),
+    COLUMN(U32, device, memory),
 };
 
 static const struct column artifact_columns[] = {
-    COLUMN(TEXT, artifact, id),       COLUMN(TEXT, artifact, name),     COLUMN(TEXT, artifact, manifest),
-    COLUMN(U64, artifact, code_size), COLUMN(U64, artifact, data_size), COLUMN(I64, artifact, created),
+    COLUMN(TEXT, artifact, id),        COLUMN(TEXT, artifact, name),     COLUMN(TEXT, artifact, manifest),
+    COLUMN(U64, artifact, code_size),  COLUMN(U64, artifact, data_size), COLUMN(I64, artifact, created),
+    COLUMN(I64, artifact, used),       COLUMN(BOOL, artifact, pinned),   COLUMN(U64, artifact, memory),
+    COLUMN(U64, artifact, memory_max),
 };
 
 static const struct column container_columns[] = {

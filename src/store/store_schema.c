@@ -75,9 +75,26 @@ static const char version_3[] =
     "CREATE TABLE grave(device TEXT PRIMARY KEY NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE history(key TEXT PRIMARY KEY NOT NULL, value INTEGER NOT NULL) WITHOUT ROWID;";
 
-/* What should run where, and whose it is. Documents are of the core; a sequence number outlives its container. */
+/*
+ * What should run where, and whose it is. Documents are of the core; a sequence number outlives its container. A part's
+ * content is stored once under its digest; what version 1 stored has its digest in the manifest.
+ */
 static const char version_4[] =
     "ALTER TABLE device ADD COLUMN labels TEXT;"
+    "ALTER TABLE device ADD COLUMN memory INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE artifact ADD COLUMN used INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE artifact ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE artifact ADD COLUMN memory INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE artifact ADD COLUMN memory_max INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE content(n INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, bytes BLOB NOT NULL);"
+    "CREATE TABLE holding(artifact TEXT NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL,"
+    " PRIMARY KEY(artifact, kind)) WITHOUT ROWID;"
+    "CREATE INDEX holding_digest ON holding(digest);"
+    "INSERT INTO holding SELECT p.artifact, p.kind, coalesce(json_extract(a.manifest, '$.' || p.kind || '.sha256'),"
+    " p.artifact || '.' || p.kind) FROM part p JOIN artifact a ON a.id = p.artifact;"
+    "INSERT OR IGNORE INTO content(digest, bytes) SELECT h.digest, p.content FROM part p JOIN holding h ON"
+    " h.artifact = p.artifact AND h.kind = p.kind;"
+    "DROP TABLE part;"
     "ALTER TABLE container ADD COLUMN desired_release TEXT;"
     "ALTER TABLE container ADD COLUMN service TEXT;"
     "ALTER TABLE container ADD COLUMN needs TEXT;"

@@ -43,14 +43,19 @@ static uint8_t *read_file(const char *path, size_t size)
     return data;
 }
 
-void store_batch_put_artifact(struct store_batch *batch, const struct store_artifact *from, const char *code_path,
-                              const char *data_path)
+void store_batch_put_artifact(struct store_batch *batch, const struct store_artifact *from,
+                              const struct store_part *code, const struct store_part *data)
 {
     struct row *row =
         fake_put(batch, &(struct row){.kind = ARTIFACT, .artifact = *from}, fake_key(ARTIFACT, from->id, ""));
 
-    row->blobs = (struct store_blobs){read_file(code_path, from->code_size), from->code_size,
-                                      read_file(data_path, from->data_size), from->data_size};
+    row->blobs = (struct store_blobs){read_file(code->path, from->code_size), from->code_size,
+                                      read_file(data->path, from->data_size), from->data_size};
+}
+
+void store_batch_keep_artifact(struct store_batch *batch, const char *id, bool pinned, int64_t used)
+{
+    (void)batch, (void)id, (void)pinned, (void)used;
 }
 
 void store_batch_delete_artifact(struct store_batch *batch, const char *id)

@@ -2,8 +2,11 @@
 
 #include "store_fixture.h"
 
+#include "base/text.h"
+
 #include <check.h>
 #include <ftw.h>
+#include <openssl/evp.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
@@ -71,6 +74,24 @@ const char *fixture_write(const struct fixture *f, const char *name, const void 
     ck_assert_uint_eq(fwrite(data, 1, size, file), size);
     ck_assert_int_eq(fclose(file), 0);
     return path;
+}
+
+const char *fixture_digest(const char *path)
+{
+    static char digests[4][65];
+    static unsigned next;
+    static uint8_t bytes[8 << 20];
+    char *out = digests[next++ % 4];
+    FILE *file = path ? fopen(path, "r") : NULL;
+    size_t size = file ? fread(bytes, 1, sizeof bytes, file) : 0;
+    uint8_t digest[32];
+
+    if (file)
+        (void)fclose(file);
+    else if (path)
+        size = (size_t)snprintf((char *)bytes, sizeof bytes, "%s", path);
+    ck_assert_int_eq(EVP_Digest(bytes, size, digest, NULL, EVP_sha256(), NULL), 1);
+    return text_hex(digest, sizeof digest, out);
 }
 
 static void note_result(void *arg, int result)

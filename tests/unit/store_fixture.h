@@ -21,6 +21,8 @@ void fixture_reopen(struct fixture *f);
 const char *fixture_path(const struct fixture *f, const char *name);
 /* Writes a file into the directory and returns its path. */
 const char *fixture_write(const struct fixture *f, const char *name, const void *data, size_t size);
+/* SHA-256 of a file in hex, of its path when it cannot be read; "" for NULL. Good until the next call but three. */
+const char *fixture_digest(const char *path);
 /* Submits, waits, and returns the result. */
 int fixture_commit(struct fixture *f, struct store_batch *batch);
 /* What a statement's first row and column say in the closed or open database, as text. */

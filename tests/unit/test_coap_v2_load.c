@@ -268,6 +268,24 @@ START_TEST(check_knows_the_package_size)
 }
 END_TEST
 
+START_TEST(check_knows_memory_and_suit)
+{
+    struct fault fault;
+
+    world.artifact.memory = 65536;
+    world.device.caps.memory = 65536;
+    ck_assert_int_eq(world.port.check(world.port.arg, &world.device, "door", &world.artifact, &fault), 0);
+    world.artifact.memory++;
+    ck_assert_int_eq(world.port.check(world.port.arg, &world.device, "door", &world.artifact, &fault), 1);
+    ck_assert_int_eq(fault.code, FAULT_PACKAGE_TOO_LARGE);
+    world.device.caps.memory = 0; /* not known */
+    ck_assert_int_eq(world.port.check(world.port.arg, &world.device, "door", &world.artifact, &fault), 0);
+    world.artifact.type = CONTAINER_TYPE_SUIT;
+    ck_assert_int_eq(world.port.check(world.port.arg, &world.device, "door", &world.artifact, &fault), 1);
+    ck_assert_int_eq(fault.code, FAULT_RUNTIME_UNSUPPORTED);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("coap v2 load");
@@ -280,6 +298,7 @@ int main(void)
     tcase_add_test(tc, load_that_loses_the_device_is_not_answered);
     tcase_add_loop_test(tc, load_answers_become_outcomes, 0, (int)array_size(load_answers));
     tcase_add_loop_test(tc, check_knows_the_package_size, 0, 7);
+    tcase_add_test(tc, check_knows_memory_and_suit);
     suite_add_tcase(suite, tc);
     return suite_run(suite);
 }

@@ -260,6 +260,37 @@ static const uint8_t wasm[] = {0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, 0
                                0x01, 0x7f, 0x03, 0x02, 0x01, 0x00, 0x07, 0x08, 0x01, 0x04, 0x6c, 0x6f, 0x6f,
                                0x70, 0x00, 0x00, 0x0a, 0x06, 0x01, 0x04, 0x00, 0x41, 0x00, 0x0b};
 
+/* The same with (import "env" "open" (func (param i32) (result i32))) and (memory 2 3). */
+static const uint8_t opener[] = {0x00, 'a',  's',  'm',  0x01, 0x00, 0x00, 0x00, 0x01, 0x0a, 0x02, 0x60, 0x00,
+                                 0x01, 0x7f, 0x60, 0x01, 0x7f, 0x01, 0x7f, 0x02, 0x0c, 0x01, 0x03, 'e',  'n',
+                                 'v',  0x04, 'o',  'p',  'e',  'n',  0x00, 0x01, 0x03, 0x02, 0x01, 0x00, 0x05,
+                                 0x04, 0x01, 0x01, 0x02, 0x03, 0x07, 0x08, 0x01, 0x04, 'l',  'o',  'o',  'p',
+                                 0x00, 0x01, 0x0a, 0x06, 0x01, 0x04, 0x00, 0x41, 0x00, 0x0b};
+
+START_TEST(a_module_imports_only_what_its_description_asks_for)
+{
+    struct outcome outcome = {.called = false};
+    struct artifact *artifact;
+    bool created;
+    int r = upload(&f, "{'type':'wasm','syscalls':['read']}", opener, sizeof opener, NULL, 0, &outcome, &artifact,
+                   &created);
+
+    ck_assert_int_eq(r, 1);
+    ck_assert_int_eq(outcome.fault.code, FAULT_INVALID_WASM);
+    ck_assert_str_eq(outcome.fault.pointer, "/syscalls");
+    ck_assert_ptr_nonnull(strstr(outcome.fault.detail, "env.open"));
+    outcome.called = false;
+    r = upload(&f, "{'type':'wasm','syscalls':['read','open']}", opener, sizeof opener, NULL, 0, &outcome, &artifact,
+               &created);
+    ck_assert_int_eq(r, 0);
+    ck_assert_uint_eq(artifact->memory, 2 * 65536);
+    ck_assert_uint_eq(artifact->memory_max, 3 * 65536);
+    outcome.called = false;
+    ck_assert_int_eq(upload(&f, "{'type':'wasm'}", opener, sizeof opener, NULL, 0, &outcome, &artifact, &created), 0);
+    ck_assert_uint_eq(artifact->syscall_mask, 1u << (CONTAINER_SYSCALL_OPEN - 1));
+}
+END_TEST
+
 START_TEST(artifact_is_known_by_its_content)
 {
     struct outcome outcome = {.called = false};
@@ -310,7 +341,7 @@ START_TEST(artifact_is_known_by_its_content)
     ck_assert_uint_eq(artifact->syscall_mask, 1u << (CONTAINER_SYSCALL_OPEN - 1) | 1u << (CONTAINER_SYSCALL_WRITE - 1));
     ck_assert_uint_eq(artifact->code_size, sizeof wasm);
     json = core_artifact_json(artifact);
-    ck_assert_uint_eq(json_object_size(json), 10);
+    ck_assert_uint_eq(json_object_size(json), 13);
     ck_assert_str_eq(json_string_value(json_array_get(json_object_get(json, "syscalls"), 0)), "open");
     json_decref(json);
 }
@@ -505,6 +536,7 @@ int main(void)
     tcase_add_test(tcase, device_ids_and_limit);
     tcase_add_loop_test(tcase, artifacts_that_are_refused, 0, (int)array_size(bad_artifacts));
     tcase_add_test(tcase, artifact_parts_are_checked);
+    tcase_add_test(tcase, a_module_imports_only_what_its_description_asks_for);
     tcase_add_test(tcase, artifact_is_known_by_its_content);
     tcase_add_test(tcase, artifacts_in_use_stay);
     tcase_add_test(tcase, artifacts_are_limited);

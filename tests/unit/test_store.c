@@ -166,8 +166,10 @@ static void put_all(struct store_batch *batch)
 
     store_batch_put_device(batch, &full_device);
     store_batch_put_device(batch, &bare_device);
-    store_batch_put_artifact(batch, &full_artifact, code, data);
-    store_batch_put_artifact(batch, &bare_artifact, NULL, NULL);
+    store_batch_put_artifact(batch, &full_artifact, &(struct store_part){code, fixture_digest(code)},
+                             &(struct store_part){data, fixture_digest(data)});
+    store_batch_put_artifact(batch, &bare_artifact, &(struct store_part){NULL, fixture_digest(NULL)},
+                             &(struct store_part){NULL, fixture_digest(NULL)});
     store_batch_put_container(batch, &full_container);
     store_batch_put_container(batch, &bare_container);
     store_batch_put_operation(batch, &full_operation);
@@ -280,7 +282,7 @@ START_TEST(deletes_take_what_belongs_to_the_record)
     ck_assert_int_eq(count.operations, 1);
     ck_assert_int_eq(count.artifacts, 1);
     ck_assert_int_eq(count.answers, 1);
-    ck_assert_str_eq(fixture_query(&f, "SELECT count(*) FROM part"), "0");
+    ck_assert_str_eq(fixture_query(&f, "SELECT count(*) FROM holding"), "0");
     ck_assert_str_eq(fixture_query(&f, "SELECT key FROM answer"), "a");
 }
 END_TEST

@@ -67,7 +67,8 @@ static int put(const char *id, uint64_t code_size, const char *code, uint64_t da
     struct store_batch *batch = store_batch_new();
     const struct store_artifact row = {.id = id, .manifest = "{}", .code_size = code_size, .data_size = data_size};
 
-    store_batch_put_artifact(batch, &row, code, data);
+    store_batch_put_artifact(batch, &row, &(struct store_part){code, fixture_digest(code)},
+                             &(struct store_part){data, fixture_digest(data)});
     return fixture_commit(&f, batch);
 }
 
@@ -160,12 +161,50 @@ START_TEST(a_file_that_is_not_as_announced_fails_the_batch)
     ck_assert_int_eq(put("long", 2, code, 0, NULL), -EIO);
     ck_assert_int_eq(put("missing", 3, fixture_path(&f, "no such file"), 0, NULL), -EIO);
     ck_assert_int_eq(put("directory", 3, f.directory, 0, NULL), -EIO);
-    ck_assert_int_eq(put("second", 3, code, 4, code), -EIO);
+    ck_assert_int_eq(put("second", 3, code, 4, fixture_write(&f, "other", "xyz", 3)), -EIO);
     ck_assert_int_eq(put("pathless", 3, NULL, 0, NULL), -EIO);
     ck_assert_int_eq(put("huge", UINT64_MAX, code, 0, NULL), -EIO);
     ck_assert_int_eq(put("good", 3, code, 0, NULL), 0);
     ck_assert_str_eq(fixture_query(&f, "SELECT group_concat(id) FROM artifact"), "good");
-    ck_assert_str_eq(fixture_query(&f, "SELECT count(*) FROM part"), "1");
+    ck_assert_str_eq(fixture_query(&f, "SELECT count(*) FROM content"), "1");
+    ck_assert_str_eq(fixture_query(&f, "SELECT count(*) FROM holding"), "1");
+}
+END_TEST
+
+/* One copy for all that have it, until the last of them goes. */
+START_TEST(what_several_have_is_stored_once)
+{
+    const char *code = fixture_write(&f, "code", "same", 4), *other = fixture_write(&f, "other", "else", 4);
+    struct store_batch *batch = store_batch_new();
+    struct answer answer;
+
+    ck_assert_int_eq(put("a", 4, code, 4, code), 0);
+    ck_assert_int_eq(put("b", 4, code, 4, other), 0);
+    ck_assert_str_eq(fixture_query(&f, "SELECT count(*) FROM content"), "2");
+    store_batch_delete_artifact(batch, "a");
+    ck_assert_int_eq(fixture_commit(&f, batch), 0);
+    ck_assert_str_eq(fixture_query(&f, "SELECT count(*) FROM content"), "2");
+    answer = read_blobs("b");
+    ck_assert_int_eq(memcmp(answer.blobs.code, "same", 4), 0);
+    ck_assert_int_eq(memcmp(answer.blobs.data, "else", 4), 0);
+    free_answer(&answer);
+    batch = store_batch_new();
+    store_batch_delete_artifact(batch, "b");
+    ck_assert_int_eq(fixture_commit(&f, batch), 0);
+    ck_assert_str_eq(fixture_query(&f, "SELECT count(*) FROM content"), "0");
+    ck_assert_str_eq(fixture_query(&f, "SELECT count(*) FROM holding"), "0");
+}
+END_TEST
+
+START_TEST(what_is_kept_of_an_artifact_changes_alone)
+{
+    struct store_batch *batch = store_batch_new();
+
+    ck_assert_int_eq(put("a", 4, fixture_write(&f, "code", "same", 4), 0, NULL), 0);
+    store_batch_keep_artifact(batch, "a", true, 77);
+    store_batch_keep_artifact(batch, "no such artifact", true, 77);
+    ck_assert_int_eq(fixture_commit(&f, batch), 0);
+    ck_assert_str_eq(fixture_query(&f, "SELECT id || pinned || used || code_size FROM artifact"), "a1774");
 }
 END_TEST
 
@@ -224,6 +263,8 @@ static Suite *blobs_suite(void)
     tcase_add_test(all, an_unknown_artifact_is_told);
     tcase_add_test(all, putting_again_replaces_the_parts);
     tcase_add_test(all, a_file_that_is_not_as_announced_fails_the_batch);
+    tcase_add_test(all, what_several_have_is_stored_once);
+    tcase_add_test(all, what_is_kept_of_an_artifact_changes_alone);
     tcase_add_test(all, many_reads_come_back_while_writes_go_on);
     tcase_add_test(all, close_drops_reads_that_wait);
     suite_add_tcase(suite, all);

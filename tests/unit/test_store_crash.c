@@ -58,7 +58,8 @@ static struct store_batch *numbered_batch(uint64_t number, const char *code)
     store_batch_put_container(batch, &container);
     store_batch_put_device(batch, &device);
     if (number % 10 == 0)
-        store_batch_put_artifact(batch, &artifact, code, NULL);
+        store_batch_put_artifact(batch, &artifact, &(struct store_part){code, fixture_digest(code)},
+                                 &(struct store_part){NULL, fixture_digest(NULL)});
     store_batch_put_operation(batch, &operation);
     return batch;
 }
@@ -94,8 +95,8 @@ static uint64_t check_survivors(void)
     }
     ck_assert_uint_eq(strtoull(fixture_query(&f, "SELECT count(*) FROM container"), NULL, 10), count);
     ck_assert_uint_eq(strtoull(fixture_query(&f, "SELECT count(*) FROM artifact"), NULL, 10), count / 10);
-    ck_assert_uint_eq(strtoull(fixture_query(&f, "SELECT count(*) FROM part WHERE content = (SELECT content FROM part "
-                                                 "WHERE n = 1) AND length(content) = 30000"),
+    ck_assert_uint_eq(strtoull(fixture_query(&f, "SELECT count(*) FROM holding h JOIN content c ON c.digest = "
+                                                 "h.digest AND length(c.bytes) = 30000"),
                                NULL, 10),
                       count / 10);
     fixture_close(&f);
@@ -236,16 +237,18 @@ START_TEST(an_artifact_that_does_not_fit_leaves_nothing)
     ck_assert_int_eq(fixture_commit(&f, device_batch("a", 0)), 0);
     store_get_stats(f.store, &stats);
     limit_files((rlim_t)stats.file_bytes + (1 << 20));
-    store_batch_put_artifact(batch, &row, path, NULL);
+    store_batch_put_artifact(batch, &row, &(struct store_part){path, fixture_digest(path)},
+                             &(struct store_part){NULL, fixture_digest(NULL)});
     ck_assert_int_eq(fixture_commit(&f, batch), -ENOSPC);
     limit_files(RLIM_INFINITY);
     ck_assert_int_eq(fixture_commit(&f, device_batch("b", 0)), 0);
     batch = store_batch_new();
     fixture_reopen(&f);
     ck_assert_str_eq(fixture_query(&f, "SELECT count(*) FROM artifact"), "0");
-    ck_assert_str_eq(fixture_query(&f, "SELECT count(*) FROM part"), "0");
+    ck_assert_str_eq(fixture_query(&f, "SELECT count(*) FROM content"), "0");
     ck_assert_str_eq(fixture_query(&f, "SELECT count(*) FROM device"), "2");
-    store_batch_put_artifact(batch, &row, path, NULL);
+    store_batch_put_artifact(batch, &row, &(struct store_part){path, fixture_digest(path)},
+                             &(struct store_part){NULL, fixture_digest(NULL)});
     ck_assert_int_eq(fixture_commit(&f, batch), 0);
     ck_assert_str_eq(fixture_query(&f, "PRAGMA integrity_check"), "ok");
     free(code);

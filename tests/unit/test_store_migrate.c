@@ -88,7 +88,8 @@ START_TEST(version_1_goes_on)
     ck_assert_int_eq(devices, 1);
     ck_assert(!store_is_restored(f.store));
     ck_assert_str_eq(fixture_query(&f, "PRAGMA user_version"), "4");
-    ck_assert_str_eq(fixture_query(&f, "SELECT hex(content) FROM part"), "010203");
+    ck_assert_str_eq(fixture_query(&f, "SELECT hex(bytes) FROM content"), "010203");
+    ck_assert_str_eq(fixture_query(&f, "SELECT digest FROM holding WHERE artifact = 'aa'"), "aa.code");
     ck_assert_str_eq(fixture_query(&f, "PRAGMA integrity_check"), "ok");
 }
 END_TEST

@@ -49,6 +49,10 @@ START_TEST(knows_every_import)
                      0);
     ck_assert_uint_eq(summary.syscall_mask, 1u << (CONTAINER_SYSCALL_CLOSE - 1) | 1u << (CONTAINER_SYSCALL_WRITE - 1));
     ck_assert_uint_eq(summary.memory_pages, 0);
+    ck_assert_uint_eq(summary.memory_pages_max, 0);
+    ck_assert_int_eq(check_wat("(module (memory 2 7)" LOOP ")", &summary), 0);
+    ck_assert_uint_eq(summary.memory_pages, 2);
+    ck_assert_uint_eq(summary.memory_pages_max, 7);
 }
 END_TEST
 

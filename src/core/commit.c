@@ -191,6 +191,7 @@ void batch_put_container(struct store_batch *batch, struct container *container)
                                          .service = container->service,
                                          .needs = container->needs,
                                          .parameters = {container->parameters, container->parameters_size},
+                                         .loaded_parameters = text_or_null(container->loaded_parameters),
                                          .rollback = container->rollback,
                                          .attempts = container->attempts,
                                          .attempted = container->attempted,

@@ -97,6 +97,7 @@ void container_set_lost(struct container *c)
 {
     container_set_load(c, LOAD_NONE);
     container_set_artifact(c, c->reported_artifact, "");
+    c->loaded_parameters[0] = 0;
     container_set_reported(c, CONTAINER_ABSENT);
 }
 
@@ -177,21 +178,31 @@ void container_apply_status(struct container *c, const struct agent_call *call)
 /* What a request changes, kept so that it can be undone. */
 struct wish {
     bool existed;
-    enum container_state desired;
-    char desired_artifact[CORE_DIGEST_TEXT];
+    struct desired *desired;
     int64_t updated;
     uint64_t revision;
 };
+
+static void wish_free(void *arg)
+{
+    struct wish *wish = arg;
+
+    if (wish)
+        free(wish->desired);
+    free(wish);
+}
 
 static struct wish *wish_take(const struct container *c, bool existed)
 {
     struct wish *wish = calloc(1, sizeof *wish);
 
-    if (!wish)
+    if (wish)
+        wish->desired = container_copy_desired(c);
+    if (!wish || !wish->desired) {
+        wish_free(wish);
         return NULL;
+    }
     wish->existed = existed;
-    wish->desired = c->desired;
-    memcpy(wish->desired_artifact, c->desired_artifact, sizeof wish->desired_artifact);
     wish->updated = c->updated;
     wish->revision = c->revision;
     return wish;
@@ -213,11 +224,12 @@ static void undo_wish(struct container *c, const struct wish *wish)
         return;
     }
     c->told = 0;
-    c->desired = wish->desired;
+    if (container_assign(c, wish->desired)) /* what it was is still in the database */
+        log_error("out of memory: a change that was not stored stays until the next start", "device", c->device->id,
+                  "container", c->uid, NULL);
     c->updated = wish->updated;
     c->revision = wish->revision;
-    container_set_artifact(c, c->desired_artifact, wish->desired_artifact);
-    container_changed(c);
+    reconcile_reset(c);
     container_write(c);
 }
 
@@ -230,23 +242,16 @@ static void settle_wish(struct commit *commit, bool durable, struct fault *fault
     if (operation_settle(commit, durable, fault) || !c)
         return;
     if (later) { /* what that one would go back to */
-        free(later->old);
+        wish_free(later->old);
         later->old = steal_pointer(commit->old);
     } else {
         undo_wish(c, commit->old);
     }
 }
 
-struct desire {
-    enum operation_kind kind;
-    enum container_state state;
-    const char *artifact;
-    uint32_t ttl_ms;
-};
-
 /* Sets what is desired and queues the operation for it, in one commit. */
-static int submit_wish(struct container *c, bool existed, const struct desire *desire, core_done_fn done, void *arg,
-                       struct fault *fault, struct operation **out)
+static int submit_wish(struct container *c, bool existed, enum operation_kind kind, const struct desired *desired,
+                       uint32_t ttl_ms, core_done_fn done, void *arg, struct fault *fault, struct operation **out)
 {
     struct wish *old = wish_take(c, existed);
     struct commit *commit = NULL;
@@ -254,29 +259,28 @@ static int submit_wish(struct container *c, bool existed, const struct desire *d
     int r;
 
     if (!old || commit_new(&commit, c->device->core, done, arg)) {
-        free(old);
+        wish_free(old);
         return -ENOMEM;
     }
     commit->old = old;
-    r = operation_new(&op, c->device, c->uid, desire->kind, desire->artifact, desire->ttl_ms, fault);
+    commit->release = wish_free;
+    r = operation_new(&op, c->device, c->uid, kind, desired->artifact, ttl_ms, fault);
+    if (r == 0 && container_assign(c, desired)) {
+        operation_drop(commit->core, op);
+        r = -ENOMEM;
+    }
     if (r) {
         commit_free(commit);
         return r;
     }
-    c->desired = desire->state;
-    reconcile_reset(c);
     c->updated = op->created;
-    c->revision++;
-    container_set_artifact(c, c->desired_artifact, desire->artifact);
-    container_changed(c);
+    reconcile_reset(c);
     (void)text_copy(commit->device, sizeof commit->device, c->device->id);
     (void)text_copy(commit->uid, sizeof commit->uid, c->uid);
     (void)text_copy(commit->id, sizeof commit->id, op->id);
     commit->settle = settle_wish;
-    if (!existed || old->desired != c->desired || strcmp(old->desired_artifact, c->desired_artifact) != 0)
-        event_add(commit->core, commit->batch, EVENT_CONTAINER_DESIRED, c->device->id, "{s:s, s:s, s:s*}", "container",
-                  c->uid, "state", container_state_name(c->desired), "artifact",
-                  *c->desired_artifact ? c->desired_artifact : NULL);
+    if (!existed || old->desired->state != c->desired || strcmp(old->desired->artifact, c->desired_artifact) != 0)
+        container_tell_desired(c, commit->batch);
     batch_put_container(commit->batch, c);
     batch_put_operation(commit->batch, op);
     commit_submit(commit);
@@ -287,6 +291,8 @@ static int submit_wish(struct container *c, bool existed, const struct desire *d
 static const struct body_rule put_rules[] = {
     {"artifact", BODY_TEXT, true, false, CORE_DIGEST_TEXT - 1, CORE_DIGEST_TEXT - 1, NULL},
     {"state", BODY_CHOICE, false, false, 0, 0, "running stopped"},
+    {"parameters", BODY_TEXT, false, true, 0, (PARAMETERS_MAX + 2) / 3 * 4, NULL},
+    {"needs", BODY_ARRAY, false, true, 0, NEEDS_MAX, NULL},
 };
 
 int container_check_uid(const struct device *device, const char *uid, struct fault *fault)
@@ -311,7 +317,7 @@ int container_check_occupied(const struct container *c, const char *artifact, st
     const struct device *device = c->device;
 
     if (device->agent == AGENT_UNKNOWN || device_features(device)->can_replace || c->load == LOAD_NONE ||
-        strcmp(c->reported_artifact, artifact) == 0)
+        (strcmp(c->reported_artifact, artifact) == 0 && container_has_parameters(c)))
         return 0;
     return fault_set(fault, FAULT_UID_OCCUPIED,
                      "Device '%s' %s artifact %.12s as container '%s', and its agent (%s) cannot replace it. If the "
@@ -337,36 +343,60 @@ int container_check_fit(struct device *device, const char *uid, const struct art
     return 0;
 }
 
+/* What a body asks for; the caller frees its parameters. */
+struct put {
+    struct desired desired;
+    char needs[NEEDS_SIZE];
+    uint8_t *parameters;
+};
+
+static int read_put(struct put *put, struct core *core, const char *uid, const json_t *body, struct fault *fault)
+{
+    const struct artifact *artifact = core_find_artifact(core, body_text(body, "artifact"));
+    int r;
+
+    *put = (struct put){.desired = {.state = CONTAINER_RUNNING, .release = "", .needs = put->needs}};
+    if (!artifact)
+        return fault_set_at(fault, FAULT_NOT_FOUND, "/artifact", "There is no artifact '%s'.",
+                            body_text(body, "artifact"));
+    put->desired.artifact = artifact->id;
+    if (body_text(body, "state"))
+        put->desired.state = container_state_from_name(body_text(body, "state"));
+    if (needs_read(put->needs, uid, json_object_get(body, "needs"), "/needs", fault))
+        return 1;
+    r = parameters_read(&put->parameters, &put->desired.parameters_size, json_object_get(body, "parameters"),
+                        "/parameters", fault);
+    put->desired.parameters = put->parameters;
+    return r;
+}
+
 int core_put_container(struct core *core, struct device *device, const char *uid, const json_t *body, uint32_t ttl_ms,
                        core_done_fn done, void *arg, struct fault *fault, struct operation **op)
 {
-    enum container_state desired = CONTAINER_RUNNING;
-    const struct artifact *artifact;
     struct container *c;
+    struct put put;
     bool existed;
     int r;
 
     if (core_check_accepting(core, fault) || container_check_uid(device, uid, fault) ||
         body_check(body, "", put_rules, array_size(put_rules), fault) || device_check_protected(device, fault))
         return 1;
-    if (body_text(body, "state"))
-        desired = container_state_from_name(body_text(body, "state"));
-    artifact = core_find_artifact(core, body_text(body, "artifact"));
-    if (!artifact)
-        return fault_set_at(fault, FAULT_NOT_FOUND, "/artifact", "There is no artifact '%s'.",
-                            body_text(body, "artifact"));
-    if (operation_check_queue(device, fault) || container_check_fit(device, uid, artifact, desired, fault))
+    r = read_put(&put, core, uid, body, fault);
+    if (r)
+        return r;
+    if (operation_check_queue(device, fault) ||
+        container_check_fit(device, uid, core_find_artifact(core, put.desired.artifact), put.desired.state, fault)) {
+        free(put.parameters);
         return 1;
+    }
     c = index_find_container(device, uid);
     existed = c != NULL;
     if (!c)
         c = container_new(device, uid);
-    if (!c)
-        return -ENOMEM;
-    r = submit_wish(c, existed, &(struct desire){OPERATION_DEPLOY, desired, artifact->id, ttl_ms}, done, arg, fault,
-                    op);
-    if (r && !existed)
+    r = c ? submit_wish(c, existed, OPERATION_DEPLOY, &put.desired, ttl_ms, done, arg, fault, op) : -ENOMEM;
+    if (r && c && !existed)
         container_drop(c);
+    free(put.parameters);
     return r;
 }
 
@@ -396,11 +426,19 @@ int core_act_on_container(struct core *core, struct container *c, enum operation
     enum container_state desired = kind == OPERATION_START  ? CONTAINER_RUNNING
                                    : kind == OPERATION_STOP ? CONTAINER_STOPPED
                                                             : CONTAINER_ABSENT;
+    struct desired *wanted;
+    int r;
 
     if (core_check_accepting(core, fault) || device_check_protected(c->device, fault) ||
         container_check_act(c, kind, fault) || operation_check_queue(c->device, fault))
         return 1;
-    return submit_wish(c, true, &(struct desire){kind, desired, c->desired_artifact, ttl_ms}, done, arg, fault, op);
+    wanted = container_copy_desired(c);
+    if (!wanted)
+        return -ENOMEM;
+    wanted->state = desired;
+    r = submit_wish(c, true, kind, wanted, ttl_ms, done, arg, fault, op);
+    free(wanted);
+    return r;
 }
 
 /* Forgetting ------------------------------------------------------------------------------------------------------ */

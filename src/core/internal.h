@@ -210,6 +210,25 @@ int container_check_uid(const struct device *device, const char *uid, struct fau
 int container_check_fit(struct device *device, const char *uid, const struct artifact *artifact,
                         enum container_state desired, struct fault *fault) must_check;
 
+/* What is desired (desire.c). container_assign: all of it, or nothing when out of memory. A state of ABSENT keeps the
+ * artifact, which is what the device may hold. */
+struct desired;
+int container_assign(struct container *container, const struct desired *desired) must_check;
+/* A copy of what is desired, to be freed and to be given to container_assign. NULL: out of memory. */
+struct desired *container_copy_desired(const struct container *container);
+void container_digest_parameters(const uint8_t *parameters, size_t size, char out[CORE_DIGEST_TEXT]);
+void container_tell_desired(struct container *container, struct store_batch *batch); /* in an event */
+#define PARAMETERS_MAX 16384                                                         /* bytes */
+#define NEEDS_MAX 16                                                                 /* containers that one needs */
+#define NEEDS_SIZE (NEEDS_MAX * (CORE_ID_MAX + 1))
+/* Bytes of a base64 text (NULL: none), malloc'ed, the caller's. 0; 1 with FAULT_INVALID_FIELD; negative. */
+int parameters_read(uint8_t **out, size_t *size, const json_t *value, const char *pointer,
+                    struct fault *fault) must_check;
+/* Uids from an array of at most NEEDS_MAX (NULL: none) into a text; not the container's own. FAULT_INVALID_FIELD */
+int needs_read(char out[NEEDS_SIZE], const char *uid, const json_t *array, const char *pointer,
+               struct fault *fault) must_check;
+bool container_has_parameters(const struct container *container); /* the device has those that are desired */
+
 /* Reconciling (reconcile.c), besides reconcile.h. All are cheap. */
 void reconcile_fired(struct timer *timer);         /* a container's timer */
 void reconcile_touch(struct container *container); /* its record has changed */

@@ -124,6 +124,8 @@ static int load_wish(struct container *c, const struct store_container *row)
     if (c->parameters)
         memcpy(c->parameters, row->parameters.data, row->parameters.size);
     c->parameters_size = row->parameters.size;
+    container_digest_parameters(c->parameters, c->parameters_size, c->parameters_digest);
+    (void)text_copy(c->loaded_parameters, sizeof c->loaded_parameters, or_empty(row->loaded_parameters));
     c->rollback = row->rollback;
     c->attempts = row->attempts;
     c->attempted = row->attempted;

@@ -150,14 +150,16 @@ struct container {
     char *needs;         /* uids that have to run before it starts, with spaces between; NULL: none */
     uint8_t *parameters; /* in place of the artifact's data; NULL: the artifact's own */
     size_t parameters_size;
-    bool rollback;        /* a lower sequence number is wanted */
-    uint32_t attempts;    /* that failed in a row */
-    int64_t attempted;    /* wall ms of the last one; 0: none */
-    int64_t retry;        /* wall ms of the next one; 0: none is planned */
-    struct timer timer;   /* core-private from here on: for the next look (reconcile.c) */
-    bool ask;             /* the device is to be asked what became of it */
-    bool converged;       /* it was as desired at the last look */
-    int64_t converged_at; /* monotonic ms at which `converged` changed */
+    char parameters_digest[CORE_DIGEST_TEXT]; /* SHA-256; empty: there are none */
+    char loaded_parameters[CORE_DIGEST_TEXT]; /* of those that the device has; "?": not known */
+    bool rollback;                            /* a lower sequence number is wanted */
+    uint32_t attempts;                        /* that failed in a row */
+    int64_t attempted;                        /* wall ms of the last one; 0: none */
+    int64_t retry;                            /* wall ms of the next one; 0: none is planned */
+    struct timer timer;                       /* core-private from here on: for the next look (reconcile.c) */
+    bool ask;                                 /* the device is to be asked what became of it */
+    bool converged;                           /* it was as desired at the last look */
+    int64_t converged_at;                     /* monotonic ms at which `converged` changed */
 
     struct rendering rendered;
     bool dirty;    /* differs from its row, which could not be written */
@@ -238,6 +240,9 @@ struct operation {
     struct agent_resource *request; /* OPERATION_REQUEST; without its body once it has ended */
     bool request_sent;              /* one that may not be repeated was written down as sent */
     struct operation_parts *parts;  /* of the artifact, from fetching until they were sent */
+    uint8_t *parameters;            /* as long as parts, in place of the data; NULL: none */
+    size_t parameters_size;
+    char parameters_digest[CORE_DIGEST_TEXT]; /* of what was sent */
     struct timer timer;
     struct list device_node;
     struct list watchers;

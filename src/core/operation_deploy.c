@@ -70,7 +70,7 @@ void deploy_need_load(struct operation *op, struct container *c)
 /* With an agent that tells what it holds. */
 static void asked_exact(struct operation *op, struct container *c, bool was_starting)
 {
-    if (c->load == LOAD_DONE && strcmp(c->reported_artifact, op->artifact) == 0)
+    if (c->load == LOAD_DONE && strcmp(c->reported_artifact, op->artifact) == 0 && container_has_parameters(c))
         act_reach_goal(op, c, was_starting);
     else
         deploy_need_load(op, c);
@@ -121,6 +121,8 @@ void parts_free(struct operation *op)
 {
     struct operation_parts *parts = steal_pointer(op->parts);
 
+    free(op->parameters);
+    op->parameters = NULL;
     if (!parts || --parts->users > 0)
         return;
     parts->artifact->parts = NULL;
@@ -158,15 +160,35 @@ static struct operation_parts *make_parts(struct artifact *artifact, struct stor
     return parts;
 }
 
+static bool take_parameters(struct operation *op, const struct container *c)
+{
+    op->parameters = c->parameters ? malloc(c->parameters_size + 1) : NULL;
+    if (c->parameters && !op->parameters)
+        return false;
+    if (op->parameters)
+        memcpy(op->parameters, c->parameters, c->parameters_size);
+    op->parameters_size = c->parameters_size;
+    memcpy(op->parameters_digest, c->parameters_digest, sizeof op->parameters_digest);
+    return true;
+}
+
 /* Writes the intention ahead; the call goes out when that is durable. */
 static void write_load_ahead(struct operation *op, struct container *c, struct operation_parts *parts)
 {
+    if (!take_parameters(op, c)) {
+        operation_fail(op, FAULT_INTERNAL, "The gateway is out of memory.");
+        return;
+    }
     op->parts = parts;
     parts->users++;
     container_set_load(c, LOAD_SENT);
     /* What a replaced container was stays known until the device confirms the new one. */
-    if (!device_features(op->device)->can_replace)
+    if (!device_features(op->device)->can_replace) {
         container_set_artifact(c, c->reported_artifact, op->artifact);
+        memcpy(c->loaded_parameters, op->parameters_digest, sizeof c->loaded_parameters);
+    } else if (strcmp(c->loaded_parameters, op->parameters_digest) != 0) {
+        (void)text_copy(c->loaded_parameters, sizeof c->loaded_parameters, "?");
+    }
     container_set_reported(c, CONTAINER_UNKNOWN);
     operation_enter(op, STEP_LOADING, 0);
 }
@@ -233,8 +255,8 @@ void deploy_fill_load(struct operation *op, struct agent_call *call)
     call->artifact = index_find_artifact(op->device->core, op->artifact);
     call->code = op->parts->code;
     call->code_size = op->parts->code_size;
-    call->data = op->parts->data;
-    call->data_size = op->parts->data_size;
+    call->data = op->parameters ? op->parameters : op->parts->data;
+    call->data_size = op->parameters ? op->parameters_size : op->parts->data_size;
     op->loads++;
 }
 
@@ -250,6 +272,7 @@ static void loaded(struct operation *op, struct container *c)
 {
     container_set_load(c, LOAD_DONE);
     container_set_artifact(c, c->reported_artifact, op->artifact);
+    memcpy(c->loaded_parameters, op->parameters_digest, sizeof c->loaded_parameters);
     container_set_reported(c, CONTAINER_INSTALLED);
     c->reported_at = core_wall(op->device->core);
     op->load_confirmed = true;

@@ -53,7 +53,7 @@ bool reconcile_is_as_desired(const struct container *c)
 {
     if (c->desired == CONTAINER_ABSENT)
         return false; /* the record goes with it */
-    if (c->load != LOAD_DONE || strcmp(c->desired_artifact, c->reported_artifact) != 0)
+    if (c->load != LOAD_DONE || strcmp(c->desired_artifact, c->reported_artifact) != 0 || !container_has_parameters(c))
         return false;
     if (c->desired == CONTAINER_RUNNING)
         return c->reported == CONTAINER_RUNNING || has_completed(c);

@@ -221,6 +221,7 @@ struct store_container {
     const char *service;           /* that wants it; NULL: a person or the platform itself does */
     const char *needs;             /* uids that have to run before, with spaces between; NULL: none */
     struct store_bytes parameters; /* in place of the artifact's data; NULL: the artifact's own */
+    const char *loaded_parameters; /* SHA-256 of those that the device has; NULL: none */
     bool rollback;                 /* a lower sequence number is wanted */
     uint32_t attempts;             /* that failed in a row */
     int64_t attempted, retry;      /* wall ms of the last one and of the next; retry 0: none is planned */

@@ -53,7 +53,7 @@ static const struct column container_columns[] = {
     COLUMN(TEXT, container, service),        COLUMN(TEXT, container, needs),
     COLUMN(BYTES, container, parameters),    COLUMN(BOOL, container, rollback),
     COLUMN(U32, container, attempts),        COLUMN(I64, container, attempted),
-    COLUMN(I64, container, retry),
+    COLUMN(I64, container, retry),           COLUMN(TEXT, container, loaded_parameters),
 };
 
 static const struct column operation_columns[] = {

@@ -99,6 +99,7 @@ static const char version_4[] =
     "ALTER TABLE container ADD COLUMN service TEXT;"
     "ALTER TABLE container ADD COLUMN needs TEXT;"
     "ALTER TABLE container ADD COLUMN parameters BLOB;"
+    "ALTER TABLE container ADD COLUMN loaded_parameters TEXT;"
     "ALTER TABLE container ADD COLUMN rollback INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE container ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE container ADD COLUMN attempted INTEGER NOT NULL DEFAULT 0;"

@@ -101,6 +101,20 @@ static void sim_begin(void *arg, struct agent_call *call)
         sim->answers_at[i] = now + SIM_NO_ANSWER_MS;
 }
 
+static struct sim_ghost request_of(const struct agent_call *call)
+{
+    struct sim_ghost request = {.verb = call->verb};
+
+    (void)text_copy(request.uid, sizeof request.uid, call->uid);
+    if (call->artifact) {
+        (void)text_copy(request.code, sizeof request.code, call->artifact->code_digest);
+        (void)text_copy(request.artifact, sizeof request.artifact, call->artifact->id);
+    }
+    if (call->data)
+        (void)snprintf(request.data, sizeof request.data, "%.*s", (int)call->data_size, (const char *)call->data);
+    return request;
+}
+
 static void sim_cancel(void *arg, struct agent_call *call)
 {
     struct sim *sim = arg;
@@ -111,12 +125,10 @@ static void sim_cancel(void *arg, struct agent_call *call)
     if (sim->ghosts && !sim->executed[i] && (sim->mishap[i] == SIM_FINE || sim->mishap[i] == SIM_LOSE_ANSWER)) {
         struct sim_ghost *ghost = &sim->ghost[i];
 
-        *ghost = (struct sim_ghost){.used = true, .device = i, .verb = call->verb, .at = sim->executes_at[i]};
-        (void)text_copy(ghost->uid, sizeof ghost->uid, call->uid);
-        if (call->artifact) {
-            (void)text_copy(ghost->code, sizeof ghost->code, call->artifact->code_digest);
-            (void)text_copy(ghost->artifact, sizeof ghost->artifact, call->artifact->id);
-        }
+        *ghost = request_of(call);
+        ghost->used = true;
+        ghost->device = i;
+        ghost->at = sim->executes_at[i];
     }
     sim->call[i] = NULL;
     call->driver = NULL;
@@ -191,13 +203,13 @@ static void age(struct sim_device *device, int64_t now)
     }
 }
 
-static enum agent_outcome load(struct sim_device *device, const char *uid, const char *code, const char *artifact)
+static enum agent_outcome load(struct sim_device *device, const struct sim_ghost *request)
 {
-    struct sim_slot *present = sim_find(device, uid), *slot = sim_find(device, "");
+    struct sim_slot *present = sim_find(device, request->uid), *slot = sim_find(device, "");
 
     device->loads++;
     if (present && device->kind == AGENT_V2) {
-        if (strcmp(present->artifact, artifact) == 0)
+        if (strcmp(present->artifact, request->artifact) == 0 && strcmp(present->data, request->data) == 0)
             return AGENT_OK; /* nothing changes, whether it runs or not */
         slot = present;
     } else if (present) {
@@ -206,9 +218,10 @@ static enum agent_outcome load(struct sim_device *device, const char *uid, const
     if (!slot)
         return device->kind == AGENT_V2 ? AGENT_NO_SLOT : AGENT_REFUSED;
     *slot = (struct sim_slot){.state = CONTAINER_INSTALLED};
-    (void)text_copy(slot->uid, sizeof slot->uid, uid);
-    (void)text_copy(slot->code, sizeof slot->code, code);
-    (void)text_copy(slot->artifact, sizeof slot->artifact, artifact);
+    memcpy(slot->uid, request->uid, sizeof slot->uid);
+    memcpy(slot->code, request->code, sizeof slot->code);
+    memcpy(slot->artifact, request->artifact, sizeof slot->artifact);
+    memcpy(slot->data, request->data, sizeof slot->data);
     return AGENT_OK;
 }
 
@@ -230,17 +243,16 @@ static enum agent_outcome start(struct sim_device *device, const char *uid, int6
     return AGENT_OK;
 }
 
-static enum agent_outcome execute(struct sim_device *device, enum agent_verb verb, const char *uid, const char *code,
-                                  const char *artifact, int64_t now)
+static enum agent_outcome execute(struct sim_device *device, const struct sim_ghost *request, int64_t now)
 {
-    struct sim_slot *slot = sim_find(device, uid);
+    struct sim_slot *slot = sim_find(device, request->uid);
 
     age(device, now);
-    switch (verb) {
+    switch (request->verb) {
     case AGENT_CALL_LOAD:
-        return load(device, uid, code, artifact);
+        return load(device, request);
     case AGENT_CALL_START:
-        return start(device, uid, now);
+        return start(device, request->uid, now);
     case AGENT_CALL_STATUS:
     case AGENT_CALL_LOG:
         return slot || device->kind == AGENT_V1 ? AGENT_OK : AGENT_ABSENT;
@@ -267,12 +279,11 @@ static enum agent_outcome execute(struct sim_device *device, enum agent_verb ver
 static void execute_call(struct sim *sim, unsigned i)
 {
     struct agent_call *call = sim->call[i];
-    const struct artifact *artifact = call->artifact;
+    const struct sim_ghost request = request_of(call);
 
     sim->executed[i] = true;
     if (sim->mishap[i] == SIM_FINE || sim->mishap[i] == SIM_LOSE_ANSWER || sim->mishap[i] == SIM_GARBAGE)
-        call->outcome = execute(&sim->device[i], call->verb, call->uid, artifact ? artifact->code_digest : "",
-                                artifact ? artifact->id : "", clock_monotonic_ms(sim->clock));
+        call->outcome = execute(&sim->device[i], &request, clock_monotonic_ms(sim->clock));
 }
 
 /* What the test wants it to answer; 2.03 to one who has it already. */
@@ -373,7 +384,7 @@ void sim_run(struct sim *sim)
 
         if (ghost->used && ghost->at <= now) {
             ghost->used = false;
-            (void)execute(&sim->device[i], ghost->verb, ghost->uid, ghost->code, ghost->artifact, now);
+            (void)execute(&sim->device[i], ghost, now);
         }
         if (sim->call[i] && !sim->executed[i] && sim->executes_at[i] <= now)
             execute_call(sim, i);

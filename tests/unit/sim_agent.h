@@ -29,6 +29,7 @@ struct sim_slot {
     char uid[CORE_ID_MAX + 1]; /* empty: free */
     char code[CORE_DIGEST_TEXT];
     char artifact[CORE_DIGEST_TEXT];
+    char data[64]; /* begins with that */
     enum container_state state;
     int64_t dies_at; /* 0: it lives */
 };
@@ -64,7 +65,7 @@ struct sim {
         bool used;
         unsigned device;
         enum agent_verb verb;
-        char uid[CORE_ID_MAX + 1], code[CORE_DIGEST_TEXT], artifact[CORE_DIGEST_TEXT];
+        char uid[CORE_ID_MAX + 1], code[CORE_DIGEST_TEXT], artifact[CORE_DIGEST_TEXT], data[64];
         int64_t at;
     } ghost[SIM_DEVICES];
     struct agent_observation *observations[32];

@@ -325,6 +325,39 @@ START_TEST(sleeper)
 }
 END_TEST
 
+/* Other parameters are another package for an agent that can replace; one that cannot keeps what it has. */
+START_TEST(parameters)
+{
+    struct device *device = add_device(&f, "a", _i ? AGENT_V2 : AGENT_V1);
+    const char *job = add_artifact(&f, "1", "artifact's own");
+    struct desired desired = {.state = CONTAINER_RUNNING, .artifact = job};
+
+    desired.parameters = (const uint8_t *)"one";
+    desired.parameters_size = 3;
+    ck_assert_int_eq(desires(device, "c", &desired), FAULT_NONE);
+    core_settle(&f);
+    ck_assert(is_converged(device, "c"));
+    ck_assert_str_eq(sim_find(sim_of(device), "c")->data, "one");
+
+    desired.parameters = (const uint8_t *)"other";
+    desired.parameters_size = 5;
+    ck_assert_int_eq(desires(device, "c", &desired), FAULT_NONE);
+    sim_script(&f.sim, AGENT_CALL_LOAD, SIM_LOSE_ANSWER); /* the digest of the code alone proves nothing */
+    core_settle(&f);
+    ck_assert_int_eq(is_converged(device, "c"), _i);
+    ck_assert_int_eq(core_find_container(device, "c")->fault.code, _i ? FAULT_NONE : FAULT_UID_OCCUPIED);
+    ck_assert_str_eq(sim_find(sim_of(device), "c")->data, _i ? "other" : "one");
+
+    core_restart(&f);
+    device = core_find_device(f.core, "a");
+    core_settle(&f);
+    ck_assert_int_eq(is_converged(device, "c"), _i);
+    put(&f, device, "d", job, "running");
+    core_settle(&f);
+    ck_assert_str_eq(sim_find(sim_of(device), "d")->data, "artifact's own");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core_reconcile");
@@ -344,6 +377,7 @@ int main(void)
     tcase_add_loop_test(tcase, leaves_alone, 0, 2);
     tcase_add_test(tcase, needs);
     tcase_add_test(tcase, sleeper);
+    tcase_add_loop_test(tcase, parameters, 0, 2);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);
 }

@@ -1,6 +1,8 @@
 #include "core/internal.h"
 #include "core/reconcile.h"
 
+#include "base/base64.h"
+#include "codec/token.h"
 #include "core/event.h"
 
 #include <errno.h>
@@ -51,8 +53,7 @@ static char *copy_text(const char *text, bool *failed)
     return copy;
 }
 
-/* All of it or, without memory, nothing. What is to be absent keeps its artifact: it is what the device holds. */
-static int assign(struct container *c, const struct desired *d)
+int container_assign(struct container *c, const struct desired *d)
 {
     bool failed = false;
     char *service = copy_text(d->service, &failed), *needs = copy_text(d->needs, &failed);
@@ -73,6 +74,7 @@ static int assign(struct container *c, const struct desired *d)
     c->needs = needs;
     c->parameters = parameters;
     c->parameters_size = parameters ? d->parameters_size : 0;
+    container_digest_parameters(parameters, c->parameters_size, c->parameters_digest);
     c->rollback = d->rollback;
     c->desired = d->state;
     if (d->state != CONTAINER_ABSENT) {
@@ -85,18 +87,98 @@ static int assign(struct container *c, const struct desired *d)
     return 0;
 }
 
-static void tell_and_write(struct container *c, struct store_batch *batch)
+/* Pointers of the copy go into its own memory, which is behind it. */
+struct desired *container_copy_desired(const struct container *c)
 {
-    if (!batch) {
-        c->told = 0;
-        container_write(c);
+    const char *texts[] = {c->desired_artifact, c->desired_release, c->service, c->needs};
+    size_t sizes[array_size(texts)], size = sizeof(struct desired) + c->parameters_size;
+    const char *copies[array_size(texts)] = {NULL};
+    struct desired *d;
+    char *at;
+
+    for (size_t i = 0; i < array_size(texts); i++)
+        size += sizes[i] = texts[i] ? strlen(texts[i]) + 1 : 0;
+    d = calloc(1, size);
+    if (!d)
+        return NULL;
+    at = (char *)(d + 1);
+    for (size_t i = 0; i < array_size(texts); at += sizes[i++])
+        copies[i] = texts[i] ? memcpy(at, texts[i], sizes[i]) : NULL;
+    *d = (struct desired){.state = c->desired,
+                          .artifact = copies[0],
+                          .release = copies[1],
+                          .service = copies[2],
+                          .needs = copies[3],
+                          .parameters_size = c->parameters_size,
+                          .rollback = c->rollback};
+    if (c->parameters)
+        d->parameters = memcpy(at, c->parameters, c->parameters_size);
+    return d;
+}
+
+void container_digest_parameters(const uint8_t *parameters, size_t size, char out[CORE_DIGEST_TEXT])
+{
+    uint8_t digest[METADATA_DIGEST_SIZE];
+
+    out[0] = 0;
+    if (!parameters)
         return;
+    token_digest(parameters, size, NULL, 0, digest);
+    (void)text_hex(digest, sizeof digest, out);
+}
+
+bool container_has_parameters(const struct container *c)
+{
+    return strcmp(c->parameters_digest, c->loaded_parameters) == 0;
+}
+
+/* Parts of a body -------------------------------------------------------------------------------------------------- */
+
+int parameters_read(uint8_t **out, size_t *size, const json_t *value, const char *pointer, struct fault *fault)
+{
+    size_t length = json_string_length(value);
+    uint8_t *bytes;
+
+    *out = NULL;
+    *size = 0;
+    if (!json_is_string(value))
+        return 0;
+    bytes = malloc(length / 4 * 3 + 1);
+    if (!bytes)
+        return -ENOMEM;
+    if (base64_decode(json_string_value(value), length, bytes, size) && *size <= PARAMETERS_MAX) {
+        *out = bytes;
+        return 0;
     }
+    free(bytes);
+    return fault_set_at(fault, FAULT_INVALID_FIELD, pointer, "This is not base64 of at most %d bytes.", PARAMETERS_MAX);
+}
+
+int needs_read(char out[NEEDS_SIZE], const char *uid, const json_t *array, const char *pointer, struct fault *fault)
+{
+    size_t used = 0, i;
+    json_t *name;
+
+    out[0] = 0;
+    json_array_foreach(array, i, name)
+    {
+        const char *text = json_string_value(name);
+
+        if (!text || !text_is_name(text, CORE_ID_MAX) || strcmp(text, uid) == 0)
+            return fault_set_at(fault, FAULT_INVALID_FIELD, pointer, "An element is no uid of another container.");
+        used += (size_t)snprintf(out + used, NEEDS_SIZE - used, "%s%s", used ? " " : "", text);
+    }
+    return 0;
+}
+
+/* Wishes ----------------------------------------------------------------------------------------------------------- */
+
+void container_tell_desired(struct container *c, struct store_batch *batch)
+{
     event_add(c->device->core, batch, EVENT_CONTAINER_DESIRED, c->device->id, "{s:s, s:s, s:s*, s:s*, s:s*}",
               "container", c->uid, "state", container_state_name(c->desired), "artifact",
               *c->desired_artifact ? c->desired_artifact : NULL, "release",
               *c->desired_release ? c->desired_release : NULL, "service", c->service);
-    batch_put_container(batch, c);
 }
 
 int container_desire(struct device *device, const char *uid, const struct desired *desired, struct store_batch *batch,
@@ -116,13 +198,19 @@ int container_desire(struct device *device, const char *uid, const struct desire
         c = container_new(device, uid);
     if (!c)
         return -ENOMEM;
-    r = assign(c, desired);
+    r = container_assign(c, desired);
     if (r) {
         if (!existed)
             container_drop(c);
         return r;
     }
-    tell_and_write(c, batch);
+    if (batch) {
+        container_tell_desired(c, batch);
+        batch_put_container(batch, c);
+    } else {
+        c->told = 0;
+        container_write(c);
+    }
     reconcile_reset(c);
     return 0;
 }

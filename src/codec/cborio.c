@@ -450,7 +450,7 @@ void cborio_put_int(struct cborio_writer *w, int64_t value)
         cborio_put_uint(w, (uint64_t)value);
 }
 
-static void put_content(struct cborio_writer *w, const void *data, size_t size)
+void cborio_put_encoded(struct cborio_writer *w, const void *data, size_t size)
 {
     if (size > w->size - w->used) {
         w->failed = true;
@@ -474,13 +474,13 @@ void cborio_put_text_head(struct cborio_writer *w, size_t size)
 void cborio_put_bytes(struct cborio_writer *w, const void *data, size_t size)
 {
     cborio_put_bytes_head(w, size);
-    put_content(w, data, size);
+    cborio_put_encoded(w, data, size);
 }
 
 void cborio_put_text(struct cborio_writer *w, const char *text)
 {
     cborio_put_text_head(w, strlen(text));
-    put_content(w, text, strlen(text));
+    cborio_put_encoded(w, text, strlen(text));
 }
 
 void cborio_put_array(struct cborio_writer *w, size_t count)
@@ -522,7 +522,7 @@ void cborio_put_number(struct cborio_writer *w, double value)
         struct cborio_reader r = cborio_reader_init(half, sizeof half);
 
         if (cborio_get_number(&r) == value) {
-            put_content(w, half, sizeof half);
+            cborio_put_encoded(w, half, sizeof half);
             return;
         }
     }

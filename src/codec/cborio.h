@@ -94,9 +94,8 @@ void cborio_put_text(struct cborio_writer *w, const char *text);
 /* Their heads, for content that is written otherwise. */
 void cborio_put_bytes_head(struct cborio_writer *w, size_t size);
 void cborio_put_text_head(struct cborio_writer *w, size_t size);
-/* Their heads, for content that is written otherwise. */
-void cborio_put_bytes_head(struct cborio_writer *w, size_t size);
-void cborio_put_text_head(struct cborio_writer *w, size_t size);
+/* Items that are encoded already, or the content of a string whose head was put. */
+void cborio_put_encoded(struct cborio_writer *w, const void *data, size_t size);
 void cborio_put_array(struct cborio_writer *w, size_t count);
 void cborio_put_map(struct cborio_writer *w, size_t pairs);
 void cborio_put_tag(struct cborio_writer *w, uint64_t tag);

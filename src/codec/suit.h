@@ -21,6 +21,9 @@ enum suit_dialect { SUIT_RIOT, SUIT_IETF, SUIT_DIALECT_COUNT };
 #define SUIT_SEGMENTS_MAX 4
 #define SUIT_SEGMENT_MAX 32
 #define SUIT_URI_MAX 255
+#define SUIT_IETF_MAX 65536   /* bytes of an envelope of the other dialect, with payloads that it integrates */
+#define SUIT_RIOT_URI_MAX 127 /* RIOT copies URIs into a buffer of 128 bytes without a look at their size */
+#define SUIT_RIOT_NAME_MAX 31 /* a component's segments with a separator between them */
 
 struct suit_component {
     struct {
@@ -39,6 +42,18 @@ struct suit_component {
     char uri[SUIT_URI_MAX + 1]; /* empty: none */
 };
 
+/* Command sequences, in the order in which they run. */
+enum suit_section {
+    SUIT_SHARED,
+    SUIT_PAYLOAD_FETCH,
+    SUIT_INSTALL,
+    SUIT_VALIDATE,
+    SUIT_LOAD,
+    SUIT_INVOCATION,
+    SUIT_SECTION_COUNT
+};
+
+/* Components with the same id are one component with several slots: each of them is for another offset. */
 struct suit_manifest {
     enum suit_dialect dialect;
     uint64_t sequence;
@@ -51,15 +66,31 @@ struct suit_manifest {
     bool digest_matches;           /* the authentication block's digest is that of the manifest */
     const uint8_t *authentication; /* the first COSE_Sign1; NULL: not signed */
     size_t authentication_size;
+    const uint8_t *signatures; /* all of them: byte strings, one after the other */
+    size_t signatures_size, signature_count;
+    const uint8_t *digest_block; /* what they sign where the dialect is IETF's */
+    size_t digest_block_size;
+    const uint8_t *severed; /* the members of the envelope behind the manifest */
+    size_t severed_size, severed_count;
+    struct {
+        const uint8_t *data; /* NULL: there is none, or it was severed and is not here */
+        size_t size;
+    } sections[SUIT_SECTION_COUNT];
+    const char *reference_uri; /* not terminated; NULL: none */
+    size_t reference_uri_size;
 };
 
 /* 0; 1 with a sentence in reason (malformed, over a limit, a command or parameter that is not understood). */
 int suit_parse(struct suit_manifest *out, const void *data, size_t size, char *reason, size_t reason_size) must_check;
 /* 0: signed with this key; 1 with a sentence. */
 int suit_verify(const struct suit_manifest *manifest, EVP_PKEY *key, char *reason, size_t reason_size) must_check;
-/* Appends an envelope; key NULL: unsigned. 0; 1 with a sentence (over RIOT's limits, a key that the dialect does not
+/* Appends an envelope for what the components say; key NULL: unsigned. In RIOT's dialect components need vendor, class,
+ * digest, size and URI. 0; 1 with a sentence (over RIOT's limits, a key that the dialect does not
  * take); negative. */
 int suit_make(struct buffer *out, const struct suit_manifest *manifest, EVP_PKEY *key, char *reason,
+              size_t reason_size) must_check;
+/* Appends the envelope again, signed with this key alone. 0; 1 with a sentence; negative. */
+int suit_sign(struct buffer *out, const struct suit_manifest *manifest, EVP_PKEY *key, char *reason,
               size_t reason_size) must_check;
 /* For people: every command with its arguments, as JSON text (malloc'ed). NULL: out of memory. */
 char *suit_describe(const struct suit_manifest *manifest);

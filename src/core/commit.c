@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "core/event.h"
+#include "core/trust.h"
 
 #include <errno.h>
 #include <string.h>
@@ -173,6 +174,7 @@ static void tell_container(struct store_batch *batch, struct container *c)
 void batch_put_container(struct store_batch *batch, struct container *container)
 {
     tell_container(batch, container);
+    sequence_note_container(container, batch);
     store_batch_put_container(batch, &(struct store_container){
                                          .device = container->device->id,
                                          .uid = container->uid,
@@ -188,6 +190,7 @@ void batch_put_container(struct store_batch *batch, struct container *container)
                                          .reported = container->reported_at,
                                          .revision = container->revision,
                                          .desired_release = text_or_null(container->desired_release),
+                                         .loaded_release = text_or_null(container->loaded_release),
                                          .service = container->service,
                                          .needs = container->needs,
                                          .parameters = {container->parameters, container->parameters_size},

@@ -4,6 +4,7 @@
 #include "core/bodycheck.h"
 #include "core/event.h"
 #include "core/reconcile.h"
+#include "core/trust.h"
 
 #include <errno.h>
 #include <string.h>
@@ -279,7 +280,8 @@ static int submit_wish(struct container *c, bool existed, enum operation_kind ki
     (void)text_copy(commit->uid, sizeof commit->uid, c->uid);
     (void)text_copy(commit->id, sizeof commit->id, op->id);
     commit->settle = settle_wish;
-    if (!existed || old->desired->state != c->desired || strcmp(old->desired->artifact, c->desired_artifact) != 0)
+    if (!existed || old->desired->state != c->desired || strcmp(old->desired->artifact, c->desired_artifact) != 0 ||
+        strcmp(old->desired->release, c->desired_release) != 0 || old->desired->rollback != c->rollback)
         container_tell_desired(c, commit->batch);
     batch_put_container(commit->batch, c);
     batch_put_operation(commit->batch, op);
@@ -289,7 +291,9 @@ static int submit_wish(struct container *c, bool existed, enum operation_kind ki
 }
 
 static const struct body_rule put_rules[] = {
-    {"artifact", BODY_TEXT, true, false, CORE_DIGEST_TEXT - 1, CORE_DIGEST_TEXT - 1, NULL},
+    {"artifact", BODY_TEXT, false, false, CORE_DIGEST_TEXT - 1, CORE_DIGEST_TEXT - 1, NULL},
+    {"release", BODY_TEXT, false, false, 1, CORE_RELEASE_TEXT - 1, NULL},
+    {"rollback", BODY_BOOL, false, false, 0, 0, NULL},
     {"state", BODY_CHOICE, false, false, 0, 0, "running stopped"},
     {"parameters", BODY_TEXT, false, true, 0, (PARAMETERS_MAX + 2) / 3 * 4, NULL},
     {"needs", BODY_ARRAY, false, true, 0, NEEDS_MAX, NULL},
@@ -350,16 +354,38 @@ struct put {
     uint8_t *parameters;
 };
 
-static int read_put(struct put *put, struct core *core, const char *uid, const json_t *body, struct fault *fault)
+/* The artifact that a body asks for, by itself or by its release. NULL with a fault. */
+static const struct artifact *find_asked(const struct device *device, const json_t *body, struct fault *fault)
 {
-    const struct artifact *artifact = core_find_artifact(core, body_text(body, "artifact"));
+    const char *id = body_text(body, "artifact"), *release = body_text(body, "release");
+    const struct artifact *artifact;
+
+    if (!id == !release) {
+        (void)fault_set_at(fault, FAULT_INVALID_FIELD, id ? "/release" : "/artifact",
+                           "A container has either an artifact or a release.");
+        return NULL;
+    }
+    if (release)
+        return release_pick(device, release, fault);
+    artifact = core_find_artifact(device->core, id);
+    if (!artifact)
+        (void)fault_set_at(fault, FAULT_NOT_FOUND, "/artifact", "There is no artifact '%s'.", id);
+    return artifact;
+}
+
+static int read_put(struct put *put, const struct device *device, const char *uid, const json_t *body,
+                    struct fault *fault)
+{
+    const struct artifact *artifact = find_asked(device, body, fault);
+    const char *release = body_text(body, "release");
     int r;
 
-    *put = (struct put){.desired = {.state = CONTAINER_RUNNING, .release = "", .needs = put->needs}};
+    *put =
+        (struct put){.desired = {.state = CONTAINER_RUNNING, .release = release ? release : "", .needs = put->needs}};
     if (!artifact)
-        return fault_set_at(fault, FAULT_NOT_FOUND, "/artifact", "There is no artifact '%s'.",
-                            body_text(body, "artifact"));
+        return 1;
     put->desired.artifact = artifact->id;
+    put->desired.rollback = json_is_true(json_object_get(body, "rollback"));
     if (body_text(body, "state"))
         put->desired.state = container_state_from_name(body_text(body, "state"));
     if (needs_read(put->needs, uid, json_object_get(body, "needs"), "/needs", fault))
@@ -381,11 +407,10 @@ int core_put_container(struct core *core, struct device *device, const char *uid
     if (core_check_accepting(core, fault) || container_check_uid(device, uid, fault) ||
         body_check(body, "", put_rules, array_size(put_rules), fault) || device_check_protected(device, fault))
         return 1;
-    r = read_put(&put, core, uid, body, fault);
+    r = read_put(&put, device, uid, body, fault);
     if (r)
         return r;
-    if (operation_check_queue(device, fault) ||
-        container_check_fit(device, uid, core_find_artifact(core, put.desired.artifact), put.desired.state, fault)) {
+    if (operation_check_queue(device, fault) || container_check_desired(device, uid, &put.desired, fault)) {
         free(put.parameters);
         return 1;
     }

@@ -73,6 +73,7 @@ int core_new(struct core **out, const struct core_options *options)
     if (!core)
         return -ENOMEM;
     core->announced = INT64_MAX;
+    core->trust_revision = 1;
     core->retry.fire = retry_writes;
     core->sweep.fire = answers_sweep;
     list_init(&core->commits);
@@ -223,6 +224,7 @@ void core_configure(struct core *core, const struct core_options *options)
     now->operation_ttl_ms = options->operation_ttl_ms;
     now->operation_ttl_max_ms = options->operation_ttl_max_ms;
     now->operations_kept = options->operations_kept;
+    now->require_signature = options->require_signature;
     now->max_pending = options->max_pending;
     now->max_shadow_bytes = options->max_shadow_bytes;
     now->journal_memory = options->journal_memory;

@@ -19,6 +19,9 @@
  * come with a fault. What was changed is visible in memory at once, but is undone when it could not be committed.
  */
 
+/* Whether artifacts run without a signature; auto: as long as there is no publisher. */
+enum signature_requirement { SIGNATURE_AUTO, SIGNATURE_REQUIRED, SIGNATURE_NOT_REQUIRED };
+
 struct core_options {
     const struct clock *clock;
     struct store *store;
@@ -35,6 +38,7 @@ struct core_options {
     uint32_t settle_delay_ms;      /* between a lost answer and the first question about it */
     uint32_t operation_ttl_ms;     /* default time to live */
     uint32_t operation_ttl_max_ms;
+    enum signature_requirement require_signature;
     uint32_t operations_kept;  /* finished operations that are remembered */
     uint32_t max_pending;      /* agents that ask to join */
     uint32_t max_shadow_bytes; /* of a shadow document */
@@ -215,7 +219,8 @@ json_t *core_artifact_json(const struct artifact *artifact);
 
 struct container *core_find_container(const struct device *device, const char *uid);
 size_t core_list_containers(struct device *device, const char *after, struct container **out, size_t max);
-/* {"artifact": "<id>", "state": "running" | "stopped"}: sets what is desired and queues a deploy operation. ttl_ms 0:
+/* {"artifact": "<id>" or "release": "name@version", "state": "running" | "stopped", "rollback": bool}: sets what is
+ * desired and queues a deploy operation. ttl_ms 0:
  * the default. Refused at once when it cannot fit (FAULT_PACKAGE_TOO_LARGE, ...). */
 int core_put_container(struct core *core, struct device *device, const char *uid, const json_t *body, uint32_t ttl_ms,
                        core_done_fn done, void *arg, struct fault *fault, struct operation **op) must_check;

@@ -1,5 +1,6 @@
 #include "core/internal.h"
 #include "core/reconcile.h"
+#include "core/trust.h"
 
 #include "base/base64.h"
 #include "codec/token.h"
@@ -31,18 +32,18 @@ static bool is_desired_already(const struct container *c, const struct desired *
             is_same(c->needs, d->needs) && c->rollback == d->rollback && is_same_bytes(c, d));
 }
 
-static int check(struct device *device, const char *uid, const struct desired *d, struct fault *fault)
+int container_check_desired(struct device *device, const char *uid, const struct desired *d, struct fault *fault)
 {
     const struct artifact *artifact;
 
-    if (container_check_uid(device, uid, fault))
-        return 1;
     if (d->state == CONTAINER_ABSENT)
         return 0;
     artifact = core_find_artifact(device->core, d->artifact);
     if (!artifact)
         return fault_set(fault, FAULT_NOT_FOUND, "There is no artifact '%s'.", d->artifact);
-    return container_check_fit(device, uid, artifact, d->state, fault);
+    if (container_check_fit(device, uid, artifact, d->state, fault))
+        return 1;
+    return trust_admit(device, uid, artifact, d->release ? d->release : "", d->rollback, fault);
 }
 
 static char *copy_text(const char *text, bool *failed)
@@ -175,10 +176,11 @@ int needs_read(char out[NEEDS_SIZE], const char *uid, const json_t *array, const
 
 void container_tell_desired(struct container *c, struct store_batch *batch)
 {
-    event_add(c->device->core, batch, EVENT_CONTAINER_DESIRED, c->device->id, "{s:s, s:s, s:s*, s:s*, s:s*}",
+    event_add(c->device->core, batch, EVENT_CONTAINER_DESIRED, c->device->id, "{s:s, s:s, s:s*, s:s*, s:s*, s:o*}",
               "container", c->uid, "state", container_state_name(c->desired), "artifact",
               *c->desired_artifact ? c->desired_artifact : NULL, "release",
-              *c->desired_release ? c->desired_release : NULL, "service", c->service);
+              *c->desired_release ? c->desired_release : NULL, "service", c->service, "rollback",
+              c->rollback ? json_true() : NULL);
 }
 
 int container_desire(struct device *device, const char *uid, const struct desired *desired, struct store_batch *batch,
@@ -192,7 +194,7 @@ int container_desire(struct device *device, const char *uid, const struct desire
         return 0;
     if (c && !c->removing && is_desired_already(c, desired))
         return 0;
-    if (batch && check(device, uid, desired, fault))
+    if (batch && (container_check_uid(device, uid, fault) || container_check_desired(device, uid, desired, fault)))
         return 1;
     if (!c)
         c = container_new(device, uid);

@@ -45,6 +45,7 @@ static struct device *free_device(struct device *device)
     device_set_address(device, "");
     rendering_drop(&device->rendered);
     free(device->shadows);
+    sequences_free(device);
     json_decref(device->labels);
     free(device->groups);
     free(device->observe);

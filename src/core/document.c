@@ -3,12 +3,21 @@
 #include "base/log.h"
 #include "core/event.h"
 #include "core/internal.h"
+#include "core/trust_private.h"
 
 #include <errno.h>
 #include <string.h>
 
 static const struct document_class classes[DOCUMENT_KIND_COUNT] = {
-    [DOCUMENT_PUBLISHER] = {.name = NULL},
+    [DOCUMENT_PUBLISHER] =
+        {.name = "publisher", .max = 256, .parse = publisher_parse, .free = publisher_free, .changed = trust_changed},
+    [DOCUMENT_RELEASE] = {.name = "release",
+                          .max = 2000,
+                          .parse = release_parse_document,
+                          .free = release_free,
+                          .changed = trust_changed},
+    [DOCUMENT_POLICY] =
+        {.name = "policy", .max = 256, .parse = policy_parse, .free = policy_free, .changed = trust_changed},
 };
 
 /* NOLINTBEGIN(readability-function-size,bugprone-*,clang-analyzer-*) */

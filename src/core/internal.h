@@ -14,6 +14,7 @@
 struct answer;
 struct intake;
 struct context_history;
+struct desired;
 struct group;
 struct pending;
 struct query;
@@ -82,7 +83,8 @@ struct core {
     struct device *visitors[16];                                   /* hosts that are no devices (host.c) */
     struct group *groups;                                          /* uthash by name: those with settings */
     struct documents documents[DOCUMENT_KIND_COUNT];
-    size_t watch_count[2]; /* observations; [true]: that are established */
+    unsigned trust_revision; /* changes with every publisher and policy (trust.c); not 0 */
+    size_t watch_count[2];   /* observations; [true]: that are established */
     uint64_t watch_notifications;
     bool started, stopped;
 };
@@ -209,6 +211,9 @@ void container_set_lost(struct container *container);
 int container_check_uid(const struct device *device, const char *uid, struct fault *fault) must_check;
 int container_check_fit(struct device *device, const char *uid, const struct artifact *artifact,
                         enum container_state desired, struct fault *fault) must_check;
+/* Whether it fits and is admitted (trust.h). */
+int container_check_desired(struct device *device, const char *uid, const struct desired *desired,
+                            struct fault *fault) must_check;
 
 /* What is desired (desire.c). container_assign: all of it, or nothing when out of memory. A state of ABSENT keeps the
  * artifact, which is what the device may hold. */
@@ -513,6 +518,10 @@ void visitors_free(struct core *core); /* host.c */
 const char *group_paths(const struct core *core, const char *name); /* that are observed; NULL: it has no settings */
 int group_load(void *core, const struct store_group *row);
 void groups_free(struct core *core);
+
+/* Sequence numbers (sequence.c). */
+int sequence_load(void *core, const struct store_sequence *row);
+void sequences_free(struct device *device);
 
 /* Dead letters (deadletter.c) ------------------------------------------------------------------------------------ */
 

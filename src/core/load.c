@@ -116,6 +116,7 @@ static int load_wish(struct container *c, const struct store_container *row)
     bool failed = false;
 
     (void)text_copy(c->desired_release, sizeof c->desired_release, or_empty(row->desired_release));
+    (void)text_copy(c->loaded_release, sizeof c->loaded_release, or_empty(row->loaded_release));
     c->service = copy_or_null(row->service, &failed);
     c->needs = copy_or_null(row->needs, &failed);
     c->parameters = row->parameters.data ? malloc(row->parameters.size + 1) : NULL;
@@ -253,5 +254,6 @@ int core_load(struct core *core)
                                                                   .registration = directory_load,
                                                                   .dead_letter = deadletter_load,
                                                                   .document = document_load,
+                                                                  .sequence = sequence_load,
                                                                   .arg = core});
 }

@@ -47,6 +47,7 @@ struct device_caps {
 
 struct agent_resource;
 struct credential;
+struct device_sequence;
 struct directory_entry;
 struct operation;
 struct operation_parts;
@@ -87,12 +88,13 @@ struct device {
     json_t *labels;        /* texts by name; NULL: none */
     struct credential *credentials; /* keyring.h; the one to send with first */
 
-    struct shadow_states *shadows;    /* core-private; NULL: it never had any */
-    struct presence_record *presence; /* core-private (presence.h) */
-    struct cache_entries *cache;      /* core-private (cache.h) */
-    struct device_series *series;     /* core-private: of its telemetry */
-    uint32_t sleep_s, awake_ms;       /* configured by a person; 0: not configured */
-    char *observe;                    /* paths that the gateway observes, with spaces between; NULL: none */
+    struct shadow_states *shadows;     /* core-private; NULL: it never had any */
+    struct presence_record *presence;  /* core-private (presence.h) */
+    struct cache_entries *cache;       /* core-private (cache.h) */
+    struct device_series *series;      /* core-private: of its telemetry */
+    struct device_sequence *sequences; /* core-private: of releases that it took (sequence.c) */
+    uint32_t sleep_s, awake_ms;        /* configured by a person; 0: not configured */
+    char *observe;                     /* paths that the gateway observes, with spaces between; NULL: none */
 
     struct container *containers; /* uthash by uid */
     struct list operations;       /* unfinished, oldest first (operation.device_node) */
@@ -146,6 +148,7 @@ struct container {
     bool removing;                         /* hidden; its removal is being committed */
 
     char desired_release[CORE_RELEASE_TEXT]; /* "name@version" that desired_artifact was picked from; empty: none */
+    char loaded_release[CORE_RELEASE_TEXT];  /* that the last load was sent for; empty: none */
     char *service;                           /* that wants it; NULL: a person or the platform itself does */
     char *needs;         /* uids that have to run before it starts, with spaces between; NULL: none */
     uint8_t *parameters; /* in place of the artifact's data; NULL: the artifact's own */

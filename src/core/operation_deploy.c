@@ -1,4 +1,5 @@
 #include "core/internal.h"
+#include "core/trust.h"
 
 #include <errno.h>
 #include <string.h>
@@ -29,12 +30,22 @@ static void supersede(struct operation *op)
     operation_end(op, OPERATION_CANCELLED);
 }
 
+/* Whether it may still go there; ends the operation otherwise. */
+static bool is_admitted(struct operation *op, const struct container *c, const struct artifact *artifact)
+{
+    if (trust_admit(op->device, op->uid, artifact, c->desired_release, c->rollback, &op->fault) == 0)
+        return true;
+    operation_end(op, OPERATION_FAILED);
+    return false;
+}
+
 void deploy_begin(struct operation *op, struct container *c)
 {
     const struct device *device = op->device;
     const struct agent_port *port = &device->core->options.agents;
     const struct artifact *artifact = index_find_artifact(device->core, op->artifact);
     bool replaces = device_features(device)->load_is_idempotent;
+    bool held = c->load == LOAD_DONE && strcmp(c->reported_artifact, op->artifact) == 0;
 
     if (is_superseded(op, c))
         supersede(op);
@@ -43,6 +54,8 @@ void deploy_begin(struct operation *op, struct container *c)
     else if (port->check(port->arg, device, op->uid, artifact, &op->fault) ||
              container_check_occupied(c, op->artifact, &op->fault))
         operation_end(op, OPERATION_FAILED);
+    else if (!held && !is_admitted(op, c, artifact)) /* what is there stays, whatever became of its publisher */
+        return;
     else if (c->load == LOAD_SENT)
         operation_enter(op, STEP_SETTLING, device->core->options.settle_delay_ms);
     else if (c->load == LOAD_NONE && replaces)
@@ -53,17 +66,21 @@ void deploy_begin(struct operation *op, struct container *c)
 
 void deploy_need_load(struct operation *op, struct container *c)
 {
+    const struct artifact *artifact = index_find_artifact(op->device->core, op->artifact);
+
     if (op->kind != OPERATION_DEPLOY)
         operation_fail(op, FAULT_CONTAINER_NOT_ON_DEVICE,
                        "Device '%s' does not hold container '%s' (any more); it may have been restarted.",
                        op->device_id, op->uid);
     else if (is_superseded(op, c))
         supersede(op);
+    else if (!artifact)
+        operation_fail(op, FAULT_INVALID_ARTIFACT, "Artifact %s is no longer there.", op->artifact);
     else if (op->loads >= OPERATION_ATTEMPTS && !device_sleeps(op->device))
         operation_fail(op, FAULT_DEVICE_TIMEOUT,
                        "Container '%s' was sent to device '%s' %u times, and it does not hold it.", op->uid,
                        op->device_id, op->loads);
-    else
+    else if (is_admitted(op, c, artifact))
         operation_enter(op, STEP_FETCHING, 0);
 }
 
@@ -182,6 +199,7 @@ static void write_load_ahead(struct operation *op, struct container *c, struct o
     op->parts = parts;
     parts->users++;
     container_set_load(c, LOAD_SENT);
+    memcpy(c->loaded_release, c->desired_release, sizeof c->loaded_release);
     /* What a replaced container was stays known until the device confirms the new one. */
     if (!device_features(op->device)->can_replace) {
         container_set_artifact(c, c->reported_artifact, op->artifact);
@@ -201,8 +219,12 @@ static void fetched(struct operation *op, int result, struct store_blobs *blobs)
 
     op->fetching = false;
     if (!op->end && op->machine == STEP_FETCHING && c && !c->removing && !op->cancel_requested) {
-        parts = result == 0 && artifact ? make_parts(artifact, blobs) : NULL;
-        if (parts)
+        bool superseded = is_superseded(op, c);
+
+        parts = result == 0 && artifact && !superseded ? make_parts(artifact, blobs) : NULL;
+        if (superseded)
+            supersede(op);
+        else if (parts)
             write_load_ahead(op, c, parts);
         else
             operation_fail(op, FAULT_INTERNAL, "Artifact %s cannot be read from the database.", op->artifact);

@@ -1,6 +1,7 @@
 #include "core/directory.h"
 #include "core/internal.h"
 #include "core/presence.h"
+#include "core/trust.h"
 
 #include <string.h>
 
@@ -262,8 +263,11 @@ static void render_container(struct buffer *b, struct container *c)
     append_text(b, "uid", c->uid);
     buffer_printf(b, ",\"desired\":{\"state\":\"%s\"", container_state_name(c->desired));
     append_text(b, "artifact", c->desired_artifact);
+    append_text(b, "release", c->desired_release);
+    buffer_printf(b, ",\"rollback\":%s", c->rollback ? "true" : "false");
     buffer_printf(b, "},\"reported\":{\"state\":\"%s\"", container_state_name(c->reported));
     append_text(b, "artifact", c->reported_artifact);
+    append_text(b, "release", container_release(c));
     c->rendered.time_at[0] = append_time(b, "at", c->reported_at);
     buffer_printf(b, "},\"load\":\"%s\"", container_load_name(c->load));
     append_fault(b, &c->fault);

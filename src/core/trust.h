@@ -41,6 +41,10 @@ void release_component(const char *release, char *out);
 
 /* The device took it: written into the batch, and counted from then on. */
 void sequence_note(struct device *device, const char *release, bool rollback, struct store_batch *batch);
+/* The same of what its container's record says; for whoever writes that. */
+void sequence_note_container(struct container *container, struct store_batch *batch);
+/* What the device holds, as far as it is of a release; "": nothing, or of none. */
+const char *container_release(const struct container *container);
 uint64_t sequence_highest(const struct device *device, const char *component);
 
 /* Records -------------------------------------------------------------------------------------------------------- */
@@ -51,7 +55,7 @@ int core_put_publisher(struct core *core, const char *name, const json_t *body, 
 int core_remove_publisher(struct core *core, const char *name, core_done_fn done, void *arg,
                           struct fault *fault) must_check;
 json_t *core_publisher_json(const struct core *core, const char *name); /* NULL: there is none */
-json_t *core_publishers_json(const struct core *core);
+json_t *core_publishers_json(struct core *core);
 
 /* Body: {"signature": base64 of a COSE_Sign1 with the statement}, or, where no signature is required, {"name",
  * "version", "sequence", "artifacts": [id, ...]}. A version is never replaced by another statement
@@ -60,18 +64,23 @@ int core_add_release(struct core *core, const json_t *body, core_done_fn done, v
                      char key[CORE_RELEASE_TEXT]) must_check;
 int core_remove_release(struct core *core, const char *release, core_done_fn done, void *arg,
                         struct fault *fault) must_check;
-json_t *core_release_json(const struct core *core, const char *release);
-json_t *core_releases_json(const struct core *core, const char *name); /* newest first; NULL: of all names */
+/* {"release", "name", "version", "sequence", "artifacts": [{"id", "held", "type"}], "publisher", "state": "good",
+ * "unsigned" or what is wrong, "detail", "signature"}; NULL: there is none. */
+json_t *core_release_json(struct core *core, const char *release);
+json_t *core_releases_json(struct core *core, const char *name); /* newest first; NULL: of all names */
+
+/* The releases that an artifact is in: [{"release", "publisher", "state"}]. */
+json_t *releases_of_artifact(struct core *core, const char *artifact);
 
 /* {"priority", "devices": selector, "publishers": [pattern], "artifacts": [pattern], "allow": bool, "types": [...],
  * "syscalls": [...], "endpoints": {"peers": [...], "directions": [...]}, "loop_period_ms_min", "loop_max_lifetime_max",
- * "size_max"} */
+ * "size_max", "reason"} */
 int core_put_policy(struct core *core, const char *name, const json_t *body, core_done_fn done, void *arg,
                     struct fault *fault) must_check;
 int core_remove_policy(struct core *core, const char *name, core_done_fn done, void *arg,
                        struct fault *fault) must_check;
 json_t *core_policy_json(const struct core *core, const char *name);
-json_t *core_policies_json(const struct core *core);
+json_t *core_policies_json(struct core *core);
 
 /* Whether releases and artifacts without a signature are refused (artifacts.require_signature; auto: as soon as there
  * is a publisher). */

@@ -54,6 +54,7 @@ static const struct column container_columns[] = {
     COLUMN(BYTES, container, parameters),    COLUMN(BOOL, container, rollback),
     COLUMN(U32, container, attempts),        COLUMN(I64, container, attempted),
     COLUMN(I64, container, retry),           COLUMN(TEXT, container, loaded_parameters),
+    COLUMN(TEXT, container, loaded_release),
 };
 
 static const struct column operation_columns[] = {

@@ -96,6 +96,7 @@ static const char version_4[] =
     " h.artifact = p.artifact AND h.kind = p.kind;"
     "DROP TABLE part;"
     "ALTER TABLE container ADD COLUMN desired_release TEXT;"
+    "ALTER TABLE container ADD COLUMN loaded_release TEXT;"
     "ALTER TABLE container ADD COLUMN service TEXT;"
     "ALTER TABLE container ADD COLUMN needs TEXT;"
     "ALTER TABLE container ADD COLUMN parameters BLOB;"

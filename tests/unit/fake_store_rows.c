@@ -5,7 +5,7 @@
 
 struct row *fake_disk[KIND_COUNT];
 
-#define STRINGS_MAX 13
+#define STRINGS_MAX 16
 
 /* The strings of a row, so that they can be copied and freed in one place. */
 static size_t strings_of(struct row *row, const char **strings[STRINGS_MAX])
@@ -27,7 +27,7 @@ static size_t strings_of(struct row *row, const char **strings[STRINGS_MAX])
         STRING(container.desired_artifact), STRING(container.reported_state), STRING(container.reported_artifact);
         STRING(container.load), STRING(container.fault), STRING(container.fault_detail);
         STRING(container.desired_release), STRING(container.service), STRING(container.needs);
-        STRING(container.loaded_parameters);
+        STRING(container.loaded_parameters), STRING(container.loaded_release);
         break;
     case OPERATION:
         STRING(operation.id), STRING(operation.kind), STRING(operation.state), STRING(operation.device);

@@ -11,6 +11,8 @@ static enum server_verdict serve(struct agent *a, const struct peer *peer, const
 {
     if (a->device.options->kind == DEVICE_V1)
         return v1_handle(&a->device, request, response);
+    if (a->suit.device)
+        return suitdev_handle(&a->suit, request, response);
     return v2_handle(&a->v2, peer, request, response);
 }
 
@@ -71,7 +73,8 @@ static bool take_response(void *arg, const struct peer *peer, const struct coapm
 {
     struct agent *a = arg;
 
-    return (a->attacks && attacks_response(a->attacks, peer, response)) || client_response(&a->client, peer, response);
+    return (a->attacks && attacks_response(a->attacks, peer, response)) ||
+           fetch_response(&a->suit.fetch, peer, response) || client_response(&a->client, peer, response);
 }
 
 static void note_duplicate(void *arg, const struct coapmsg *request)
@@ -88,6 +91,8 @@ static void settled(void *arg, unsigned owner, bool acknowledged)
 
     if (owner == CLIENT_OWNER)
         client_settled(&a->client, acknowledged);
+    if (owner == FETCH_OWNER)
+        fetch_settled(&a->suit.fetch, acknowledged);
     if (observer)
         observer->under_way = false;
     if (observer && !acknowledged && !a->device.bugs.observe_forever)
@@ -163,6 +168,8 @@ static void init_client(struct agent *a, unsigned index)
     a->traffic.client = &a->client;
     if (a->options->device.kind == DEVICE_V2)
         a->traffic.registration.v2 = &a->v2;
+    if (a->suit.device)
+        a->traffic.registration.links = suitdev_links(&a->suit);
     a->traffic.registration.sleep_s = a->options->nap.sleep_s;
     a->traffic.registration.awake_ms = a->options->nap.awake_ms;
     traffic_init(&a->traffic, index, a->options->names ? a->options->names[index] : NULL);
@@ -201,6 +208,12 @@ static int init_attacks(struct agent *a, unsigned index)
     return 0;
 }
 
+static int init_suit(struct agent *a)
+{
+    a->suit = (struct suitdev){.options = &a->options->suit, .device = &a->device};
+    return suitdev_init(&a->suit, &a->server);
+}
+
 /* From half of the interval to half as much again. */
 static void plan_reboot(struct agent *a)
 {
@@ -227,6 +240,8 @@ int agent_init(struct agent *a, const struct agent_options *options, unsigned in
     r = device_init(&a->device, &options->device, index, clock, journal);
     if (!r)
         r = security_init(&a->security, &options->security, index, &a->device);
+    if (!r && options->device.kind == DEVICE_SUIT)
+        r = init_suit(a);
     if (r)
         return r;
     init_client(a, index);
@@ -245,6 +260,7 @@ void agent_clear(struct agent *a)
     tricks_clear(&a->tricks);
     security_clear(&a->security);
     v2_clear(&a->v2);
+    suitdev_clear(&a->suit);
     device_clear(&a->device);
 }
 
@@ -311,7 +327,9 @@ static void act(struct agent *a)
     server_tick(&a->server);
     notify_all(a);
     tick_client(a);
-    nap_settle(&a->nap, a->client.busy, now);
+    if (a->suit.device && suitdev_tick(&a->suit))
+        agent_restart(a, false);
+    nap_settle(&a->nap, a->client.busy || suitdev_busy(&a->suit), now);
 }
 
 static void take_datagram(struct agent *a, const struct peer *peer, const uint8_t *data, size_t size)
@@ -355,6 +373,7 @@ static void restart(struct agent *a, bool forget_security, bool keep_containers)
     tricks_clear(&a->tricks);
     security_restart(&a->security, forget_security);
     v2_clear(&a->v2);
+    suitdev_restart(&a->suit);
     device_restart(&a->device, keep_containers);
 }
 
@@ -429,6 +448,7 @@ int64_t agent_deadline(const struct agent *a)
                              server_deadline(&a->server),
                              notify_deadline(a),
                              client_deadline(&a->client),
+                             a->suit.device ? suitdev_deadline(&a->suit) : AGENT_NO_DEADLINE,
                              attacking ? attacks_deadline(a->attacks) : traffic_deadline(&a->traffic),
                              speaks ? flood_deadline(&a->flood) : AGENT_NO_DEADLINE};
 

@@ -8,6 +8,7 @@
 #include "agent/nap.h"
 #include "agent/security.h"
 #include "agent/server.h"
+#include "agent/suitdev.h"
 #include "agent/traffic.h"
 #include "agent/tricks.h"
 #include "agent/v2.h"
@@ -20,6 +21,7 @@ typedef void (*agent_send_fn)(void *arg, const struct peer *peer, const uint8_t 
 
 struct agent_options {
     struct device_options device;
+    struct suitdev_options suit; /* of the kind DEVICE_SUIT */
     struct security_options security;
     struct traffic_options traffic;
     struct attacks_plan attacks;
@@ -43,6 +45,7 @@ struct agent {
     struct traffic traffic;
     struct attacks *attacks; /* NULL: an honest device */
     struct v2 v2;
+    struct suitdev suit; /* without a device: it is of another kind */
     struct nap nap;
     struct link link;
     struct flood flood;

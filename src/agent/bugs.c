@@ -36,6 +36,7 @@ static const struct bug_info table[] = {
     {"sensor-error", "N", BUGS_ALWAYS, AT(sensor_error), "the next N answers and notifications of sensors are 5.00"},
     {"sensor-endless", NULL, 1, AT(sensor_endless), "a sensor's value has no last block"},
     {"observe-forever", NULL, 1, AT(observe_forever), "an observation goes on, cancelled, rejected or unheard"},
+    {"no-version", NULL, 1, AT(no_version), "SUIT: /suit/version says NONE whatever was installed, as RIOT does"},
 };
 
 const struct bug_info *bugs_table(size_t *count)

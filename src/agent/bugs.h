@@ -34,6 +34,7 @@ struct bugs {
     /* of the sensors' resources */
     uint32_t sensor_error; /* counter of answers and notifications */
     uint32_t sensor_endless, observe_forever;
+    uint32_t no_version; /* of SUIT devices */
 };
 
 struct bug_info {

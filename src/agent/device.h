@@ -17,7 +17,7 @@
 #define DEVICE_SENSOR_PERIOD_MS 10000
 #define DEVICE_DEATH_MS 50 /* how long a v1 agent takes a container for running that died in its start */
 
-enum device_kind { DEVICE_V1 = 1, DEVICE_V2 = 2 };
+enum device_kind { DEVICE_V1 = 1, DEVICE_V2 = 2, DEVICE_SUIT = 3 };
 
 struct device_options {
     enum device_kind kind;

@@ -68,7 +68,7 @@ bool registration_end(struct registration *r)
 }
 
 /* Grows when a container comes or goes, whose state is no matter of the links. */
-static uint64_t links_revision(const struct device *d)
+static uint64_t find_links_revision(const struct device *d)
 {
     return d->loads + d->counters.removes + d->counters.damaged;
 }
@@ -76,7 +76,7 @@ static uint64_t links_revision(const struct device *d)
 static bool has_other_links(const struct registration *r)
 {
     return r->state == REGISTRATION_DONE && r->options->kind == REGISTRATION_FULL && !r->ending &&
-           r->links != links_revision(r->device);
+           r->links_revision != find_links_revision(r->device);
 }
 
 int64_t registration_due(const struct registration *r)
@@ -103,15 +103,23 @@ static void begin(struct registration *r, enum registration_step step, const str
     client_begin(r->client, task);
 }
 
+static void set_links(struct client_task *task, const char *links)
+{
+    task->payload = (const uint8_t *)links;
+    task->payload_size = strlen(links);
+}
+
 static void begin_full(struct registration *r)
 {
     struct client_task task = {
         .method = COAPMSG_POST, .path = r->path, .query = r->query, .format = COAPMSG_FORMAT_LINK};
 
     write_query(r);
-    r->links = links_revision(r->device);
+    r->links_revision = find_links_revision(r->device);
     if (r->v2)
         task.payload = v2_keep_links(r->v2, &task.payload_size);
+    else if (r->links)
+        set_links(&task, r->links);
     begin(r, REGISTRATION_REGISTER, &task);
 }
 

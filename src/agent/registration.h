@@ -36,7 +36,8 @@ struct v2;
 struct registration {
     const struct registration_options *options;
     const struct device *device;
-    struct v2 *v2; /* whose links are registered; NULL: none are */
+    struct v2 *v2;     /* whose links are registered; NULL: these, or none */
+    const char *links; /* NULL: none */
     struct client *client;
     uint32_t sleep_s, awake_ms; /* told to the directory; 0: it does not sleep */
 
@@ -45,7 +46,7 @@ struct registration {
     bool ending;
     int64_t due_ms;
     unsigned failures;
-    uint64_t links; /* revision of those that are registered */
+    uint64_t links_revision; /* of those that are registered */
     char name[DEVICE_ID_MAX + 12];
     char path[CLIENT_LOCATION_SIZE];     /* of the directory */
     char location[CLIENT_LOCATION_SIZE]; /* of the entry */

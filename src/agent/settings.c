@@ -3,8 +3,10 @@
 #include "agent/server.h"
 #include "agent/transport.h"
 #include "base/text.h"
+#include "codec/cose.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 #define DEFAULT_PDU_SIZE 1204
 #define DEFAULT_PACKAGE_MAX (256 * 1024)
 #define PDU_MIN 128
+#define KEY_FILE_MAX 4096
 #define MEMORY_MIN 1024
 #define MEMORY_MAX (1024 * 1024 * 1024)
 #define PACKAGE_MAX (16 * 1024 * 1024)
@@ -85,6 +88,29 @@ static int apply_runtimes(const struct parse *p, const char *value)
     }
     p->s->agent.device.runtimes = types;
     return types ? 0 : refuse(p, "--runtimes takes wasm, rbpf or both");
+}
+
+static int apply_suit(const struct parse *p, const char *value)
+{
+    if (strcmp(value, "riot") != 0 && strcmp(value, "ietf") != 0)
+        return refuse(p, "--suit takes riot or ietf, not \"%s\"", value);
+    p->s->agent.device.kind = DEVICE_SUIT;
+    p->s->agent.suit.dialect = strcmp(value, "ietf") == 0 ? SUITDEV_IETF : SUITDEV_RIOT;
+    return 0;
+}
+
+static int apply_suit_key(const struct parse *p, const char *value)
+{
+    char pem[KEY_FILE_MAX];
+    FILE *file = fopen(value, "re");
+    size_t size = file ? fread(pem, 1, sizeof pem, file) : 0;
+
+    if (!file)
+        return refuse(p, "--suit-key %s: %s", value, strerror(errno));
+    (void)fclose(file);
+    EVP_PKEY_free(p->s->suit_key);
+    p->s->suit_key = cose_read_public_key(pem, size, p->reason, p->reason_size);
+    return p->s->suit_key ? 0 : 1;
 }
 
 static int apply_listen(const struct parse *p, const char *value)
@@ -225,6 +251,12 @@ static int apply_attack(const struct parse *p, const char *value)
 
 static const struct option options[] = {
     {"agent", "v1|v2", "the protocol to speak (v2)", BY(apply_agent)},
+    {"suit", "riot|ietf", "be a SUIT device that takes manifests of this form", BY(apply_suit)},
+    {"suit-key", "FILE", "accept only manifests signed with this public key", BY(apply_suit_key)},
+    {"board", "NAME", "of a SUIT device (native)", AT(agent.suit.board)},
+    {"url-max", "BYTES", "a URL for a SUIT device must be shorter (128)",
+     NUMBER(agent.suit.url_max, 16, SUITDEV_URL_LIMIT)},
+    {"femto-containers", NULL, "with --suit: run what is in a slot on POST /bpf/exec/SLOT", AT(agent.suit.femto)},
     {"listen", "ADDRESS", "IPv4 or IPv6 address to listen on (127.0.0.1)", BY(apply_listen)},
     {"port", "PORT", "UDP port of the first device (5683); 0: free ones", NUMBER(port, 0, UINT16_MAX)},
     {"count", "N", "simulate N devices, on consecutive ports (1)", NUMBER(count, 1, TRANSPORT_COUNT_MAX)},
@@ -408,6 +440,10 @@ static int check(const struct parse *p)
         return refuse(p, "--forget needs --reboot-every");
     if (s->agent.device.memory && s->agent.device.memory < s->agent.device.package_max)
         s->agent.device.package_max = s->agent.device.memory;
+    if (s->agent.device.kind != DEVICE_SUIT &&
+        (s->suit_key || s->agent.suit.board || s->agent.suit.url_max || s->agent.suit.femto))
+        return refuse(p, "--suit-key, --board, --url-max and --femto-containers need --suit");
+    s->agent.suit.key = s->suit_key;
     s->agent.device.verify.old_hash = s->agent.device.bugs.old_hash;
     return check_security(p) || check_traffic(p);
 }
@@ -430,6 +466,8 @@ int settings_parse(struct settings *s, int argc, char **argv, char *reason, size
 void settings_clear(struct settings *s)
 {
     enrolment_clear(&s->enrolment);
+    EVP_PKEY_free(s->suit_key);
+    s->suit_key = NULL;
 }
 
 static void print_line(FILE *out, const char *prefix, const char *name, char separator, const char *argument,

@@ -14,6 +14,7 @@ struct settings {
     unsigned count;
     const char *journal;        /* NULL: none */
     struct enrolment enrolment; /* what agent.security.credentials points to */
+    EVP_PKEY *suit_key;         /* what agent.suit.key points to */
     struct agent_options agent;
     bool help;
     bool version;

@@ -237,6 +237,16 @@ static int add_new(struct core *core, struct artifact *artifact, struct spool *c
     return 0;
 }
 
+int core_check_description(const struct core *core, const json_t *description, struct fault *fault)
+{
+    struct artifact *artifact = calloc(1, sizeof *artifact);
+    int r = artifact ? artifact_parse(artifact, description, fault) : -ENOMEM;
+
+    (void)core;
+    artifact_free(artifact);
+    return r;
+}
+
 int core_add_artifact(struct core *core, const json_t *description, struct spool *code, struct spool *data,
                       core_done_fn done, void *arg, struct fault *fault, struct artifact **artifact, bool *created)
 {

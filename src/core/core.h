@@ -205,6 +205,8 @@ size_t core_list_artifacts(struct core *core, const char *after, struct artifact
 int core_add_artifact(struct core *core, const json_t *description, struct spool *code, struct spool *data,
                       core_done_fn done, void *arg, struct fault *fault, struct artifact **artifact,
                       bool *created) must_check;
+/* Whether a description is one that core_add_artifact takes, as far as can be told without the parts. */
+int core_check_description(const struct core *core, const json_t *description, struct fault *fault) must_check;
 /* Makes a description for core_add_artifact from container metadata (tcgw/metadata.h): type, system calls, endpoints,
  * limits, and the uid as name. The digests in its tokens must be those of the finished spools; its signatures do not
  * count, since the gateway signs anew. FAULT_INVALID_METADATA; negative when out of memory. */

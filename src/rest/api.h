@@ -45,6 +45,13 @@ void api_remove_artifact(struct http_request *req);
 void api_show_code(struct http_request *req);
 void api_show_data(struct http_request *req);
 
+/* resumable.c */
+void api_list_uploads(struct http_request *req);
+void api_begin_upload(struct http_request *req);
+void api_show_upload(struct http_request *req);
+void api_continue_upload(struct http_request *req);
+void api_remove_upload(struct http_request *req);
+
 /* api_credentials.c */
 void api_list_credentials(struct http_request *req);
 void api_enrol_device(struct http_request *req);

@@ -4,6 +4,7 @@
 #include "rest/idempotency.h"
 #include "rest/media.h"
 #include "rest/reply.h"
+#include "rest/resumable.h"
 #include "rest/route.h"
 #include "rest/state.h"
 #include "rest/upload.h"
@@ -149,6 +150,8 @@ static int begin_body(struct http_request *req, uint64_t length, struct fault *f
         req->body.limit = req->rest->options.max_raw_bytes;
         return media_read_body(req, &req->format, fault) ||
                check_length(length, req->rest->options.max_raw_bytes, fault);
+    case ROUTE_BODY_RESUMABLE:
+        return resumable_begin(req, length, fault);
     case ROUTE_BODY_UPLOAD:
         return upload_begin(req, length, fault);
     case ROUTE_BODY_NONE:
@@ -199,6 +202,11 @@ int dispatch_body(struct http_request *req, const void *data, size_t size)
             reply_fault(req, fault);
         return 0;
     }
+    if (req->resumable) {
+        if (resumable_take(req, data, size, fault))
+            reply_fault(req, fault);
+        return 0;
+    }
     buffer_append(&req->body, data, size);
     if (req->body.failed)
         reply_problem(req, FAULT_BODY_TOO_LARGE, "The body has more than %zu bytes", req->body.limit);
@@ -210,6 +218,7 @@ static int finish_body(struct http_request *req, struct fault *fault)
     switch (req->route->body) {
     case ROUTE_BODY_NONE:
     case ROUTE_BODY_RAW:
+    case ROUTE_BODY_RESUMABLE:
         return 0;
     case ROUTE_BODY_UPLOAD:
         return upload_finish(req, fault);

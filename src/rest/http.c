@@ -1,6 +1,7 @@
 #include "rest/http.h"
 
 #include "rest/media.h"
+#include "rest/resumable.h"
 #include "rest/upload.h"
 
 #include <openssl/crypto.h>
@@ -155,6 +156,7 @@ void http_begin(struct http_request *req, const struct http_transport *transport
     req->base_size = 0;
     req->format = MEDIA_NONE;
     req->upload = NULL;
+    req->resumable = NULL;
     req->about.device = req->about.container = req->about.operation = NULL;
     req->response.status = 0;
     req->response.header_count = req->response.scratch_used = 0;
@@ -228,6 +230,7 @@ void http_clear(struct http_request *req)
     wipe(req);
     buffer_clear(&req->body);
     req->upload = upload_free(req->upload);
+    resumable_leave(req);
 }
 
 const char *http_parameter(const struct http_request *req, const char *name)

@@ -91,6 +91,7 @@ struct core_watcher;
 struct rest;
 struct route;
 struct stream;
+struct resumable;
 struct upload;
 
 struct http_request {
@@ -118,6 +119,7 @@ struct http_request {
     json_t *json; /* the parsed body of a route that takes JSON */
     bool secret;  /* the body is wiped when it is freed */
     struct upload *upload;
+    struct resumable *resumable; /* that this request continues */
 
     int format; /* Content-Format of a raw body, -1: none */
 

@@ -77,7 +77,7 @@ bool idempotency_begin(struct http_request *req)
     const char *key = http_header(req, "Idempotency-Key");
     struct core_answer answer;
 
-    if (!key)
+    if (!key || req->route->body == ROUTE_BODY_RESUMABLE) /* its offset says what was done */
         return false;
     if (req->route->body == ROUTE_BODY_SECRET || (!req->route->query && !makes_operation(req)))
         reply_problem(req, FAULT_INVALID_PARAMETER, "No answer is kept here, so there can be no Idempotency-Key: %s",

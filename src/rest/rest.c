@@ -1,6 +1,7 @@
 #include "rest/rest.h"
 
 #include "rest/reply.h"
+#include "rest/resumable.h"
 #include "rest/server.h"
 #include "rest/state.h"
 #include "rest/stream.h"
@@ -11,6 +12,7 @@
 
 static void rest_free(struct rest *rest)
 {
+    resumables_close(rest);
     free(rest->public_key_pem);
     free(rest->state_directory);
     free(rest);
@@ -72,6 +74,10 @@ int rest_new(struct rest **out, const struct rest_options *options)
     };
     int r = rest ? copy_strings(rest, options) : -ENOMEM;
 
+    if (rest)
+        list_init(&rest->resumables);
+    if (r == 0)
+        r = resumables_open(rest);
     if (r == 0)
         r = http_server_new(&rest->server, &server);
     if (r < 0) {

@@ -137,6 +137,17 @@ const struct route route_table[] = {
     {HTTP_GET, "/v1/artifacts/{id}/data", ROUTE_BODY_NONE, HTTP_OCTETS, "", api_show_data, "getArtifactData",
      "Download an artifact's data"},
 
+    {HTTP_GET, "/v1/uploads", ROUTE_BODY_NONE, HTTP_JSON, "", api_list_uploads, "listUploads",
+     "List uploads that can be continued"},
+    {HTTP_POST, "/v1/uploads", ROUTE_BODY_JSON, HTTP_JSON, "", api_begin_upload, "beginUpload",
+     "Begin an upload that can be continued"},
+    {HTTP_GET, "/v1/uploads/{id}", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_upload, "getUpload",
+     "How far an upload has come"},
+    {HTTP_PATCH, "/v1/uploads/{id}", ROUTE_BODY_RESUMABLE, HTTP_JSON, "", api_continue_upload, "continueUpload",
+     "Continue an upload"},
+    {HTTP_DELETE, "/v1/uploads/{id}", ROUTE_BODY_NONE, HTTP_JSON, "", api_remove_upload, "removeUpload",
+     "Give an upload up"},
+
     {HTTP_GET, "/v1/operations", ROUTE_BODY_NONE, HTTP_JSON, "limit cursor device container state", api_list_operations,
      "listOperations", "List operations"},
     {HTTP_GET, "/v1/operations/{id}", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_operation, "getOperation",

@@ -10,11 +10,12 @@
 enum route_body {
     ROUTE_BODY_NONE,
     ROUTE_BODY_JSON,
-    ROUTE_BODY_OPTIONAL, /* JSON, or nothing for an empty object */
-    ROUTE_BODY_SECRET,   /* the same, wiped afterwards; no answer is kept for an Idempotency-Key */
-    ROUTE_BODY_PATCH,    /* JSON merge patch (RFC 7396) */
-    ROUTE_BODY_RAW,      /* any bytes of any type that has a CoAP Content-Format */
-    ROUTE_BODY_UPLOAD,   /* streamed to upload.c */
+    ROUTE_BODY_OPTIONAL,  /* JSON, or nothing for an empty object */
+    ROUTE_BODY_SECRET,    /* the same, wiped afterwards; no answer is kept for an Idempotency-Key */
+    ROUTE_BODY_PATCH,     /* JSON merge patch (RFC 7396) */
+    ROUTE_BODY_RAW,       /* any bytes of any type that has a CoAP Content-Format */
+    ROUTE_BODY_UPLOAD,    /* streamed to upload.c */
+    ROUTE_BODY_RESUMABLE, /* streamed to resumable.c */
 };
 
 struct route {

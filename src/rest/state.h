@@ -14,6 +14,7 @@ struct rest {
     char public_key_hex[65];
     char *public_key_pem;
     char *state_directory;
+    struct list resumables; /* resumable.node */
     struct list active;     /* requests that were dispatched and are not answered (http_request.active_node) */
     struct list keys;       /* those of them with an Idempotency-Key (key_node) */
     struct list local_done; /* requests of local.c that were answered */

@@ -12,12 +12,14 @@
 #include <sys/stat.h>
 
 #define PREFIX "upload-"
+#define KEPT_PREFIX "partial-"
 #define DIGEST_SIZE 32
 
 struct spool {
     char *path;
     int fd;
     bool exists; /* the file, at path */
+    bool kept;   /* by spool_free */
     int error;   /* sticky; negative errno */
     uint64_t size, limit;
     EVP_MD_CTX *hash; /* NULL once finished */
@@ -25,7 +27,7 @@ struct spool {
     void *map;
 };
 
-static int make_file(struct spool *spool, const char *directory)
+static int make_path(struct spool *spool, const char *directory, const char *prefix, const char *name)
 {
     cleanup_free char *parent = NULL;
 
@@ -33,8 +35,15 @@ static int make_file(struct spool *spool, const char *directory)
         return -ENOMEM;
     if (mkdir(parent, 0700) < 0 && errno != EEXIST)
         return -errno;
-    if (asprintf(&spool->path, "%s/" PREFIX "XXXXXX", parent) < 0)
-        return -ENOMEM;
+    return asprintf(&spool->path, "%s/%s%s", parent, prefix, name) < 0 ? -ENOMEM : 0;
+}
+
+static int make_file(struct spool *spool, const char *directory)
+{
+    int r = make_path(spool, directory, PREFIX, "XXXXXX");
+
+    if (r < 0)
+        return r;
     spool->fd = mkostemp(spool->path, O_CLOEXEC);
     if (spool->fd < 0)
         return -errno;
@@ -42,7 +51,41 @@ static int make_file(struct spool *spool, const char *directory)
     return 0;
 }
 
-int spool_new(struct spool **out, const char *directory, uint64_t limit)
+/* Takes what the file holds into the digest. */
+static int read_back(struct spool *spool)
+{
+    uint8_t bytes[16384];
+    ssize_t n;
+
+    while ((n = read(spool->fd, bytes, sizeof bytes)) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (EVP_DigestUpdate(spool->hash, bytes, (size_t)n) != 1)
+            return -ENOMEM;
+        spool->size += (uint64_t)n;
+    }
+    return 0;
+}
+
+static int open_file(struct spool *spool, const char *directory, const char *name)
+{
+    int r = make_path(spool, directory, KEPT_PREFIX, name);
+    struct stat st;
+
+    if (r < 0)
+        return r;
+    spool->fd = open(spool->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (spool->fd < 0 || fstat(spool->fd, &st) < 0)
+        return -errno;
+    spool->exists = spool->kept = true;
+    if ((uint64_t)st.st_size > spool->limit)
+        return ftruncate(spool->fd, 0) < 0 ? -errno : 0;
+    return read_back(spool);
+}
+
+static int make(struct spool **out, const char *directory, const char *name, uint64_t limit)
 {
     struct spool *spool = calloc(1, sizeof *spool);
     int result;
@@ -55,11 +98,26 @@ int spool_new(struct spool **out, const char *directory, uint64_t limit)
     spool->hash = EVP_MD_CTX_new();
     result = spool->hash && EVP_DigestInit_ex(spool->hash, EVP_sha256(), NULL) == 1 ? 0 : -ENOMEM;
     if (result == 0)
-        result = make_file(spool, directory);
+        result = name ? open_file(spool, directory, name) : make_file(spool, directory);
     if (result == 0)
         *out = steal_pointer(spool);
     spool_free(spool);
     return result;
+}
+
+int spool_new(struct spool **out, const char *directory, uint64_t limit)
+{
+    return make(out, directory, NULL, limit);
+}
+
+int spool_resume(struct spool **out, const char *directory, const char *name, uint64_t limit)
+{
+    return make(out, directory, name, limit);
+}
+
+void spool_discard(struct spool *spool)
+{
+    spool->kept = false;
 }
 
 static int write_all(int fd, const uint8_t *data, size_t size)
@@ -139,7 +197,7 @@ struct spool *spool_free(struct spool *spool)
         (void)munmap(spool->map, (size_t)spool->size);
     if (spool->fd >= 0)
         (void)close(spool->fd);
-    if (spool->exists)
+    if (spool->exists && !spool->kept)
         (void)unlink(spool->path);
     EVP_MD_CTX_free(spool->hash);
     free(spool->path);

@@ -8,12 +8,16 @@
 
 /*
  * A file below the state directory's spool/ that takes an upload as it streams in, with its SHA-256. It is removed by
- * spool_free; what a crash left behind is removed by store_open.
+ * spool_free; what a crash left behind is removed by store_open, but for those that may be resumed.
  */
 struct spool;
 
 /* limit: bytes that it may take at most. Returns 0 or negative errno. */
 int spool_new(struct spool **out, const char *directory, uint64_t limit) must_check;
+/* One that outlives spool_free and the program, under a name of letters, digits, '-' and '.': it goes on behind what it
+ * holds, which is read here for its digest. One that is over the limit begins anew. */
+int spool_resume(struct spool **out, const char *directory, const char *name, uint64_t limit) must_check;
+void spool_discard(struct spool *spool); /* spool_free removes it after all */
 /* 0; 1 when the limit would be passed (nothing is written); -ENOSPC and other negative errno. */
 int spool_write(struct spool *spool, const void *data, size_t size) must_check;
 /* Ends writing; afterwards digest, size, path and map may be asked. */

@@ -33,9 +33,12 @@ static void supersede(struct operation *op)
 /* Whether it may still go there; ends the operation otherwise. */
 static bool is_admitted(struct operation *op, const struct container *c, const struct artifact *artifact)
 {
-    if (trust_admit(op->device, op->uid, artifact, c->desired_release, c->rollback, &op->fault) == 0)
+    struct fault fault;
+
+    if (trust_admit(op->device, op->uid, artifact, c->desired_release, c->rollback, &fault) == 0)
         return true;
-    operation_end(op, OPERATION_FAILED);
+    operation_fail(op, fault.code, "Container '%s' may not go to device '%s' now. %s", op->uid, op->device_id,
+                   fault.detail);
     return false;
 }
 

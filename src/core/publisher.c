@@ -63,7 +63,7 @@ static int check_unused(struct core *core, const char *name, const struct publis
 {
     const struct publisher *other;
 
-    for (size_t i = 0; i < publisher->key_count; i++)
+    for (size_t i = 0; &publisher->keys[i] < key; i++)
         if (publisher->keys[i].id_size == key->id_size && memcmp(publisher->keys[i].id, key->id, key->id_size) == 0)
             return fault_set_at(fault, FAULT_INVALID_FIELD, pointer, "Two keys have the same id.");
     if (publisher_find_key(core, key->id, key->id_size, &other) && strcmp(other->name, name) != 0)

@@ -1,0 +1,650 @@
+#include "base/base64.h"
+#include "codec/cose.h"
+#include "codec/release.h"
+#include "core/internal.h"
+#include "core/journal.h"
+#include "core/reconcile.h"
+#include "core/trust.h"
+#include "core_fixture.h"
+#include "suite.h"
+
+#include <openssl/pem.h>
+#include <string.h>
+
+/* Publishers, releases, policies, sequence numbers: what may go to a device. */
+
+static struct core_fixture f;
+static struct fault fault;
+static EVP_PKEY *acme, *other; /* Ed25519, and P-256 */
+static struct device *box;     /* of agent v2, in the group lab */
+static char one[CORE_DIGEST_TEXT], two[CORE_DIGEST_TEXT];
+
+static void setup(void)
+{
+    json_t *body = json_of("{'groups':['lab']}");
+
+    core_setup(&f);
+    f.options.reconcile.retry_min_ms = 30000;
+    f.options.reconcile.retry_max_ms = 600000;
+    core_configure(f.core, &f.options);
+    acme = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    other = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+    box = add_device(&f, "box", AGENT_V2);
+    ck_assert_int_eq(core_patch_device(f.core, box, body, NULL, NULL, &fault), 0);
+    json_decref(body);
+    (void)text_copy(one, sizeof one, add_artifact(&f, "1", NULL));
+    (void)text_copy(two, sizeof two, add_artifact(&f, "2", NULL));
+}
+
+static void teardown(void)
+{
+    EVP_PKEY_free(acme);
+    EVP_PKEY_free(other);
+    core_teardown(&f);
+}
+
+static json_t *pem_of(EVP_PKEY *key)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    json_t *text;
+    char *data;
+    long size;
+
+    ck_assert_int_eq(PEM_write_bio_PUBKEY(bio, key), 1);
+    size = BIO_get_mem_data(bio, &data);
+    text = json_stringn(data, (size_t)size);
+    BIO_free(bio);
+    return text;
+}
+
+/* What refused it, FAULT_NONE when it is durable. */
+static enum fault_code result_of(int r, const struct outcome *outcome)
+{
+    ck_assert_int_ge(r, 0);
+    if (r)
+        return fault.code;
+    core_flush(&f);
+    ck_assert(outcome->called);
+    return outcome->fault.code;
+}
+
+static enum fault_code puts_publisher(const char *name, EVP_PKEY *key, const char *rest)
+{
+    struct outcome outcome = {0};
+    json_t *body = json_of(rest);
+    int r;
+
+    (void)json_object_set_new(body, "keys", json_pack("[{s:o}]", "public_key", pem_of(key)));
+    r = core_put_publisher(f.core, name, body, note_done, &outcome, &fault);
+    json_decref(body);
+    return result_of(r, &outcome);
+}
+
+static enum fault_code puts_policy(const char *name, const char *text)
+{
+    struct outcome outcome = {0};
+    json_t *body = json_of(text);
+    int r = core_put_policy(f.core, name, body, note_done, &outcome, &fault);
+
+    json_decref(body);
+    return result_of(r, &outcome);
+}
+
+static struct release_statement statement_of(const char *name, const char *version, uint64_t sequence,
+                                             const char *artifact)
+{
+    struct release_statement statement = {.sequence = sequence, .artifact_count = 1};
+
+    (void)text_copy(statement.name, sizeof statement.name, name);
+    (void)text_copy(statement.version, sizeof statement.version, version);
+    ck_assert(text_unhex(artifact, statement.artifacts[0], 32));
+    return statement;
+}
+
+static json_t *sign(const struct release_statement *statement, EVP_PKEY *key, EVP_PKEY *named)
+{
+    cleanup_buffer struct buffer text = buffer_init(0), message = buffer_init(0);
+    cleanup_free char *base64 = NULL;
+    uint8_t kid[8];
+
+    release_encode(&text, statement);
+    ck_assert_int_eq(cose_key_id(named, kid), 0);
+    ck_assert_int_eq(cose_make_sign1(&message, key, kid, sizeof kid, text.data, text.size, false, true), 0);
+    base64 = base64_encode(message.data, message.size);
+    return json_pack("{s:s}", "signature", base64);
+}
+
+static enum fault_code adds(json_t *body)
+{
+    struct outcome outcome = {0};
+    char key[CORE_RELEASE_TEXT];
+    int r = core_add_release(f.core, body, note_done, &outcome, &fault, key);
+
+    json_decref(body);
+    return result_of(r, &outcome);
+}
+
+static enum fault_code adds_signed(const char *name, const char *version, uint64_t sequence, const char *artifact,
+                                   EVP_PKEY *key)
+{
+    struct release_statement statement = statement_of(name, version, sequence, artifact);
+
+    return adds(sign(&statement, key, key));
+}
+
+static enum fault_code adds_plain(const char *name, const char *version, int sequence, const char *artifact)
+{
+    return adds(json_pack("{s:s, s:s, s:i, s:[s]}", "name", name, "version", version, "sequence", sequence, "artifacts",
+                          artifact));
+}
+
+/* What refuses a container at once, or what its operation ends with. */
+static enum fault_code deploys_to(struct device *device, const char *text)
+{
+    struct outcome outcome = {0};
+    json_t *body = json_of(text);
+    struct operation *op;
+    int r = core_put_container(f.core, device, "job", body, 0, note_done, &outcome, &fault, &op);
+    char id[UUID_SIZE];
+
+    json_decref(body);
+    if (r)
+        return fault.code;
+    (void)text_copy(id, sizeof id, op->id);
+    core_flush(&f);
+    for (int i = 0; i < 100 && !operation_is_finished(core_find_operation(f.core, id)); i++)
+        core_advance(&f, 1000);
+    return core_find_operation(f.core, id)->fault.code;
+}
+
+static enum fault_code deploys_release(const char *release)
+{
+    char text[256];
+
+    (void)snprintf(text, sizeof text, "{'release':'%s'}", release);
+    return deploys_to(box, text);
+}
+
+static const char *state_of(const char *release)
+{
+    static char state[64];
+    json_t *json = core_release_json(f.core, release);
+
+    (void)text_copy(state, sizeof state, json_string_value(json_object_get(json, "state")));
+    json_decref(json);
+    return state;
+}
+
+START_TEST(a_signed_release_runs)
+{
+    ck_assert_int_eq(puts_publisher("acme", acme, "{'artifacts':['door*'],'devices':{'groups':['lab']}}"), 0);
+    ck_assert_int_eq(adds_signed("door", "1.0", 1, one, acme), 0);
+    ck_assert_str_eq(state_of("door@1.0"), "good");
+    ck_assert_int_eq(deploys_release("door@1.0"), 0);
+    ck_assert_str_eq(container_release(core_find_container(box, "job")), "door@1.0");
+    ck_assert_uint_eq(sequence_highest(box, "door"), 1);
+    core_restart(&f);
+    box = core_find_device(f.core, "box");
+    ck_assert_str_eq(state_of("door@1.0"), "good");
+    ck_assert_str_eq(container_release(core_find_container(box, "job")), "door@1.0");
+    ck_assert_uint_eq(sequence_highest(box, "door"), 1);
+}
+END_TEST
+
+START_TEST(keys_of_both_algorithms_sign)
+{
+    ck_assert_int_eq(puts_publisher("acme", other, "{'artifacts':['*']}"), 0);
+    ck_assert_int_eq(adds_signed("door", "1.0", 1, one, other), 0);
+    ck_assert_int_eq(deploys_release("door@1.0"), 0);
+}
+END_TEST
+
+START_TEST(without_publishers_nothing_needs_a_signature)
+{
+    char text[128];
+
+    ck_assert_int_eq(adds_plain("door", "1.0", 1, one), 0);
+    ck_assert_str_eq(state_of("door@1.0"), "unsigned");
+    ck_assert_int_eq(deploys_release("door@1.0"), 0);
+    /* From the first publisher on everything does; what runs goes on. */
+    ck_assert_int_eq(puts_publisher("acme", acme, "{'artifacts':['*']}"), 0);
+    ck_assert_str_eq(state_of("door@1.0"), "unsigned");
+    ck_assert_int_eq(deploys_release("door@1.0"), FAULT_UNSIGNED);
+    ck_assert_int_eq(adds_plain("door", "2.0", 2, two), FAULT_UNSIGNED);
+    (void)snprintf(text, sizeof text, "{'artifact':'%s'}", two);
+    ck_assert_int_eq(deploys_to(box, text), FAULT_UNSIGNED);
+    ck_assert_int_eq(sim_find(sim_device(&f.sim, "box", AGENT_V2), "job")->state, CONTAINER_RUNNING);
+    f.options.require_signature = SIGNATURE_NOT_REQUIRED;
+    core_configure(f.core, &f.options);
+    ck_assert_int_eq(deploys_to(box, text), 0);
+}
+END_TEST
+
+START_TEST(a_signature_may_be_required_from_the_start)
+{
+    f.options.require_signature = SIGNATURE_REQUIRED;
+    core_configure(f.core, &f.options);
+    ck_assert_int_eq(adds_plain("door", "1.0", 1, one), FAULT_UNSIGNED);
+}
+END_TEST
+
+START_TEST(a_wrong_signature_is_refused)
+{
+    struct release_statement statement = statement_of("door", "1.0", 1, one);
+    uint8_t bytes[512];
+    size_t size;
+    json_t *body;
+    char *text;
+
+    ck_assert_int_eq(puts_publisher("acme", acme, "{'artifacts':['*']}"), 0);
+    ck_assert_int_eq(adds(sign(&statement, other, other)), FAULT_PUBLISHER_UNKNOWN);
+    ck_assert_int_eq(adds(sign(&statement, other, acme)), FAULT_SIGNATURE_INVALID);
+    /* Each byte of a good one counts. */
+    body = sign(&statement, acme, acme);
+    text = strdup(json_string_value(json_object_get(body, "signature")));
+    json_decref(body);
+    ck_assert(base64_decode(text, strlen(text), bytes, &size));
+    free(text);
+    for (size_t i = 0; i < size; i++) {
+        bytes[i] ^= 1;
+        text = base64_encode(bytes, size);
+        ck_assert_int_ne(adds(json_pack("{s:s}", "signature", text)), 0);
+        free(text);
+        bytes[i] ^= 1;
+    }
+    ck_assert_ptr_null(core_release_json(f.core, "door@1.0"));
+}
+END_TEST
+
+START_TEST(a_publisher_out_of_scope_is_refused)
+{
+    ck_assert_int_eq(puts_publisher("acme", acme, "{'artifacts':['lamp','*-door'],'devices':{'groups':['attic']}}"), 0);
+    ck_assert_int_eq(adds_signed("door", "1.0", 1, one, acme), FAULT_OUT_OF_SCOPE);
+    ck_assert_int_eq(adds_signed("front-door", "1.0", 1, one, acme), 0);
+    ck_assert_int_eq(deploys_release("front-door@1.0"), FAULT_OUT_OF_SCOPE); /* another group */
+    ck_assert_uint_eq(sim_device(&f.sim, "box", AGENT_V2)->calls[AGENT_CALL_STATUS], 0);
+}
+END_TEST
+
+START_TEST(a_revoked_publisher_is_refused)
+{
+    ck_assert_int_eq(puts_publisher("acme", acme, "{'artifacts':['*']}"), 0);
+    ck_assert_int_eq(adds_signed("door", "1.0", 1, one, acme), 0);
+    ck_assert_int_eq(puts_publisher("acme", acme, "{'artifacts':['*'],'revoked':true}"), 0);
+    ck_assert_str_eq(state_of("door@1.0"), "publisher-revoked");
+    ck_assert_int_eq(deploys_release("door@1.0"), FAULT_PUBLISHER_REVOKED);
+    ck_assert_int_eq(adds_signed("door", "2.0", 2, two, acme), FAULT_PUBLISHER_REVOKED);
+    /* Not known any more at all. */
+    ck_assert_int_eq(core_remove_publisher(f.core, "acme", NULL, NULL, &fault), 0);
+    core_flush(&f);
+    ck_assert_int_eq(deploys_release("door@1.0"), FAULT_PUBLISHER_UNKNOWN);
+    ck_assert_int_eq(puts_publisher("acme", acme, "{'artifacts':['*']}"), 0);
+    ck_assert_int_eq(deploys_release("door@1.0"), 0);
+}
+END_TEST
+
+START_TEST(revoked_while_it_waits)
+{
+    struct sim_device *sim = sim_device(&f.sim, "box", AGENT_V2);
+    json_t *body = json_of("{'release':'door@1.0'}");
+    struct outcome outcome = {0};
+    struct operation *op;
+    char id[UUID_SIZE];
+
+    ck_assert_int_eq(puts_publisher("acme", acme, "{'artifacts':['*']}"), 0);
+    ck_assert_int_eq(adds_signed("door", "1.0", 1, one, acme), 0);
+    sim_script(&f.sim, AGENT_CALL_LOAD, SIM_LOSE_REQUEST);
+    ck_assert_int_eq(core_put_container(f.core, box, "job", body, 0, note_done, &outcome, &fault, &op), 0);
+    json_decref(body);
+    (void)text_copy(id, sizeof id, op->id);
+    while (!sim->calls[AGENT_CALL_LOAD])
+        core_advance(&f, 10);
+    ck_assert_int_eq(puts_publisher("acme", acme, "{'artifacts':['*'],'revoked':true}"), 0);
+    ends(&f, id, OPERATION_FAILED, FAULT_PUBLISHER_REVOKED);
+    ck_assert_uint_eq(sim->loads, 0);
+    ck_assert_uint_eq(sim->calls[AGENT_CALL_LOAD], 1);
+}
+END_TEST
+
+START_TEST(a_version_stays_what_it_is)
+{
+    ck_assert_int_eq(puts_publisher("acme", acme, "{'artifacts':['*']}"), 0);
+    ck_assert_int_eq(adds_signed("door", "1.0", 1, one, acme), 0);
+    ck_assert_int_eq(adds_signed("door", "1.0", 1, one, acme), 0); /* the same again */
+    ck_assert_int_eq(adds_signed("door", "1.0", 1, two, acme), FAULT_ALREADY_EXISTS);
+    ck_assert_int_eq(adds_signed("door", "1.0", 2, one, acme), FAULT_ALREADY_EXISTS);
+    ck_assert_int_eq(adds_signed("door", "1.1", 1, two, acme), FAULT_CONFLICT);
+    ck_assert_int_eq(adds_signed("lamp", "1.1", 1, two, acme), 0);
+    ck_assert_int_eq(deploys_release("door@1.0"), 0);
+    ck_assert_int_eq(core_remove_release(f.core, "door@1.0", NULL, NULL, &fault), 1);
+    ck_assert_int_eq(fault.code, FAULT_IN_USE);
+    ck_assert_int_eq(core_remove_release(f.core, "lamp@1.1", NULL, NULL, &fault), 0);
+    core_flush(&f);
+    ck_assert_int_eq(deploys_release("lamp@1.1"), FAULT_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(no_way_back)
+{
+    ck_assert_int_eq(adds_plain("door", "1.0", 1, one), 0);
+    ck_assert_int_eq(adds_plain("door", "2.0", 2, two), 0);
+    ck_assert_int_eq(deploys_release("door@2.0"), 0);
+    ck_assert_uint_eq(sequence_highest(box, "door"), 2);
+    ck_assert_int_eq(deploys_release("door@1.0"), FAULT_ROLLBACK_REFUSED);
+    ck_assert_str_eq(container_release(core_find_container(box, "job")), "door@2.0");
+    core_restart(&f);
+    box = core_find_device(f.core, "box");
+    ck_assert_int_eq(deploys_release("door@1.0"), FAULT_ROLLBACK_REFUSED);
+    /* The record goes, the number stays. */
+    ck_assert_int_eq(core_forget_container(f.core, core_find_container(box, "job"), NULL, NULL, &fault), 0);
+    core_flush(&f);
+    ck_assert_int_eq(deploys_release("door@1.0"), FAULT_ROLLBACK_REFUSED);
+    /* On purpose. */
+    ck_assert_int_eq(deploys_to(box, "{'release':'door@1.0','rollback':true}"), 0);
+    ck_assert_uint_eq(sequence_highest(box, "door"), 1);
+    core_restart(&f);
+    box = core_find_device(f.core, "box");
+    ck_assert_uint_eq(sequence_highest(box, "door"), 1);
+    ck_assert_int_eq(deploys_release("door@2.0"), 0);
+    ck_assert_uint_eq(sequence_highest(box, "door"), 2);
+}
+END_TEST
+
+static enum sim_mishap lose_after_load(void *arg, const struct agent_call *call)
+{
+    const struct sim_device *sim = arg;
+
+    (void)call;
+    return sim->calls[AGENT_CALL_LOAD] > 1 ? SIM_LOSE_ANSWER : SIM_FINE;
+}
+
+/* Nobody knows whether the device has the new one, so that the old one may not go there. */
+START_TEST(a_load_without_answer_counts)
+{
+    struct sim_device *sim = sim_device(&f.sim, "box", AGENT_V2);
+
+    ck_assert_int_eq(adds_plain("door", "1.0", 1, one), 0);
+    ck_assert_int_eq(adds_plain("door", "2.0", 2, two), 0);
+    ck_assert_int_eq(deploys_release("door@1.0"), 0);
+    sim_script(&f.sim, AGENT_CALL_LOAD, _i ? SIM_LOSE_ANSWER : SIM_LOSE_REQUEST);
+    f.sim.decide = lose_after_load;
+    f.sim.decide_arg = sim;
+    ck_assert_int_eq(deploys_release("door@2.0"), FAULT_DEVICE_TIMEOUT);
+    ck_assert_int_eq(core_find_container(box, "job")->load, LOAD_SENT);
+    ck_assert_uint_eq(sequence_highest(box, "door"), 1);
+    core_restart(&f);
+    box = core_find_device(f.core, "box");
+    ck_assert_int_eq(deploys_release("door@1.0"), FAULT_ROLLBACK_REFUSED);
+    f.sim.decide = NULL;
+    core_advance(&f, 1200000); /* the reconciler goes on */
+    ck_assert_uint_eq(sim->loads, 2);
+    ck_assert_uint_eq(sequence_highest(box, "door"), 2);
+}
+END_TEST
+
+START_TEST(a_load_that_is_refused_does_not_count)
+{
+    ck_assert_int_eq(adds_plain("door", "1.0", 1, one), 0);
+    ck_assert_int_eq(adds_plain("door", "2.0", 2, two), 0);
+    ck_assert_int_eq(deploys_release("door@1.0"), 0);
+    sim_script(&f.sim, AGENT_CALL_LOAD, SIM_REFUSE);
+    ck_assert_int_eq(deploys_release("door@2.0"), FAULT_LOAD_REFUSED);
+    ck_assert_uint_eq(sequence_highest(box, "door"), 1);
+    ck_assert_int_eq(deploys_release("door@1.0"), 0);
+    ck_assert_uint_eq(sim_device(&f.sim, "box", AGENT_V2)->loads, 1);
+}
+END_TEST
+
+START_TEST(the_same_code_under_a_higher_number)
+{
+    ck_assert_int_eq(adds_plain("door", "1.0", 1, one), 0);
+    ck_assert_int_eq(adds_plain("door", "1.1", 2, one), 0);
+    ck_assert_int_eq(deploys_release("door@1.0"), 0);
+    ck_assert_int_eq(deploys_release("door@1.1"), 0);
+    ck_assert_uint_eq(sim_device(&f.sim, "box", AGENT_V2)->loads, 1);
+    ck_assert_uint_eq(sequence_highest(box, "door"), 2);
+}
+END_TEST
+
+START_TEST(a_release_has_builds_for_several_runtimes)
+{
+    json_t *body = json_of("{'capabilities':{'runtimes':['wasm']}}");
+
+    ck_assert_int_eq(adds_plain("door", "1.0", 1, one), 0); /* javascript */
+    ck_assert_int_eq(core_patch_device(f.core, box, body, NULL, NULL, &fault), 0);
+    json_decref(body);
+    ck_assert_int_eq(deploys_release("door@1.0"), FAULT_RUNTIME_UNSUPPORTED);
+    ck_assert_int_eq(
+        adds(json_pack("{s:s, s:s, s:i, s:[s, s]}", "name", "lamp", "version", "1", "sequence", 1, "artifacts", one,
+                       "00000000000000000000000000000000000000000000000000000000000000aa")),
+        0);
+    ck_assert_int_eq(deploys_release("lamp@1"), FAULT_NOT_FOUND); /* of one that is not here it is not known */
+    ck_assert_int_eq(deploys_release("lamp@2"), FAULT_NOT_FOUND);
+    ck_assert_int_eq(deploys_to(box, "{'release':'door@1.0','artifact':'x'}"), FAULT_INVALID_FIELD);
+    ck_assert_int_eq(deploys_to(box, "{'state':'running'}"), FAULT_INVALID_FIELD);
+}
+END_TEST
+
+/* Policies --------------------------------------------------------------------------------------------------------- */
+
+static const char description[] =
+    "{'name':'greedy','type':'javascript','syscalls':['read','write'],'endpoints':[{'id':1,'peer':'local',"
+    "'peer_endpoint':3,'direction':'both'}],'limits':{'loop_period_ms':100,'loop_max_lifetime':1000}}";
+
+static const struct {
+    const char *limit, *word; /* word NULL: it is let through */
+} limits[] = {
+    {"'types':['javascript']", NULL},
+    {"'types':['wasm','rbpf']", "type javascript"},
+    {"'syscalls':['read','write','open']", NULL},
+    {"'syscalls':['read']", "system call write"},
+    {"'syscalls':[]", "system call read"},
+    {"'endpoints':{'peers':['local'],'directions':['in','out']}", NULL},
+    {"'endpoints':{'directions':['both']}", NULL},
+    {"'endpoints':{'directions':['in']}", "endpoint 1"},
+    {"'endpoints':{'peers':['container','remote']}", "endpoint 1 (peer local, direction both)"},
+    {"'loop_period_ms_min':100", NULL},
+    {"'loop_period_ms_min':101", "loop period of 100 ms"},
+    {"'loop_max_lifetime_max':1000", NULL},
+    {"'loop_max_lifetime_max':999", "lifetime of 1000 loops"},
+    {"'size_max':7", NULL},
+    {"'size_max':6", "7 bytes"},
+};
+
+START_TEST(a_policy_limits)
+{
+    struct outcome outcome;
+    struct artifact *artifact;
+    char text[256];
+    bool created;
+
+    ck_assert_int_eq(upload(&f, description, "code", 4, "abc", 3, &outcome, &artifact, &created), 0);
+    (void)text_copy(one, sizeof one, artifact->id);
+    core_flush(&f);
+    (void)snprintf(text, sizeof text, "{'allow':true,%s}", limits[_i].limit);
+    ck_assert_int_eq(puts_policy("house", text), 0);
+    (void)snprintf(text, sizeof text, "{'artifact':'%s'}", one);
+    if (!limits[_i].word) {
+        ck_assert_int_eq(deploys_to(box, text), 0);
+        return;
+    }
+    ck_assert_int_eq(deploys_to(box, text), FAULT_POLICY_DENIED);
+    ck_assert_msg(strstr(fault.detail, limits[_i].word) && strstr(fault.detail, "'house'"), "%s", fault.detail);
+    ck_assert_uint_eq(sim_device(&f.sim, "box", AGENT_V2)->calls[AGENT_CALL_STATUS], 0);
+    ck_assert_ptr_null(core_find_container(box, "job"));
+}
+END_TEST
+
+START_TEST(a_lifetime_without_limit_is_over_any)
+{
+    ck_assert_int_eq(puts_policy("house", "{'allow':true,'loop_max_lifetime_max':4000000000}"), 0);
+    ck_assert_int_eq(adds_plain("door", "1.0", 1, one), 0);
+    ck_assert_int_eq(deploys_release("door@1.0"), FAULT_POLICY_DENIED);
+}
+END_TEST
+
+START_TEST(the_first_policy_that_matches_decides)
+{
+    ck_assert_int_eq(puts_publisher("acme", acme, "{'artifacts':['*']}"), 0);
+    ck_assert_int_eq(adds_signed("door", "1.0", 1, one, acme), 0);
+    ck_assert_int_eq(puts_policy("last", "{'priority':900,'allow':false,'reason':'ask Bob'}"), 0);
+    ck_assert_int_eq(deploys_release("door@1.0"), FAULT_POLICY_DENIED);
+    ck_assert_ptr_nonnull(strstr(fault.detail, "'last'"));
+    ck_assert_ptr_nonnull(strstr(fault.detail, "ask Bob"));
+    ck_assert_int_eq(puts_policy("b", "{'publishers':['ac*'],'artifacts':['lamp'],'allow':true}"), 0);
+    ck_assert_int_eq(deploys_release("door@1.0"), FAULT_POLICY_DENIED);
+    ck_assert_int_eq(puts_policy("b", "{'publishers':['ac*'],'artifacts':['d*r'],'allow':true,'devices':"
+                                      "{'groups':['attic']}}"),
+                     0);
+    ck_assert_int_eq(deploys_release("door@1.0"), FAULT_POLICY_DENIED);
+    ck_assert_int_eq(puts_policy("b", "{'publishers':['ac*'],'artifacts':['d*r'],'allow':true,'devices':"
+                                      "{'groups':['lab']}}"),
+                     0);
+    ck_assert_int_eq(deploys_release("door@1.0"), 0);
+    /* Of the same priority the names decide. */
+    ck_assert_int_eq(puts_policy("a", "{'allow':false}"), 0);
+    ck_assert_int_eq(adds_signed("door", "2.0", 2, two, acme), 0);
+    ck_assert_int_eq(deploys_release("door@2.0"), FAULT_POLICY_DENIED);
+    ck_assert_ptr_nonnull(strstr(fault.detail, "'a'"));
+}
+END_TEST
+
+START_TEST(nobody_is_no_publisher)
+{
+    ck_assert_int_eq(adds_plain("door", "1.0", 1, one), 0);
+    ck_assert_int_eq(puts_policy("a", "{'allow':true,'publishers':['*']}"), 0);
+    ck_assert_int_eq(puts_policy("b", "{'allow':false}"), 0);
+    ck_assert_int_eq(deploys_release("door@1.0"), FAULT_POLICY_DENIED);
+    ck_assert_ptr_nonnull(strstr(fault.detail, "'b'"));
+}
+END_TEST
+
+START_TEST(what_a_service_wants_is_admitted_too)
+{
+    struct store_batch *batch = store_batch_new();
+    struct desired desired = {.state = CONTAINER_RUNNING, .artifact = one, .release = "door@1.0"};
+
+    ck_assert_int_eq(adds_plain("door", "1.0", 1, one), 0);
+    ck_assert_int_eq(puts_policy("a", "{'allow':false}"), 0);
+    ck_assert_int_eq(container_desire(box, "job", &desired, batch, &fault), 1);
+    ck_assert_int_eq(fault.code, FAULT_POLICY_DENIED);
+    journal_free_batch(f.core, batch);
+}
+END_TEST
+
+/* What is no document ---------------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *body, *pointer;
+} bad_publishers[] = {
+    {"[]", ""},
+    {"{'artifacts':['*']}", "/keys"},
+    {"{'keys':[],'artifacts':['*']}", "/keys"},
+    {"{'keys':['x'],'artifacts':['*']}", "/keys/0"},
+    {"{'keys':[{'id':'a'}],'artifacts':['*']}", "/keys/0"},
+    {"{'keys':[{'public_key':'no PEM'}],'artifacts':['*']}", "/keys/0"},
+    {"{'keys':[{'public_key':'x','who':1}],'artifacts':['*']}", "/keys/0/who"},
+    {"{'keys':[{'public_key':'x','id':''}],'artifacts':['*']}", "/keys/0/id"},
+    {"{'keys':[{'public_key':'x'}]}", "/artifacts"},
+    {"{'keys':[{'public_key':'x'}],'artifacts':[7]}", "/artifacts/0"},
+    {"{'keys':[{'public_key':'x'}],'artifacts':['*'],'name':'b'}", "/name"},
+    {"{'keys':[{'public_key':'x'}],'artifacts':['*'],'more':1}", "/more"},
+};
+
+START_TEST(a_bad_publisher)
+{
+    json_t *body = json_of(bad_publishers[_i].body);
+
+    ck_assert_int_eq(core_put_publisher(f.core, "acme", body, NULL, NULL, &fault), 1);
+    ck_assert_str_eq(fault.pointer, bad_publishers[_i].pointer);
+    json_decref(body);
+    ck_assert_ptr_null(core_publisher_json(f.core, "acme"));
+}
+END_TEST
+
+START_TEST(a_key_is_of_one_publisher)
+{
+    ck_assert_int_eq(puts_publisher("acme", acme, "{'artifacts':['*']}"), 0);
+    ck_assert_int_eq(puts_publisher("evil", acme, "{'artifacts':['*']}"), FAULT_CONFLICT);
+    ck_assert_int_eq(puts_publisher("evil", acme, "{'artifacts':['*'],'devices':{'any':1}}"), FAULT_CONFLICT);
+    ck_assert_int_eq(puts_publisher("evil", other, "{'artifacts':['*'],'devices':{'any':1}}"), FAULT_UNKNOWN_FIELD);
+    ck_assert_int_eq(puts_publisher("a/b", other, "{'artifacts':['*']}"), FAULT_INVALID_ID);
+    ck_assert_int_eq(puts_publisher("acme", acme, "{'artifacts':['*'],'name':'acme'}"), 0);
+}
+END_TEST
+
+static const struct {
+    const char *body;
+    enum fault_code code;
+} bad_releases[] = {
+    {"{}", FAULT_INVALID_FIELD},
+    {"{'signature':7}", FAULT_INVALID_FIELD},
+    {"{'signature':'AAAA','name':'x'}", FAULT_UNKNOWN_FIELD},
+    {"{'signature':'AA=A'}", FAULT_INVALID_FIELD},
+    {"{'signature':'AAAA'}", FAULT_INVALID_FIELD},
+    {"{'signature':'0oRDoQEnoPb2'}", FAULT_INVALID_FIELD},
+    {"{'name':'a','version':'1','sequence':0,'artifacts':[]}", FAULT_INVALID_FIELD},
+    {"{'name':'a','version':'1','sequence':1,'artifacts':[]}", FAULT_INVALID_FIELD},
+    {"{'name':'a','version':'1','sequence':1,'artifacts':['short']}", FAULT_INVALID_FIELD},
+    {"{'name':'a@b','version':'1','sequence':1,'artifacts':"
+     "['00000000000000000000000000000000000000000000000000000000000000aa']}",
+     FAULT_INVALID_FIELD},
+    {"{'name':'a','version':'','sequence':1,'artifacts':[]}", FAULT_INVALID_FIELD},
+};
+
+START_TEST(a_bad_release)
+{
+    ck_assert_int_eq(adds(json_of(bad_releases[_i].body)), bad_releases[_i].code);
+}
+END_TEST
+
+static const char *const bad_policies[] = {
+    "{}",
+    "{'allow':'yes'}",
+    "{'allow':true,'types':['cobol']}",
+    "{'allow':true,'syscalls':['fork']}",
+    "{'allow':true,'endpoints':{'peers':['moon']}}",
+    "{'allow':true,'endpoints':{'directions':['up']}}",
+    "{'allow':true,'endpoints':['local']}",
+    "{'allow':true,'priority':-1}",
+    "{'allow':true,'devices':{}}",
+    "{'allow':true,'publishers':'acme'}",
+    "{'allow':true,'artifacts':['']}",
+};
+
+START_TEST(a_bad_policy)
+{
+    ck_assert_int_eq(puts_policy("house", bad_policies[_i]), FAULT_INVALID_FIELD);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("trust");
+    TCase *tc = suite_add_case(suite, "trust", setup, teardown);
+
+    tcase_add_test(tc, a_signed_release_runs);
+    tcase_add_test(tc, keys_of_both_algorithms_sign);
+    tcase_add_test(tc, without_publishers_nothing_needs_a_signature);
+    tcase_add_test(tc, a_signature_may_be_required_from_the_start);
+    tcase_add_test(tc, a_wrong_signature_is_refused);
+    tcase_add_test(tc, a_publisher_out_of_scope_is_refused);
+    tcase_add_test(tc, a_revoked_publisher_is_refused);
+    tcase_add_test(tc, revoked_while_it_waits);
+    tcase_add_test(tc, a_version_stays_what_it_is);
+    tcase_add_test(tc, no_way_back);
+    tcase_add_loop_test(tc, a_load_without_answer_counts, 0, 2);
+    tcase_add_test(tc, a_load_that_is_refused_does_not_count);
+    tcase_add_test(tc, the_same_code_under_a_higher_number);
+    tcase_add_test(tc, a_release_has_builds_for_several_runtimes);
+    tcase_add_loop_test(tc, a_policy_limits, 0, array_size(limits));
+    tcase_add_test(tc, a_lifetime_without_limit_is_over_any);
+    tcase_add_test(tc, the_first_policy_that_matches_decides);
+    tcase_add_test(tc, nobody_is_no_publisher);
+    tcase_add_test(tc, what_a_service_wants_is_admitted_too);
+    tcase_add_loop_test(tc, a_bad_publisher, 0, array_size(bad_publishers));
+    tcase_add_test(tc, a_key_is_of_one_publisher);
+    tcase_add_loop_test(tc, a_bad_release, 0, array_size(bad_releases));
+    tcase_add_loop_test(tc, a_bad_policy, 0, array_size(bad_policies));
+    return suite_run(suite);
+}

@@ -53,19 +53,6 @@ static int read_parts(struct cli *cli, const struct arguments *args, struct meta
     return rc ? rc : describe_to_metadata(cli, description, md);
 }
 
-static int write_file(struct cli *cli, const char *name, const void *data, size_t size)
-{
-    FILE *file = name ? fopen(name, "wbe") : cli->out;
-    bool failed = !file || fwrite(data, 1, size, file) != size;
-
-    if (file && name && fclose(file) != 0)
-        failed = true;
-    if (failed)
-        return cli_error(cli, CLI_INVALID, NULL, "%s cannot be written (%s)", name ? name : "the output",
-                         strerror(errno));
-    return 0;
-}
-
 static int sign(struct cli *cli, const struct arguments *args, const struct metadata *md, const struct buffer *code,
                 const struct buffer *data)
 {
@@ -82,7 +69,7 @@ static int sign(struct cli *cli, const struct arguments *args, const struct meta
         return cli_error(cli, CLI_INVALID,
                          "Check that endpoint ids are different, and that each container as peer has a peer-uid.",
                          n < 0 ? "the key could not sign" : "the description cannot be put into metadata");
-    return write_file(cli, arguments_value(args, "output"), out, (size_t)n);
+    return describe_write_file(cli, arguments_value(args, "output"), out, (size_t)n);
 }
 
 int metadata_command_build(struct cli *cli, const struct arguments *args)

@@ -228,6 +228,35 @@ static const struct option_spec key_options[] = {
     OPTION_END,
 };
 
+static const struct option_spec generate_options[] = {
+    {"type", 0, "TYPE", "ed25519 es256", "the kind of key (ed25519)"},
+    OPTION_END,
+};
+
+static const struct option_spec suit_sign_options[] = {
+    {"key", 'k', "KEY", NULL, "the private key that signs: a PEM file, or the URI of a TPM or token"},
+    {"output", 'o', "FILE", NULL, "write to a file; by default to stdout"},
+    OPTION_END,
+};
+
+static const struct option_spec suit_create_options[] = {
+    {"dialect", 0, "NAME", "riot ietf", "what devices take it: those of RIOT, or of draft 37 (riot)"},
+    {"sequence", 0, "NUMBER", NULL, "the sequence number (the seconds since 1970)"},
+    {"component", 0, "ID", NULL, "begin a component: its segments with / between them, 0x00 for bytes"},
+    {"file", 0, "FILE", NULL, "the payload of the component"},
+    {"uri", 0, "URI", NULL, "where the device gets it"},
+    {"offset", 0, "NUMBER", NULL, "of the slot that the payload is for"},
+    {"vendor", 0, "NAME", NULL, "the vendor id: a UUID, or a domain that one is made of"},
+    {"class", 0, "NAME", NULL, "the class id: a UUID, or a name that one is made of with the vendor"},
+    OPTION_END,
+};
+
+static const struct option_spec suit_verify_options[] = {
+    {"key", 'k', "KEY", NULL, "the key that signed: public or private, as for sign"},
+    {"payload", 0, "FILE", NULL, "check that it is a payload of the manifest"},
+    OPTION_END,
+};
+
 static const struct option_spec help_options[] = {
     {"roff", 0, NULL, NULL, "print the part of the man page that describes the commands"},
     OPTION_END,
@@ -541,7 +570,46 @@ const struct command command_table[] = {
      NULL,
      "  tcgw metadata inspect counter.metadata --key key.pem --code counter.rbpf\n",
      metadata_command_inspect},
-    {"key show", "", {key_options}, "show the public key that devices have to trust", NULL, NULL, gateway_key},
+    {"suit create",
+     "",
+     {suit_create_options, suit_sign_options},
+     "make a SUIT manifest, offline",
+     "Options behind --component belong to that component; those before the first one belong to all. Components with "
+     "the "
+     "same id and different offsets are slots of one component. Without --key the manifest is not signed.",
+     "  tcgw suit create --vendor riot-os.org --class native --component ram/0 --file job.bin "
+     "--uri coap://[fd00::1]/job.bin -k key.pem -o job.suit\n",
+     suit_command_create},
+    {"suit sign",
+     "FILE",
+     {suit_sign_options},
+     "sign a SUIT manifest, in place of those who signed it before",
+     NULL,
+     "  tcgw suit sign job.suit -k 'pkcs11:token=release;object=signer' -o signed.suit\n",
+     suit_command_sign},
+    {"suit verify",
+     "FILE",
+     {suit_verify_options},
+     "check who signed a SUIT manifest, and its payloads",
+     NULL,
+     "  tcgw suit verify job.suit -k key.pub --payload job.bin\n",
+     suit_command_verify},
+    {"suit show", "FILE", {NULL}, "show what a SUIT manifest tells a device to do", NULL, NULL, suit_command_show},
+    {"key generate",
+     "FILE",
+     {generate_options},
+     "make a private key in a new file that only you can read",
+     NULL,
+     "  tcgw key generate release.pem && tcgw key show release.pem --pem > release.pub\n",
+     key_command_generate},
+    {"key show",
+     "[KEY]",
+     {key_options},
+     "show the public key that devices have to trust, or that of another key",
+     "KEY is a PEM file, private or public, or the URI of a TPM or token (docs/suit.md). Without one it is the "
+     "gateway's.",
+     NULL,
+     key_command_show},
     {"gateway distrust",
      "",
      {NULL},

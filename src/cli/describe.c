@@ -42,6 +42,19 @@ int describe_read_file(struct cli *cli, const char *path, size_t limit, struct b
     return 0;
 }
 
+int describe_write_file(struct cli *cli, const char *name, const void *data, size_t size)
+{
+    FILE *file = name ? fopen(name, "wbe") : cli->out;
+    bool failed = !file || fwrite(data, 1, size, file) != size;
+
+    if (file && name && fclose(file) != 0)
+        failed = true;
+    if (failed)
+        return cli_error(cli, CLI_INVALID, NULL, "%s cannot be written (%s)", name ? name : "the output",
+                         strerror(errno));
+    return 0;
+}
+
 static void guess_type(const char *code_file, json_t *description)
 {
     cleanup_close int fd = open(code_file, O_RDONLY | O_CLOEXEC);

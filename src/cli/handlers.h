@@ -91,6 +91,14 @@ int operation_watch(struct cli *cli, const struct arguments *args);
 int metadata_command_build(struct cli *cli, const struct arguments *args);
 int metadata_command_inspect(struct cli *cli, const struct arguments *args);
 
+int key_command_generate(struct cli *cli, const struct arguments *args);
+int key_command_show(struct cli *cli, const struct arguments *args);
+
+int suit_command_create(struct cli *cli, const struct arguments *args);
+int suit_command_sign(struct cli *cli, const struct arguments *args);
+int suit_command_verify(struct cli *cli, const struct arguments *args);
+int suit_command_show(struct cli *cli, const struct arguments *args);
+
 int events_follow(struct cli *cli, const struct arguments *args);
 int telemetry_tail(struct cli *cli, const struct arguments *args);
 

@@ -187,8 +187,21 @@ static const struct field operation_fields[] = {
 };
 
 static const struct field key_fields[] = {
+    {"Id", "id", FIELD_TEXT, false},
     {"Algorithm", "algorithm", FIELD_TEXT, false},
     {"Public key", "public_key", FIELD_TEXT, false},
+};
+
+static const struct field suit_fields[] = {
+    {"Dialect", "dialect", FIELD_TEXT, false},         {"Sequence", "sequence", FIELD_TEXT, false},
+    {"Signatures", "signatures", FIELD_TEXT, false},   {"Digest", "digest", FIELD_DIGEST, false},
+    {"Reference", "reference_uri", FIELD_TEXT, false},
+};
+
+static const struct field suit_component_fields[] = {
+    {"Id", "id", FIELD_TEXT, true},      {"Digest", "digest", FIELD_DIGEST, true},
+    {"Size", "size", FIELD_BYTES, true}, {"Offset", "offset", FIELD_TEXT, true},
+    {"URI", "uri", FIELD_TEXT, true},
 };
 
 static const struct field metadata_fields[] = {
@@ -231,6 +244,8 @@ const struct view view_group =
 const struct view view_link = VIEW("resource", "resources", "href", "", link_fields);
 const struct view view_observation = VIEW("observation", "observations", "path",
                                           "Let one be with: tcgw device set DEVICE --observe PATH", observation_fields);
+const struct view view_suit = VIEW("manifest", "manifests", "digest", "", suit_fields);
+const struct view view_suit_component = VIEW("component", "components", "id", "", suit_component_fields);
 const struct view view_key = VIEW("key", "keys", "public_key", "", key_fields);
 const struct view view_status = {.noun = "status", .id = "status"};
 const struct view view_version = {.noun = "version", .id = "tcgw"};

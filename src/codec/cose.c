@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
+#include <openssl/provider.h>
 #include <openssl/x509.h>
 #include <stdarg.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #define HEADS_MAX 64        /* room for the CBOR heads of a message or a Sig_structure, and its fixed content */
 #define HEADER_PAIRS_MAX 32 /* parameters in a header */
 #define KID_MAX 64          /* bytes */
+#define PROVIDER_QUERY_MAX 64
 #define CRITICAL_LABELS_MAX 8
 
 /* RFC 9052 section 3.1 */
@@ -256,12 +258,25 @@ static bool verify(EVP_PKEY *key, const struct buffer *data, const uint8_t raw[S
     return good;
 }
 
+/* A token's key signs in its own provider; others, which OpenSSL would try first, have its public part only. */
+static const char *provider_of(const EVP_PKEY *key, char query[PROVIDER_QUERY_MAX])
+{
+    const OSSL_PROVIDER *provider = EVP_PKEY_get0_provider(key);
+
+    if (!provider)
+        return NULL;
+    (void)snprintf(query, PROVIDER_QUERY_MAX, "?provider=%s", OSSL_PROVIDER_get0_name(provider));
+    return query;
+}
+
 static bool sign(EVP_PKEY *key, const struct buffer *data, uint8_t raw[SIGNATURE_SIZE])
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    char query[PROVIDER_QUERY_MAX];
     uint8_t signature[DER_MAX];
     size_t size = sizeof signature;
-    bool good = ctx && EVP_DigestSignInit_ex(ctx, NULL, digest_of(key), NULL, NULL, key, NULL) == 1 &&
+    bool good = ctx &&
+                EVP_DigestSignInit_ex(ctx, NULL, digest_of(key), NULL, provider_of(key, query), key, NULL) == 1 &&
                 EVP_DigestSign(ctx, signature, &size, data->data, data->size) == 1;
 
     EVP_MD_CTX_free(ctx);

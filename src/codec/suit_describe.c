@@ -89,7 +89,7 @@ static bool is_printable(const uint8_t *data, size_t size)
 /* Of a component's id: as text where it is one, else 0x and its bytes. */
 static void put_segment(struct buffer *out, const uint8_t *data, size_t size)
 {
-    if (is_printable(data, size) && memcmp(data, "0x", size < 2 ? size : 2) != 0) {
+    if (is_printable(data, size) && (size < 2 || memcmp(data, "0x", 2) != 0)) {
         jsonio_put_string(out, data, size);
         return;
     }

@@ -69,6 +69,25 @@ int container_stop(struct cli *cli, const struct arguments *args)
                   "is stopped on");
 }
 
+static char *tell_value(const json_t *operation)
+{
+    const json_t *value = json_object_get(json_object_get(operation, "result"), "value");
+
+    return json_is_integer(value) ? wait_sentence("returned %" JSON_INTEGER_FORMAT, json_integer_value(value)) : NULL;
+}
+
+int container_exec(struct cli *cli, const struct arguments *args)
+{
+    const char *device = args->words[0], *uid = args->words[1];
+
+    return wait_submit(cli, args,
+                       (struct submission){.method = "POST",
+                                           .path = client_path(CONTAINER "/exec", device, uid),
+                                           .doing = wait_sentence("running %s on %s", uid, device),
+                                           .done = wait_sentence("Container %s ran on %s.", uid, device),
+                                           .tell = tell_value});
+}
+
 int container_remove(struct cli *cli, const struct arguments *args)
 {
     return submit(cli, args, "DELETE", client_path(CONTAINER, args->words[0], args->words[1]), "removing",

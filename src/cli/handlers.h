@@ -79,6 +79,7 @@ int container_list(struct cli *cli, const struct arguments *args);
 int container_show(struct cli *cli, const struct arguments *args);
 int container_start(struct cli *cli, const struct arguments *args);
 int container_stop(struct cli *cli, const struct arguments *args);
+int container_exec(struct cli *cli, const struct arguments *args);
 int container_remove(struct cli *cli, const struct arguments *args);
 int container_forget(struct cli *cli, const struct arguments *args);
 int container_logs(struct cli *cli, const struct arguments *args);

@@ -232,6 +232,7 @@ static int submit_and_wait(struct cli *cli, const struct arguments *args, const 
                                      .body_type = s->body_type,
                                      .async = s->async};
     cleanup_json json_t *answer = NULL, *ended = NULL;
+    cleanup_free char *told = NULL;
     int rc = gateway_call(cli, &request, &answer);
 
     if (rc)
@@ -243,7 +244,9 @@ static int submit_and_wait(struct cli *cli, const struct arguments *args, const 
     if (s->detached || arguments_given(args, "no-wait"))
         return report_submitted(cli, answer, s->doing);
     rc = wait_follow(cli, steal_pointer(answer), s->doing, arguments_duration(args, "wait", -1), NULL, &ended);
-    return rc ? rc : wait_report(cli, ended, s->doing, s->done);
+    if (!rc && s->tell)
+        told = s->tell(ended);
+    return rc ? rc : wait_report(cli, ended, s->doing, told ? told : s->done);
 }
 
 int wait_submit(struct cli *cli, const struct arguments *args, struct submission s)

@@ -18,6 +18,8 @@ struct submission {
     bool detached; /* its end is not waited for */
     char *doing;   /* "deploying door to box-1"; taken over */
     char *done;    /* "door runs on box-1."; taken over */
+    /* In place of done, for one that has succeeded: malloc'ed; NULL: done it is. */
+    char *(*tell)(const json_t *operation);
 };
 
 /*

@@ -12,7 +12,8 @@
 #define DEFAULT_CALLS 4096
 #define DEFAULT_KEPT (16ull << 20)
 
-static const struct driver *const drivers[AGENT_KIND_COUNT] = {[AGENT_V1] = &driver_v1, [AGENT_V2] = &driver_v2};
+static const struct driver *const drivers[AGENT_KIND_COUNT] = {
+    [AGENT_V1] = &driver_v1, [AGENT_V2] = &driver_v2, [AGENT_SUIT] = &driver_suit};
 
 static const struct driver *find_driver(enum agent_kind kind)
 {
@@ -200,7 +201,7 @@ static struct endpoint_options endpoint_options(struct agents *agents)
     };
 }
 
-static struct server_options server_options(const struct agents *agents)
+static struct server_options server_options(struct agents *agents)
 {
     const struct agents_options *options = &agents->options;
 
@@ -209,6 +210,7 @@ static struct server_options server_options(const struct agents *agents)
         .clock = clock_system(),
         .core = agents->core,
         .endpoint = agents->endpoint,
+        .updates = &agents->updates,
         .max_transfers = options->max_transfers,
         .max_observers = options->max_observers,
         .ack_timeout_ms = options->ack_timeout_ms,
@@ -257,7 +259,9 @@ int agents_new(struct agents **out, const struct agents_options *options)
         free(agents);
         return r;
     }
-    agents->open_handles = 1;
+    (void)uv_timer_init(options->loop, &agents->update_timer);
+    updates_init(&agents->updates, clock_system());
+    agents->open_handles = 2;
     *out = agents;
     return 0;
 }
@@ -322,6 +326,7 @@ void agents_release(void *arg)
         free(task);
     }
     renewal_forget_all(agents);
+    updates_clear(&agents->updates);
     if (agents->closed)
         agents->closed(agents->closed_arg);
     free(agents->scratch);
@@ -331,6 +336,11 @@ void agents_release(void *arg)
 static void on_task_closed(uv_handle_t *handle)
 {
     agents_release(container_of((uv_timer_t *)handle, struct task, secure.exchange.timer)->agents);
+}
+
+static void on_update_timer_closed(uv_handle_t *handle)
+{
+    agents_release(container_of((uv_timer_t *)handle, struct agents, update_timer));
 }
 
 void agents_close(struct agents *agents, void (*closed)(void *arg), void *arg)
@@ -344,6 +354,7 @@ void agents_close(struct agents *agents, void (*closed)(void *arg), void *arg)
         secure_close(&task->secure, on_task_closed);
     }
     observe_close_all(agents);
+    uv_close((uv_handle_t *)&agents->update_timer, on_update_timer_closed);
     if (agents->core) /* what is still being written may drop credentials, of which nothing is left here */
         keyring_set_port(agents->core, NULL);
     if (agents->server)

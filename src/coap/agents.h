@@ -12,11 +12,13 @@
  */
 struct agents;
 struct core;
+struct key;
 
 struct agents_options {
     uv_loop_t *loop;
     metadata_sign_fn sign; /* signs container metadata with the gateway's key */
     void *sign_arg;
+    struct key *suit_key;       /* signs manifests for SUIT devices; NULL: none are made */
     uint32_t max_sessions;      /* idle sessions with devices (DTLS, TCP, TLS) kept; 0: 64 */
     uint32_t max_peer_sessions; /* sessions that devices opened (DTLS, TCP, TLS); 0: 64 */
     uint64_t kept_bytes;        /* of answers that are kept for retransmitted requests; 0: 16 MiB */

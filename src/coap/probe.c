@@ -57,13 +57,13 @@ static void on_guessed_tc(struct task *task, const struct coapmsg *response)
 }
 
 /* The kind that a list of resources shows. */
-static enum agent_kind find_kind(const struct buffer *links, bool *elsewhere)
+static enum agent_kind find_kind(const struct buffer *links, bool *elsewhere, bool *is_ietf)
 {
     struct linkformat lf = linkformat_init(links->data, links->size);
     enum agent_kind kind = AGENT_UNKNOWN;
     struct linkformat_link link;
 
-    *elsewhere = false;
+    *elsewhere = *is_ietf = false;
     while (linkformat_next(&lf, &link) == 0) {
         if (linkformat_has(&link, "rt", "tinycontainer")) {
             *elsewhere = !linkformat_target_is(&link, "/tc");
@@ -71,23 +71,29 @@ static enum agent_kind find_kind(const struct buffer *links, bool *elsewhere)
         }
         if (linkformat_target_is(&link, "/container/"))
             kind = AGENT_V1;
+        if (kind == AGENT_UNKNOWN && linkformat_target_is(&link, "/suit/trigger")) {
+            kind = AGENT_SUIT;
+            *is_ietf = linkformat_has(&link, "rt", "suit.ietf");
+        }
     }
     return kind;
 }
 
 static void on_resources(struct task *task, const struct coapmsg *response)
 {
-    bool elsewhere = false;
+    bool elsewhere = false, is_ietf = false;
     enum agent_kind kind = AGENT_UNKNOWN;
 
     if (response->code == COAPMSG_CONTENT)
-        kind = find_kind(&task->transfer.answer, &elsewhere);
+        kind = find_kind(&task->transfer.answer, &elsewhere, &is_ietf);
     if (elsewhere)
         task_end(task, AGENT_GARBAGE, "the device has its container agent at another path than /tc");
     else if (kind == AGENT_V2)
         get(task, "/tc", MAX_LINKS, probe_v2);
     else if (kind == AGENT_V1)
         get(task, "/device-id/", MAX_ID, on_device_id);
+    else if (kind == AGENT_SUIT)
+        probe_suit(task, is_ietf);
     else
         get(task, "/tc", MAX_LINKS, on_guessed_tc);
 }

@@ -49,6 +49,8 @@ static const struct resource resources[] = {
      .is_open = true,
      .counter = COUNTER(lookup_requests),
      .get = directory_get_resources},
+    {.path = "/m", .is_tree = true, .is_open = true, .counter = COUNTER(update_requests), .get = update_get_manifest},
+    {.path = "/a", .is_tree = true, .is_open = true, .counter = COUNTER(update_requests), .get = update_get_payload},
     {.path = "/join", .type = "tcgw.join", .is_open = true, .counter = COUNTER(join_requests), .post = post_join},
 };
 

@@ -137,7 +137,7 @@ void inbound_deliver(struct inbound *in, struct coapmsg *response)
 
 static void deliver_to_stranger(struct inbound *in, struct coapmsg *response)
 {
-    if (limiter_take(&in->server->strangers, limiter_peer_key(incoming_peer(in->incoming)))) {
+    if (in->is_expected || limiter_take(&in->server->strangers, limiter_peer_key(incoming_peer(in->incoming)))) {
         inbound_deliver(in, response);
         return;
     }

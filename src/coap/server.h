@@ -20,12 +20,14 @@ struct credential;
 struct endpoint;
 struct incoming;
 struct server;
+struct updates;
 
 struct server_options {
     uv_loop_t *loop;
     const struct clock *clock;
     struct core *core;         /* must outlive it */
     struct endpoint *endpoint; /* must outlive it, for notifications */
+    struct updates *updates;   /* what devices may fetch; must outlive it; NULL: nothing */
     uint32_t max_transfers;    /* block-wise transfers under way; the longest idle one goes first */
     uint32_t max_observers;
     uint32_t ack_timeout_ms; /* RFC 7252 ACK_TIMEOUT: before that a notification under way is not replaced */
@@ -52,7 +54,7 @@ void server_dropped(struct server *server, struct credential *credential);
 struct server_stats {
     /* what came, by resource */
     uint64_t core_requests, desired_requests, reported_requests, telemetry_requests, join_requests, other_requests;
-    uint64_t directory_requests, lookup_requests;
+    uint64_t directory_requests, lookup_requests, update_requests;
     uint64_t telemetry_malformed; /* telemetry that is none: 4.00, 4.13, 4.15 */
     uint64_t protected_requests;  /* authentic and fresh ones */
     uint64_t notifications;

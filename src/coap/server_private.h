@@ -10,6 +10,7 @@
 #include "coap/observers.h"
 #include "coap/proof.h"
 #include "coap/server.h"
+#include "coap/update.h"
 #include "codec/senml.h"
 #include "core/core.h"
 #include "core/keyring.h"
@@ -79,6 +80,7 @@ struct inbound {
     bool is_due;       /* a callback of the core will come, and frees this when it has ended meanwhile */
     bool is_authentic; /* its answer is kept for retransmissions */
     bool is_renewing;  /* waits for keyring_renew */
+    bool is_expected;  /* not authentic, but what it gets was offered to that address: not limited as for strangers */
 
     struct oscore_binding binding;
     unsigned flags; /* of oscore_protect_response */
@@ -183,6 +185,12 @@ void directory_post_simple(struct inbound *in, const struct coapmsg *request, co
 void directory_get_endpoints(struct inbound *in, const struct coapmsg *request, const void *body, size_t size);
 void directory_get_resources(struct inbound *in, const struct coapmsg *request, const void *body, size_t size);
 void directory_forget_lookups(struct server *server);
+
+/* resource_update.c --------------------------------------------------------------------------------------------------
+ */
+
+void update_get_manifest(struct inbound *in, const struct coapmsg *request, const void *body, size_t size);
+void update_get_payload(struct inbound *in, const struct coapmsg *request, const void *body, size_t size);
 
 #define SHADOW_ETAG_MAX 8
 /* The representation of a desired shadow, complete but for blocks and Observe; etag is room for the ETag. */

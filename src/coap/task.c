@@ -135,6 +135,7 @@ struct agent_call *task_release(struct task *task)
     agents->running -= list_empty(&task->waiting_node);
     list_unlink(&task->waiting_node);
     secure_stop(&task->secure);
+    suit_release(task);
     block_end(&task->transfer);
     buffer_clear(&task->base);
     free(steal_pointer(task->package));

@@ -5,6 +5,7 @@
 #include "coap/agents.h"
 #include "coap/block.h"
 #include "coap/secure.h"
+#include "coap/update.h"
 
 /*
  * A task is an agent call under way: what the drivers share. A driver begins it, is handed each answer, and ends it
@@ -21,7 +22,7 @@ struct driver {
     void (*begin)(struct task *task);
 };
 
-extern const struct driver driver_v1, driver_v2;
+extern const struct driver driver_v1, driver_v2, driver_suit;
 
 /* Asks the device which kind it is; AGENT_CALL_PROBE of any kind. */
 void probe_begin(struct task *task);
@@ -41,6 +42,8 @@ struct agents {
     struct task *tasks, *unused; /* all of them, freed at the end only; those without a call */
     struct list waiting;         /* tasks that were not begun, since too many are */
     uint32_t running;            /* tasks that were begun */
+    struct updates updates;      /* that SUIT devices are to fetch */
+    uv_timer_t update_timer;
     size_t open_handles;
     struct agents_stats stats;
     void (*closed)(void *arg);
@@ -63,6 +66,14 @@ void agents_begin_waiting(struct agents *agents);
 
 /* The answer to GET /tc, whose body is in the transfer: goes to the call's probe and ends the task. Of driver_v2. */
 void probe_v2(struct task *task, const struct coapmsg *response);
+
+/* Of driver_suit: asks for what a SUIT device tells of itself, and ends the task. */
+void probe_suit(struct task *task, bool is_ietf);
+/* Looks after the tasks whose devices fetch, while there are any: of agents.update_timer. */
+void suit_tick(uv_timer_t *timer);
+/* agent_port.pause of a load under way; a task is released. */
+void suit_pause(struct task *task);
+void suit_release(struct task *task);
 
 /* A request that may be repeated, for each block. */
 struct task_request {
@@ -88,6 +99,11 @@ struct task {
     task_answer_fn last_answer; /* to all blocks of it */
     struct block_transfer transfer;
     uint8_t *package; /* the request's body, freed with the task */
+
+    struct update *update; /* driver_suit from here on: that this task added, or waits for */
+    bool is_following;     /* the device has been told to fetch it */
+    bool is_ietf;
+    char board[64];
 };
 
 /* The call is not under way any more: frees what it needed. Returns the call. */

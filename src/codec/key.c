@@ -89,3 +89,8 @@ int key_sign(void *arg, const uint8_t *data, size_t size, uint8_t signature[META
     EVP_MD_CTX_free(ctx);
     return good ? 0 : -EKEYREJECTED;
 }
+
+EVP_PKEY *key_pkey(struct key *key)
+{
+    return pkey(key);
+}

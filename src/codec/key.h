@@ -42,6 +42,9 @@ char *key_public_pem(const struct key *key, char out[KEY_PEM_MAX]);
 /* A metadata_sign_fn; arg is the struct key. */
 int key_sign(void *arg, const uint8_t *data, size_t size, uint8_t signature[METADATA_SIGNATURE_SIZE]);
 
+/* OpenSSL's object (EVP_PKEY); it stays the key's. */
+struct evp_pkey_st *key_pkey(struct key *key);
+
 static inline void key_cleanup(struct key **key)
 {
     (void)key_free(*key);

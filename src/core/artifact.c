@@ -107,6 +107,8 @@ static int check_code(struct artifact *artifact, struct spool *spool, bool asks,
         return -EIO;
     if (artifact->type == CONTAINER_TYPE_WASM)
         return check_wasm(artifact, code, size, asks, fault);
+    if (artifact->type == CONTAINER_TYPE_SUIT)
+        return suit_check_artifact(artifact, code, size, fault);
     return artifact->type == CONTAINER_TYPE_RBPF ? check_rbpf(code, size, fault) : 0;
 }
 

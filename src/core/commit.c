@@ -199,6 +199,8 @@ void batch_put_container(struct store_batch *batch, struct container *container)
                                          .attempts = container->attempts,
                                          .attempted = container->attempted,
                                          .retry = container->retry,
+                                         .manifest = container->manifest,
+                                         .manifest_sent = container->manifest_sent,
                                      });
 }
 

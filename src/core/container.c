@@ -97,6 +97,7 @@ void container_set_reported(struct container *c, enum container_state state)
 void container_set_lost(struct container *c)
 {
     container_set_load(c, LOAD_NONE);
+    c->manifest = c->manifest_sent = 0;
     container_set_artifact(c, c->reported_artifact, "");
     c->loaded_parameters[0] = 0;
     container_set_reported(c, CONTAINER_ABSENT);
@@ -166,6 +167,7 @@ void container_apply_status(struct container *c, const struct agent_call *call)
         c->rendered.time_stale = true;
     else
         container_changed(c);
+    suit_heard(c, call);
     if (says_nothing_new(c, call))
         return;
     if (features->load_is_idempotent)

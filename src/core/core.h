@@ -280,6 +280,10 @@ int core_probe_device(struct core *core, struct device *device, uint32_t ttl_ms,
 #define REQUEST_RESULT_MAX 4096 /* bytes of a response that are kept */
 int core_queue_request(struct core *core, struct device *device, const struct agent_resource *request, uint32_t ttl_ms,
                        core_done_fn done, void *arg, struct fault *fault, struct operation **op) must_check;
+/* Runs a container of a SUIT device once (POST /bpf/exec/SLOT), as such a request, whose result has "value", what it
+ * returned. FAULT_AGENT_UNSUPPORTED, FAULT_CONTAINER_NOT_ON_DEVICE. */
+int core_exec_container(struct core *core, struct container *container, uint32_t ttl_ms, core_done_fn done, void *arg,
+                        struct fault *fault, struct operation **op) must_check;
 /* FAULT_DEVICE_ASLEEP, with when it is expected, for a device that does not listen now. */
 int core_check_awake(const struct device *device, struct fault *fault) must_check;
 /* Queued: ends at once. Running: ends before its next exchange. FAULT_NOT_CANCELLABLE when it has ended, FAULT_CONFLICT

@@ -528,4 +528,22 @@ void sequences_free(struct device *device);
 int deadletter_load(void *arg, const struct store_dead_letter *row);
 void deadletters_free(struct core *core);
 
+/* suit.c -----------------------------------------------------------------------------------------------------------
+ */
+
+#define SUIT_EXEC_PATH "/bpf/exec/"
+
+/* A load to a SUIT device is about to be written ahead: gives its manifest a number. */
+void suit_number(struct container *container, const struct operation_parts *parts);
+/* The device took the manifest that was sent last. */
+void suit_installed(struct container *container);
+/* What the driver has to know of the manifests; nothing for other kinds of agents, or container NULL. */
+void suit_fill_call(const struct container *container, struct agent_call *call);
+/* What a device's version says of the container and of the device's others. */
+void suit_heard(struct container *container, const struct agent_call *call);
+/* An artifact of type suit: its code is a signed manifest for its data. FAULT_INVALID_ARTIFACT. */
+int suit_check_artifact(const struct artifact *artifact, const void *code, size_t size, struct fault *fault) must_check;
+/* "value": what a container returned that was run by a request. */
+void suit_add_value(const struct agent_resource *request, const struct agent_response *response, json_t *result);
+
 #endif

@@ -131,6 +131,8 @@ static int load_wish(struct container *c, const struct store_container *row)
     c->attempts = row->attempts;
     c->attempted = row->attempted;
     c->retry = row->retry;
+    c->manifest = row->manifest;
+    c->manifest_sent = row->manifest_sent;
     return 0;
 }
 

@@ -78,6 +78,7 @@ struct device {
     uint32_t caps_configured;
     int64_t created, updated, last_seen; /* wall ms; last_seen 0: never */
     uint64_t revision;                   /* changes with every change that a person or a probe made */
+    uint64_t manifest_floor;             /* SUIT: the highest number that it told since the start */
     bool removing;                       /* hidden; its removal is being committed */
     bool visitor; /* no device: an address that /hc was sent to (host.c); in no table, and nothing of it is stored */
 
@@ -156,13 +157,15 @@ struct container {
     char parameters_digest[CORE_DIGEST_TEXT]; /* SHA-256; empty: there are none */
     char loaded_parameters[CORE_DIGEST_TEXT]; /* of those that the device has; "?": not known */
     bool rollback;                            /* a lower sequence number is wanted */
-    uint32_t attempts;                        /* that failed in a row */
-    int64_t attempted;                        /* wall ms of the last one; 0: none */
-    int64_t retry;                            /* wall ms of the next one; 0: none is planned */
-    struct timer timer;                       /* core-private from here on: for the next look (reconcile.c) */
-    bool ask;                                 /* the device is to be asked what became of it */
-    bool converged;                           /* it was as desired at the last look */
-    int64_t converged_at;                     /* monotonic ms at which `converged` changed */
+    /* SUIT: numbers of the manifest that the device took, and of the one that was sent since; 0: none (suit.c) */
+    uint64_t manifest, manifest_sent;
+    uint32_t attempts;    /* that failed in a row */
+    int64_t attempted;    /* wall ms of the last one; 0: none */
+    int64_t retry;        /* wall ms of the next one; 0: none is planned */
+    struct timer timer;   /* core-private from here on: for the next look (reconcile.c) */
+    bool ask;             /* the device is to be asked what became of it */
+    bool converged;       /* it was as desired at the last look */
+    int64_t converged_at; /* monotonic ms at which `converged` changed */
 
     struct rendering rendered;
     bool dirty;    /* differs from its row, which could not be written */

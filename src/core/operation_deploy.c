@@ -203,6 +203,7 @@ static void write_load_ahead(struct operation *op, struct container *c, struct o
     parts->users++;
     container_set_load(c, LOAD_SENT);
     memcpy(c->loaded_release, c->desired_release, sizeof c->loaded_release);
+    suit_number(c, parts);
     /* What a replaced container was stays known until the device confirms the new one. */
     if (!device_features(op->device)->can_replace) {
         container_set_artifact(c, c->reported_artifact, op->artifact);
@@ -287,6 +288,7 @@ void deploy_fill_load(struct operation *op, struct agent_call *call)
 
 void deploy_revert_load(const struct operation *op, struct container *c)
 {
+    c->manifest_sent = 0;
     if (device_features(op->device)->can_replace && *c->reported_artifact)
         container_set_load(c, LOAD_DONE); /* what was to be replaced is still there */
     else
@@ -296,6 +298,7 @@ void deploy_revert_load(const struct operation *op, struct container *c)
 static void loaded(struct operation *op, struct container *c)
 {
     container_set_load(c, LOAD_DONE);
+    suit_installed(c);
     container_set_artifact(c, c->reported_artifact, op->artifact);
     memcpy(c->loaded_parameters, op->parameters_digest, sizeof c->loaded_parameters);
     container_set_reported(c, CONTAINER_INSTALLED);
@@ -338,6 +341,7 @@ static void refused(struct operation *op, const struct container *c, const struc
 
 void deploy_loaded(struct operation *op, struct container *c, const struct agent_call *call)
 {
+    suit_heard(c, call);
     switch (call->outcome) {
     case AGENT_OK:
         loaded(op, c);

@@ -116,7 +116,7 @@ static json_t *text_or_null(const char *text)
     return *text && text_is_utf8(text, strlen(text)) ? json_string(text) : json_null();
 }
 
-static char *result_text(const struct agent_response *response)
+static char *result_text(const struct agent_resource *request, const struct agent_response *response)
 {
     char code[8], tag[2 * sizeof response->etag + 1];
     json_t *result;
@@ -130,6 +130,7 @@ static char *result_text(const struct agent_response *response)
     if (!result)
         return NULL;
     add_payload(result, response);
+    suit_add_value(request, response, result);
     text = json_dumps(result, JSON_COMPACT);
     json_decref(result);
     return text;
@@ -139,7 +140,7 @@ static void answered(struct operation *op, const struct agent_response *response
 {
     char code[8];
 
-    op->result = result_text(response);
+    op->result = result_text(op->request, response);
     if (response->code >> 5 == 2) {
         operation_succeed(op);
         return;

@@ -124,6 +124,7 @@ static void send_call(struct operation *op)
     }
     memcpy(call->uid, op->uid, sizeof call->uid);
     call->resource = op->request;
+    suit_fill_call(operation_container(op), call);
     if (call->verb == AGENT_CALL_LOAD)
         deploy_fill_load(op, call);
     device_send_call(op->device, call);

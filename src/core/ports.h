@@ -77,6 +77,12 @@ struct agent_response {
     size_t body_size;
 };
 
+/* A manifest that a SUIT device has, or was told to fetch (docs/device-protocol.md section 9). */
+struct agent_manifest {
+    uint64_t sequence;                  /* 0: none */
+    char code_digest[CORE_DIGEST_TEXT]; /* of the artifact's code */
+};
+
 struct agent_call {
     enum agent_verb verb;
     const struct device *device; /* stays until done was called: the core cancels before it frees a device */
@@ -84,8 +90,11 @@ struct agent_call {
     const struct artifact *artifact; /* LOAD: endpoints, limits, type */
     const uint8_t *code, *data;      /* LOAD: owned by the caller until done */
     size_t code_size, data_size;
-    size_t resume_at;                /* LOAD: bytes of the package that the device is believed to hold; 0: none */
-    uint64_t sequence;               /* LOAD: of the release; 0: it has none */
+    size_t resume_at;  /* LOAD: bytes of the package that the device is believed to hold; 0: none */
+    uint64_t sequence; /* LOAD: of the release; 0: it has none */
+    /* SUIT: the manifest that the device is known to have taken for the container, and the one that was sent since, or
+     * is to be sent now. */
+    struct agent_manifest installed, sent;
     /* LOAD (may be NULL): the device has acknowledged so many bytes of so many. May be called often. */
     void (*progress)(struct agent_call *call, size_t done, size_t total);
     const struct agent_resource *resource; /* RESOURCE */
@@ -97,6 +106,9 @@ struct agent_call {
     enum container_state state;           /* STATUS; START, STOP of agents whose answer tells: else CONTAINER_UNKNOWN */
     char artifact_seen[CORE_DIGEST_TEXT]; /* STATUS: hex digest of the code that the agent says it holds; empty when it
                                              does not tell */
+    uint64_t
+        version_seen; /* SUIT: the highest sequence number that the device told, before a load; where it told one */
+    bool version_known;
     struct agent_probe probe;
     uint8_t *log; /* LOG: malloc'ed text, owned by the call's owner, who frees it */
     size_t log_size;

@@ -321,6 +321,7 @@ void query_run(struct query *query)
         return;
     }
     memcpy(call->uid, query->uid, sizeof call->uid);
+    suit_fill_call(index_find_container(call->device, call->uid), call);
     call->resource = query->resource;
     query->under_way = true;
     device_send_call(query->device, call);

@@ -79,6 +79,7 @@ static struct agents_options agents_options(struct manager *m)
         .loop = &m->loop,
         .sign = key_sign,
         .sign_arg = m->key,
+        .suit_key = m->key,
         .max_sessions = (uint32_t)m->conf->coap_max_sessions,
         .max_peer_sessions = (uint32_t)m->conf->coap_max_peer_sessions,
         .kept_bytes = (uint64_t)m->conf->coap_kept_answers_bytes,

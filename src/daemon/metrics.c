@@ -48,6 +48,8 @@ static const struct figure figures[] = {
      "resource=\"directory\"", FIGURE(server.directory_requests)},
     {"tcgw_coap_requests_total", "Requests of devices, by the resource that they asked for.", true,
      "resource=\"lookup\"", FIGURE(server.lookup_requests)},
+    {"tcgw_coap_requests_total", "Requests of devices, by the resource that they asked for.", true,
+     "resource=\"update\"", FIGURE(server.update_requests)},
     {"tcgw_coap_requests_total", "Requests of devices, by the resource that they asked for.", true, "resource=\"join\"",
      FIGURE(server.join_requests)},
     {"tcgw_coap_requests_total", "Requests of devices, by the resource that they asked for.", true,

@@ -35,6 +35,7 @@ void api_put_container(struct http_request *req);
 void api_remove_container(struct http_request *req);
 void api_start_container(struct http_request *req);
 void api_stop_container(struct http_request *req);
+void api_exec_container(struct http_request *req);
 void api_show_log(struct http_request *req);
 
 /* api_artifact.c */

@@ -168,6 +168,23 @@ void api_stop_container(struct http_request *req)
     act(req, OPERATION_STOP);
 }
 
+void api_exec_container(struct http_request *req)
+{
+    struct container *container;
+    struct device *device;
+    struct operation *op;
+    struct fault fault;
+    uint32_t ttl_ms;
+    int r;
+
+    if (!begin_write(req, true, &device, &container, &ttl_ms))
+        return;
+    r = core_exec_container(rest_core(req), container, ttl_ms, change_done, change_begin(req, wait_answer_operation),
+                            &fault, &op);
+    if (!change_was_refused(req, r, &fault))
+        (void)text_copy(req->record, sizeof req->record, op->id);
+}
+
 static void forget(struct http_request *req)
 {
     struct container *container;

@@ -46,6 +46,8 @@ const struct route route_table[] = {
      "startContainer", "Start a container"},
     {HTTP_POST, "/v1/devices/{id}/containers/{uid}/stop", ROUTE_BODY_NONE, HTTP_JSON, WAITING, api_stop_container,
      "stopContainer", "Stop a container"},
+    {HTTP_POST, "/v1/devices/{id}/containers/{uid}/exec", ROUTE_BODY_NONE, HTTP_JSON, WAITING, api_exec_container,
+     "execContainer", "Run a container of a SUIT device once"},
     {HTTP_GET, "/v1/devices/{id}/containers/{uid}/log", ROUTE_BODY_NONE, HTTP_TEXT, "", api_show_log, "getContainerLog",
      "Read a container's log from its device"},
 

@@ -226,6 +226,8 @@ struct store_container {
     bool rollback;                 /* a lower sequence number is wanted */
     uint32_t attempts;             /* that failed in a row */
     int64_t attempted, retry;      /* wall ms of the last one and of the next; retry 0: none is planned */
+    uint64_t manifest;             /* SUIT: number of the one that the device took; 0: none */
+    uint64_t manifest_sent;        /* and of the one that was sent since */
 };
 
 struct store_operation {

@@ -54,7 +54,8 @@ static const struct column container_columns[] = {
     COLUMN(BYTES, container, parameters),    COLUMN(BOOL, container, rollback),
     COLUMN(U32, container, attempts),        COLUMN(I64, container, attempted),
     COLUMN(I64, container, retry),           COLUMN(TEXT, container, loaded_parameters),
-    COLUMN(TEXT, container, loaded_release),
+    COLUMN(TEXT, container, loaded_release), COLUMN(U64, container, manifest),
+    COLUMN(U64, container, manifest_sent),
 };
 
 static const struct column operation_columns[] = {

@@ -105,6 +105,8 @@ static const char version_4[] =
     "ALTER TABLE container ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE container ADD COLUMN attempted INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE container ADD COLUMN retry INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE container ADD COLUMN manifest INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE container ADD COLUMN manifest_sent INTEGER NOT NULL DEFAULT 0;"
     "CREATE TABLE document(kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY(kind, key));"
     "CREATE TABLE sequence(device TEXT NOT NULL, component TEXT NOT NULL, highest INTEGER NOT NULL,"
     " PRIMARY KEY(device, component)) WITHOUT ROWID;";

@@ -265,7 +265,7 @@ void world_run_for(int64_t ms)
     run_until(ms, false);
 }
 
-void world_begin(enum agent_verb verb)
+void world_prepare(enum agent_verb verb)
 {
     free(world.call.log);
     free(world.call.response.body);
@@ -278,11 +278,21 @@ void world_begin(enum agent_verb verb)
                                      .data = world.data,
                                      .data_size = (size_t)world.artifact.data_size,
                                      .done = on_done};
+}
+
+void world_begin_prepared(void)
+{
     world.done = 0;
     uv_update_time(&world.loop);
     world.port.begin(world.port.arg, &world.call);
     ck_assert_uint_eq(world.done, 0);
     ck_assert_ptr_nonnull(world.call.driver);
+}
+
+void world_begin(enum agent_verb verb)
+{
+    world_prepare(verb);
+    world_begin_prepared();
 }
 
 enum agent_outcome world_call(enum agent_verb verb)

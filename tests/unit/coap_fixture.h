@@ -67,6 +67,9 @@ bool world_run(int64_t ms);
 void world_run_for(int64_t ms);
 /* Begins a call to the device, which must not be done at once, and runs it to its end. */
 void world_begin(enum agent_verb verb);
+/* The same in two steps, for a call that the test changes between. */
+void world_prepare(enum agent_verb verb);
+void world_begin_prepared(void);
 enum agent_outcome world_call(enum agent_verb verb);
 /* Checks that the call told of a running container. */
 void world_check_running(void);

@@ -23,7 +23,7 @@ static const struct probe_row probes[] = {
     {"</container/>,</device-id/>", false, "box 7\x01", AGENT_OK, AGENT_V1, "box 7\\x01"},
     {"</container/>,</device-id/>", false, NULL, AGENT_OK, AGENT_V1, ""},
     {"</container/>,</tc>;rt=\"tinycontainer\"", true, NULL, AGENT_OK, AGENT_V2, "k\\xc3\\xbchlbox"},
-    {"</suit/trigger>,</riot/board>", false, NULL, AGENT_GARBAGE, AGENT_UNKNOWN, ""},
+    {"</suit/slot/active>,</riot/board>", false, NULL, AGENT_GARBAGE, AGENT_UNKNOWN, ""},
     {"</suit/trigger>;rt=\"nothing", false, NULL, AGENT_GARBAGE, AGENT_UNKNOWN, ""},
     {"", false, NULL, AGENT_GARBAGE, AGENT_UNKNOWN, ""},
     {NULL, true, NULL, AGENT_OK, AGENT_V2, "k\\xc3\\xbchlbox"},

@@ -3,6 +3,7 @@
 #include "core/event.h"
 #include "core/internal.h"
 #include "core/reconcile.h"
+#include "core/rollout.h"
 
 #include <errno.h>
 #include <string.h>
@@ -119,6 +120,7 @@ void core_start(struct core *core)
     }
     watches_start(core);
     reconcile_start(core);
+    rollout_start(core);
     tell_loop(core);
 }
 
@@ -186,6 +188,7 @@ struct core *core_free(struct core *core)
     join_free(core);
     cache_free(core);
     groups_free(core);
+    rollouts_free(core);
     documents_free(core);
     keyring_free(core);
     telemetry_free(core);

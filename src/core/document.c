@@ -18,6 +18,8 @@ static const struct document_class classes[DOCUMENT_KIND_COUNT] = {
                           .changed = trust_changed},
     [DOCUMENT_POLICY] =
         {.name = "policy", .max = 256, .parse = policy_parse, .free = policy_free, .changed = trust_changed},
+    [DOCUMENT_ROLLOUT] = {.name = "rollout", .load = rollout_load},
+    [DOCUMENT_ROLLOUT_DEVICE] = {.name = "rollout-device", .load = rollout_load_member},
 };
 
 /* NOLINTBEGIN(readability-function-size,bugprone-*,clang-analyzer-*) */

@@ -42,6 +42,8 @@ static const struct {
     [EVENT_GATEWAY_STARTED] = {JOURNAL_GATEWAY, "started"},
     [EVENT_GATEWAY_STOPPING] = {JOURNAL_GATEWAY, "stopping"},
     [EVENT_STORAGE_RECOVERED] = {JOURNAL_GATEWAY, "storage_recovered"},
+    [EVENT_ROLLOUT_STATE] = {JOURNAL_ROLLOUT, "state"},
+    [EVENT_ROLLOUT_DEVICE] = {JOURNAL_ROLLOUT, "device"},
     [EVENT_RECORD_CHANGED] = {JOURNAL_ROLLOUT, "changed"},
     [EVENT_RECORD_REMOVED] = {JOURNAL_ROLLOUT, "removed"},
 };

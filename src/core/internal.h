@@ -18,6 +18,7 @@ struct desired;
 struct group;
 struct pending;
 struct query;
+struct rollout;
 
 #define SHADOW_LISTENERS 4
 
@@ -83,8 +84,10 @@ struct core {
     struct device *visitors[16];                                   /* hosts that are no devices (host.c) */
     struct group *groups;                                          /* uthash by name: those with settings */
     struct documents documents[DOCUMENT_KIND_COUNT];
-    unsigned trust_revision; /* changes with every publisher and policy (trust.c); not 0 */
-    size_t watch_count[2];   /* observations; [true]: that are established */
+    unsigned trust_revision;  /* changes with every publisher and policy (trust.c); not 0 */
+    struct rollout *rollouts; /* uthash by id (rollout.c) */
+    size_t rollout_members;   /* of all of them */
+    size_t watch_count[2];    /* observations; [true]: that are established */
     uint64_t watch_notifications;
     bool started, stopped;
 };
@@ -522,6 +525,13 @@ void groups_free(struct core *core);
 /* Sequence numbers (sequence.c). */
 int sequence_load(void *core, const struct store_sequence *row);
 void sequences_free(struct device *device);
+
+/* Rollouts (rollout*.c), besides rollout.h. */
+struct telemetry_record;
+void rollout_note_telemetry(struct device *device, const struct telemetry_record *records, size_t count);
+int rollout_load(struct core *core, const struct store_document *row);
+int rollout_load_member(struct core *core, const struct store_document *row);
+void rollouts_free(struct core *core);
 
 /* Dead letters (deadletter.c) ------------------------------------------------------------------------------------ */
 

@@ -1,6 +1,7 @@
 #include "core/event.h"
 #include "core/internal.h"
 #include "core/reconcile.h"
+#include "core/rollout.h"
 
 #include "base/log.h"
 
@@ -205,6 +206,7 @@ static void finish(struct operation *op)
     tell_watchers(op);
     prune(device->core);
     reconcile_wake(device);
+    rollout_wake(device);
     device_pump(device);
 }
 

@@ -1,5 +1,6 @@
 #include "core/internal.h"
 #include "core/reconcile_private.h"
+#include "core/rollout.h"
 
 #include "base/log.h"
 
@@ -198,6 +199,7 @@ static void set_converged(struct container *c, bool converged)
     c->converged_at = core_now(c->device->core);
     if (converged)
         reconcile_wake(c->device); /* others may need it */
+    rollout_wake(c->device);
 }
 
 static void consider(struct container *c)

@@ -247,3 +247,11 @@ int labels_check(const json_t *labels, const char *pointer, struct fault *fault)
     }
     return 0;
 }
+
+const char *device_link(const struct device *device, char *out, size_t size)
+{
+    const char *zone = strstr(device->address, "%25");
+
+    (void)snprintf(out, size, "%.*s", zone ? (int)strcspn(zone + 3, "]") : 7, zone ? zone + 3 : "default");
+    return out;
+}

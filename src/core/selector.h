@@ -36,6 +36,10 @@ bool selector_is_dynamic(const struct selector *selector); /* what it selects ma
 json_t *selector_json(const struct selector *selector);    /* canonical */
 struct selector *selector_free(struct selector *selector); /* NULL is fine. Returns NULL */
 
+/* The key of the link that it is on: the interface of a link-local address ("coap://[fe80::1%25eth0]:5683"), else
+ * "default". Returns out. */
+const char *device_link(const struct device *device, char *out, size_t size);
+
 #define LABELS_MAX 32
 #define LABEL_MAX 63 /* bytes of a name and of a value: letters, digits and . _ ~ - */
 /* Checks a device's labels: an object of texts, none with the name of a key of the gateway's own.

@@ -68,13 +68,9 @@ static const char *words_presence(const struct device *device, char scratch[WORD
     return presence_state_name(core_presence(device).state);
 }
 
-/* The interface of a link-local address, "coap://[fe80::1%25eth0]:5683". */
 static const char *words_link(const struct device *device, char scratch[WORDS_SIZE])
 {
-    const char *zone = strstr(device->address, "%25");
-
-    (void)snprintf(scratch, WORDS_SIZE, "%.*s", zone ? (int)strcspn(zone + 3, "]") : 7, zone ? zone + 3 : "default");
-    return scratch;
+    return device_link(device, scratch, WORDS_SIZE);
 }
 
 static const struct {

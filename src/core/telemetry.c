@@ -242,6 +242,7 @@ int core_add_telemetry(struct core *core, struct device *device, const struct te
         buffer_clear(&t->pack);
         return -ENOMEM;
     }
+    rollout_note_telemetry(device, records, count);
     return submit(t, device, count, origin, done, arg);
 }
 

@@ -50,6 +50,7 @@ struct conf {
     int64_t max_artifact_bytes;
     int64_t max_pending, max_shadow_bytes, max_operations;
     int64_t operations_kept;
+    int artifacts_require_signature; /* enum signature_requirement of the core */
     /* [operations] */
     int64_t operation_ttl_ms, operation_ttl_max_ms;
     int64_t verify_delay_ms, settle_delay_ms;

@@ -29,6 +29,8 @@ static const struct conf_choice log_levels[] = {
     {NULL, 0},
 };
 
+static const struct conf_choice signatures[] = {{"auto", 0}, {"yes", 1}, {"no", 2}, {NULL, 0}};
+
 static const struct conf_choice synchronous[] = {{"normal", 1}, {"full", 2}, {NULL, 0}};
 
 /* Paths are bounded so that a line of the file holds them; sockets by struct sockaddr_un. Numbers that the rooms above
@@ -82,6 +84,9 @@ const struct conf_key conf_table[] = {
      "Agents without credentials that are listed while they wait to be approved."},
     {"limits", "shadow_size", CONF_SIZE, true, MEMBER(max_shadow_bytes), 16, MIB, NULL, "64K",
      "Largest shadow document of a device."},
+
+    {"artifacts", "require_signature", CONF_ENUM, true, MEMBER(artifacts_require_signature), 0, 0, signatures, "auto",
+     "Whether only signed releases go to devices; auto: as soon as there is a publisher."},
 
     {"operations", "ttl", CONF_DURATION, true, MEMBER(operation_ttl_ms), SECONDS, 45 * DAYS, NULL, "10m",
      "Time to live of an operation that names none; twice the sleep of a device that sleeps is added."},

@@ -134,6 +134,7 @@ static struct core_options core_options(struct manager *m)
         .operation_ttl_ms = (uint32_t)m->conf->operation_ttl_ms,
         .operation_ttl_max_ms = (uint32_t)m->conf->operation_ttl_max_ms,
         .operations_kept = (uint32_t)m->conf->operations_kept,
+        .require_signature = (enum signature_requirement)m->conf->artifacts_require_signature,
         .max_pending = (uint32_t)m->conf->max_pending,
         .max_shadow_bytes = (uint32_t)m->conf->max_shadow_bytes,
         .max_operations = (uint32_t)m->conf->max_operations,

@@ -94,6 +94,20 @@ void api_put_desired(struct http_request *req);
 void api_remove_desired(struct http_request *req);
 void api_show_reported(struct http_request *req);
 
+/* api_trust.c */
+void api_list_publishers(struct http_request *req);
+void api_show_publisher(struct http_request *req);
+void api_put_publisher(struct http_request *req);
+void api_remove_publisher(struct http_request *req);
+void api_list_releases(struct http_request *req);
+void api_add_release(struct http_request *req);
+void api_show_release(struct http_request *req);
+void api_remove_release(struct http_request *req);
+void api_list_policies(struct http_request *req);
+void api_show_policy(struct http_request *req);
+void api_put_policy(struct http_request *req);
+void api_remove_policy(struct http_request *req);
+
 /* api_telemetry.c */
 void api_list_telemetry(struct http_request *req);
 void api_list_device_telemetry(struct http_request *req);

@@ -5,6 +5,7 @@
 #include "base/fault.h"
 #include "base/list.h"
 #include "base/text.h"
+#include "core/model.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -140,7 +141,7 @@ struct http_request {
     uint64_t discarded; /* bytes of the body that came after the answer */
     /* change.c, wait.c */
     void (*then)(struct http_request *req);
-    char record[UUID_SIZE > 65 ? UUID_SIZE : 65]; /* id of the operation, device or artifact that is worked on */
+    char record[CORE_RELEASE_TEXT]; /* id of the operation, device, artifact or release that is worked on */
     int created_status;
     uint64_t revision; /* of the shadow document that is written */
     json_t *secrets;   /* of the credentials that are made; wiped when they are freed */

@@ -8,8 +8,9 @@ BUILD_PACKAGES="gcc g++ make autoconf automake pkg-config libc6-dev
     libuv1-dev libcoap3-dev libmicrohttpd-dev libjansson-dev libssl-dev libsqlite3-dev libcbor-dev uthash-dev
     libinih-dev libcurl4-openssl-dev libmosquitto-dev libqrencode-dev libsystemd-dev check wabt python3 python3-yaml"
 DEMO_PACKAGES="clang lld llvm curl jq mosquitto mosquitto-clients sqlite3 procps"
-TEST_PACKAGES="clang-format clang-tidy cppcheck fish libcoap3-bin libtool mosquitto
-    mosquitto-clients openssl tshark valgrind wrk xz-utils zsh"
+TEST_PACKAGES="clang-format clang-tidy cppcheck fish libcoap3-bin libengine-pkcs11-openssl libtool
+    libtss2-tcti-swtpm0 mosquitto mosquitto-clients openssl softhsm2 swtpm tpm2-openssl tpm2-tools tshark valgrind wrk
+    xz-utils zsh"
 
 say() {
     printf '\033[1m==>\033[0m %s\n' "$*"

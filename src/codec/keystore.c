@@ -18,11 +18,12 @@
 /* Which provider opens which URIs. */
 static const struct {
     const char *scheme, *provider;
+    const char *pin; /* what has the provider ask for a PIN; empty: it asks by itself */
     bool has_engine; /* of the same name */
 } providers[] = {
-    {"pkcs11", "pkcs11", true},
-    {"handle", "tpm2", false},
-    {"object", "tpm2", false},
+    {"pkcs11", "pkcs11", "", true},
+    {"handle", "tpm2", "?pass", false},
+    {"object", "tpm2", "?pass", false},
 };
 
 /* The length of a URI's scheme; 0 for what is a file's name. */
@@ -77,19 +78,22 @@ static EVP_PKEY *open_store(const char *uri, UI_METHOD *ui)
 static int open_uri(EVP_PKEY **key, const char *uri, size_t scheme, char *reason, size_t reason_size)
 {
     UI_METHOD *ui = UI_UTIL_wrap_read_pem_callback(read_pin, 0);
-    const char *wanted = NULL;
+    const char *wanted = NULL, *pin = "";
+    char complete[KEYSTORE_WHERE_MAX + 8];
     bool has_provider = true;
 
     for (size_t i = 0; i < array_size(providers); i++) {
         if (strlen(providers[i].scheme) != scheme || strncmp(uri, providers[i].scheme, scheme) != 0)
             continue;
         wanted = providers[i].provider;
+        pin = getenv(KEYSTORE_PIN_VARIABLE) && !strchr(uri, '?') ? providers[i].pin : "";
         has_provider = load_provider(wanted);
         if (!has_provider && providers[i].has_engine)
             *key = keystore_open_engine(wanted, uri, ui);
     }
+    (void)snprintf(complete, sizeof complete, "%s%s", uri, pin);
     if (has_provider)
-        *key = open_store(uri, ui);
+        *key = open_store(complete, ui);
     UI_destroy_method(ui);
     ERR_clear_error();
     if (*key)

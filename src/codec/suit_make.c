@@ -135,15 +135,27 @@ static void put_parameters(struct cborio_writer *w, const struct maker *k, const
 
 /* Sequences ------------------------------------------------------------------------------------------------------- */
 
-/* What belongs to the slot, where a component has several. */
-static uint64_t slot_parameters(const struct maker *k, size_t group)
+/* Whether a slot's parameters differ from the first one's; digests always count as such. */
+static uint64_t difference(const struct suit_component *a, const struct suit_component *b)
 {
-    const struct suit_component *first = entry_of(k, group, 0);
     uint64_t mask = SUIT_BIT(SUIT_IMAGE_DIGEST);
 
+    if (a->has_size != b->has_size || a->size != b->size)
+        mask |= SUIT_BIT(SUIT_IMAGE_SIZE);
+    if (a->has_vendor != b->has_vendor || memcmp(a->vendor, b->vendor, sizeof a->vendor) != 0)
+        mask |= SUIT_BIT(SUIT_VENDOR_ID);
+    if (a->has_class != b->has_class || memcmp(a->class_id, b->class_id, sizeof a->class_id) != 0)
+        mask |= SUIT_BIT(SUIT_CLASS_ID);
+    return mask;
+}
+
+/* What belongs to the slots, where a component has several. */
+static uint64_t slot_parameters(const struct maker *k, size_t group)
+{
+    uint64_t mask = 0;
+
     for (size_t i = 1; i < k->groups[group].count; i++)
-        if (entry_of(k, group, i)->size != first->size || entry_of(k, group, i)->has_size != first->has_size)
-            mask |= SUIT_BIT(SUIT_IMAGE_SIZE);
+        mask |= difference(entry_of(k, group, 0), entry_of(k, group, i));
     return mask;
 }
 
@@ -220,9 +232,13 @@ typedef size_t (*sequence_fn)(struct cborio_writer *w, const struct maker *k, si
 
 static bool has_part(const struct maker *k, size_t group, sequence_fn put)
 {
-    const struct suit_component *c = entry_of(k, group, 0);
+    for (size_t i = 0; i < k->groups[group].count; i++) {
+        const struct suit_component *c = entry_of(k, group, i);
 
-    return put == put_shared || (put == put_install ? c->uri[0] != 0 : c->has_digest);
+        if (put == put_shared || (put == put_install ? c->uri[0] != 0 : c->has_digest))
+            return true;
+    }
+    return false;
 }
 
 /* The commands of all components, as a byte string; the index is set only where there are several. */
@@ -410,6 +426,18 @@ static int check_riot(const struct suit_manifest *m, const struct reason *why)
     return 0;
 }
 
+static bool has_good_slots(const struct maker *k, size_t group)
+{
+    size_t count = k->groups[group].count;
+
+    for (size_t i = 0; i < count && count > 1; i++)
+        for (size_t j = 0; j <= i; j++)
+            if (!entry_of(k, group, i)->has_offset ||
+                (j < i && entry_of(k, group, i)->offset == entry_of(k, group, j)->offset))
+                return false;
+    return true;
+}
+
 static int check(const struct maker *k, const struct reason *why)
 {
     const struct suit_manifest *m = k->m;
@@ -420,9 +448,8 @@ static int check(const struct maker *k, const struct reason *why)
         if (m->components[i].id_count == 0)
             return REFUSE(why, "Component %zu has no id.", i);
     for (size_t g = 0; g < k->group_count; g++)
-        for (size_t i = 0; i < k->groups[g].count && k->groups[g].count > 1; i++)
-            if (!entry_of(k, g, i)->has_offset)
-                return REFUSE(why, "Components have the same id, but not each of them an offset.");
+        if (!has_good_slots(k, g))
+            return REFUSE(why, "Components have the same id, but not each of them an offset of its own.");
     return m->dialect == SUIT_RIOT ? check_riot(m, why) : 0;
 }
 

@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "core/bodycheck.h"
 #include "core/event.h"
-#include "core/reconcile.h"
+#include "core/service.h"
 #include "core/trust.h"
 
 #include <errno.h>
@@ -349,6 +349,17 @@ int container_check_fit(struct device *device, const char *uid, const struct art
     return 0;
 }
 
+static int check_service(const struct device *device, const char *uid, struct fault *fault)
+{
+    const char *service = service_of(device, uid);
+
+    if (!service)
+        return 0;
+    return fault_set(fault, FAULT_CONFLICT,
+                     "Container '%s' of device '%s' belongs to service '%s': change the service, or whom it selects.",
+                     uid, device->id, service);
+}
+
 /* What a body asks for; the caller frees its parameters. */
 struct put {
     struct desired desired;
@@ -412,7 +423,8 @@ int core_put_container(struct core *core, struct device *device, const char *uid
     r = read_put(&put, device, uid, body, fault);
     if (r)
         return r;
-    if (operation_check_queue(device, fault) || container_check_desired(device, uid, &put.desired, fault)) {
+    if (check_service(device, uid, fault) || operation_check_queue(device, fault) ||
+        container_check_desired(device, uid, &put.desired, fault)) {
         free(put.parameters);
         return 1;
     }
@@ -457,7 +469,8 @@ int core_act_on_container(struct core *core, struct container *c, enum operation
     int r;
 
     if (core_check_accepting(core, fault) || device_check_protected(c->device, fault) ||
-        container_check_act(c, kind, fault) || operation_check_queue(c->device, fault))
+        check_service(c->device, c->uid, fault) || container_check_act(c, kind, fault) ||
+        operation_check_queue(c->device, fault))
         return 1;
     wanted = container_copy_desired(c);
     if (!wanted)
@@ -483,6 +496,7 @@ static void settle_forget(struct commit *commit, bool durable, struct fault *fau
         queries_fail(device, c->uid, FAULT_NOT_FOUND, "The container was forgotten.");
         container_drop(c); /* before what was held back for it is written */
         operations_end_cancelled(device, commit->uid, "The container was forgotten.");
+        services_wake(device);
     } else {
         c->removing = false;
         container_write(c); /* what was held back meanwhile */

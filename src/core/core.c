@@ -4,6 +4,7 @@
 #include "core/internal.h"
 #include "core/reconcile.h"
 #include "core/rollout.h"
+#include "core/service.h"
 
 #include <errno.h>
 #include <string.h>
@@ -77,6 +78,7 @@ int core_new(struct core **out, const struct core_options *options)
     core->trust_revision = 1;
     core->retry.fire = retry_writes;
     core->sweep.fire = answers_sweep;
+    core->service_sweep.fire = services_sweep;
     list_init(&core->commits);
     list_init(&core->dead_letters);
     list_init(&core->part_requests);
@@ -121,6 +123,7 @@ void core_start(struct core *core)
     watches_start(core);
     reconcile_start(core);
     rollout_start(core);
+    services_start(core);
     tell_loop(core);
 }
 

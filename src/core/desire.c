@@ -32,6 +32,13 @@ static bool is_desired_already(const struct container *c, const struct desired *
             is_same(c->needs, d->needs) && c->rollback == d->rollback && is_same_bytes(c, d));
 }
 
+bool container_is_desired(const struct device *device, const char *uid, const struct desired *desired)
+{
+    const struct container *c = index_find_container(device, uid);
+
+    return c ? !c->removing && is_desired_already(c, desired) : desired->state == CONTAINER_ABSENT;
+}
+
 int container_check_desired(struct device *device, const char *uid, const struct desired *d, struct fault *fault)
 {
     const struct artifact *artifact;
@@ -190,9 +197,7 @@ int container_desire(struct device *device, const char *uid, const struct desire
     bool existed = c;
     int r;
 
-    if (!c && desired->state == CONTAINER_ABSENT)
-        return 0;
-    if (c && !c->removing && is_desired_already(c, desired))
+    if (container_is_desired(device, uid, desired))
         return 0;
     if (batch && (container_check_uid(device, uid, fault) || container_check_desired(device, uid, desired, fault)))
         return 1;

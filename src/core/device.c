@@ -1,4 +1,5 @@
 #include "core/internal.h"
+#include "core/service.h"
 
 #include "base/log.h"
 #include "core/bodycheck.h"
@@ -354,8 +355,10 @@ static void settle_add(struct commit *commit, bool durable, struct fault *fault)
     (void)fault;
     if (durable) {
         log_info("device added", "device", commit->device, NULL);
-        if (device)
+        if (device) {
             device_note_security(device);
+            services_wake(device);
+        }
         return;
     }
     if (device)
@@ -602,6 +605,7 @@ void device_apply_probe(struct device *device, const struct agent_probe *probe)
 {
     cleanup(settings_clear) struct settings before, after;
     char version[sizeof device->agent_version];
+    bool changed;
 
     settings_take(&before, device);
     memcpy(version, device->agent_version, sizeof version);
@@ -626,6 +630,9 @@ void device_apply_probe(struct device *device, const struct agent_probe *probe)
     }
     if (strcmp(version, device->agent_version) != 0)
         device->untold |= 1u << EVENT_DEVICE_PROBED;
+    changed = device->untold & 1u << EVENT_DEVICE_PROBED;
     device_changed(device);
     device_write(device);
+    if (changed)
+        reconcile_changed(device);
 }

@@ -4,6 +4,7 @@
 #include "core/event.h"
 #include "core/internal.h"
 #include "core/trust_private.h"
+#include "core/service.h"
 
 #include <errno.h>
 #include <string.h>
@@ -20,6 +21,7 @@ static const struct document_class classes[DOCUMENT_KIND_COUNT] = {
         {.name = "policy", .max = 256, .parse = policy_parse, .free = policy_free, .changed = trust_changed},
     [DOCUMENT_ROLLOUT] = {.name = "rollout", .load = rollout_load},
     [DOCUMENT_ROLLOUT_DEVICE] = {.name = "rollout-device", .load = rollout_load_member},
+    [DOCUMENT_SERVICE] = {"service", SERVICES_MAX, service_parse, service_free, service_changed, NULL},
 };
 
 /* NOLINTBEGIN(readability-function-size,bugprone-*,clang-analyzer-*) */

@@ -8,6 +8,7 @@
 #include "core/document.h"
 #include "core/keyring.h"
 #include "core/presence.h"
+#include "core/reconcile.h"
 
 /* What the files of this room share; nobody else includes it. */
 
@@ -89,6 +90,9 @@ struct core {
     size_t rollout_members;   /* of all of them */
     size_t watch_count[2];    /* observations; [true]: that are established */
     uint64_t watch_notifications;
+    struct timer service_sweep; /* service_apply.c */
+    char service_swept[CORE_ID_MAX + 1];
+    bool has_services; /* or may have containers of some */
     bool started, stopped;
 };
 
@@ -220,15 +224,13 @@ int container_check_desired(struct device *device, const char *uid, const struct
 
 /* What is desired (desire.c). container_assign: all of it, or nothing when out of memory. A state of ABSENT keeps the
  * artifact, which is what the device may hold. */
-struct desired;
 int container_assign(struct container *container, const struct desired *desired) must_check;
 /* A copy of what is desired, to be freed and to be given to container_assign. NULL: out of memory. */
 struct desired *container_copy_desired(const struct container *container);
+bool container_is_desired(const struct device *device, const char *uid, const struct desired *desired);
+json_t *json_needs(const char *needs); /* an array */
 void container_digest_parameters(const uint8_t *parameters, size_t size, char out[CORE_DIGEST_TEXT]);
 void container_tell_desired(struct container *container, struct store_batch *batch); /* in an event */
-#define PARAMETERS_MAX 16384                                                         /* bytes */
-#define NEEDS_MAX 16                                                                 /* containers that one needs */
-#define NEEDS_SIZE (NEEDS_MAX * (CORE_ID_MAX + 1))
 /* Bytes of a base64 text (NULL: none), malloc'ed, the caller's. 0; 1 with FAULT_INVALID_FIELD; negative. */
 int parameters_read(uint8_t **out, size_t *size, const json_t *value, const char *pointer,
                     struct fault *fault) must_check;

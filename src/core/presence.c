@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "core/event.h"
 #include "core/internal.h"
-#include "core/reconcile.h"
+#include "core/service.h"
 
 #include <string.h>
 
@@ -179,6 +179,7 @@ static void update(struct presence_record *p)
     core->presence[p->state]++;
     p->since = core_wall(core);
     tell(p, before);
+    services_wake(p->device);
     if (p->state == PRESENCE_ONLINE) {
         watches_wake(p->device, false);
         reconcile_came_back(p->device);

@@ -1,6 +1,7 @@
 #include "core/internal.h"
 #include "core/reconcile_private.h"
 #include "core/rollout.h"
+#include "core/service.h"
 
 #include "base/log.h"
 
@@ -329,6 +330,7 @@ void reconcile_changed(struct device *device)
 {
     for (struct container *c = device->containers; c; c = c->hh.next)
         revive(c, true);
+    services_wake(device);
     reconcile_wake(device);
 }
 

@@ -41,9 +41,14 @@ json_t *core_services_json(struct core *core);
 /* Which service, if any, wants this container on this device; NULL: none. */
 const char *service_of(const struct device *device, const char *uid);
 
+#define PARAMETERS_MAX 16384 /* bytes */
+#define NEEDS_MAX 16         /* containers that one needs */
+#define NEEDS_SIZE (NEEDS_MAX * (CORE_ID_MAX + 1))
+
 /* What rollouts and services use: sets what is desired of a container, as core_put_container does, but without an
  * operation of its own: the reconciler acts. artifact, release: "" for none; state ABSENT removes. Goes into the batch;
- * the caller undoes by calling it again. 0; 1 with a fault of core_put_container; negative. */
+ * the caller undoes by calling it again with what was before and without a batch: nothing is checked then, and the row
+ * is written by itself. needs: uids with spaces between. 0; 1 with a fault of core_put_container; negative. */
 struct desired {
     enum container_state state;
     const char *artifact, *release, *service, *needs;

@@ -348,6 +348,8 @@ void reconcile_start(struct core *core)
     int64_t spread = 0;
 
     for (struct device *device = core->devices; device; device = device->hh.next)
-        for (struct container *c = device->containers; c; c = c->hh.next)
+        for (struct container *c = device->containers; c; c = c->hh.next) {
+            core->has_services |= c->service != NULL; /* which may be gone: that has to be seen to */
             look_at(c, spread += SPREAD_MS);
+        }
 }

@@ -137,15 +137,16 @@ void services_sweep(struct timer *timer)
 
 void services_start(struct core *core)
 {
-    core->has_services = true; /* the sweep finds out; it also ends what those that are gone have left behind */
+    core->has_services |= document_count(core, DOCUMENT_SERVICE) > 0;
     core->service_swept[0] = 0;
-    if (core->started)
+    if (core->started && core->has_services)
         core_arm(core, &core->service_sweep, core_now(core));
 }
 
 void service_changed(struct core *core, const char *key)
 {
     (void)key;
+    core->has_services = true; /* the sweep finds out */
     services_start(core);
 }
 

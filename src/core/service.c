@@ -16,7 +16,8 @@ static const struct body_rule rules[] = {
 
 static const struct body_rule container_rules[] = {
     {"uid", BODY_TEXT, true, false, 1, CORE_ID_MAX, NULL},
-    {"artifact", BODY_TEXT, true, false, CORE_DIGEST_TEXT - 1, CORE_DIGEST_TEXT - 1, NULL},
+    {"artifact", BODY_TEXT, false, false, CORE_DIGEST_TEXT - 1, CORE_DIGEST_TEXT - 1, NULL},
+    {"release", BODY_TEXT, false, false, 3, CORE_RELEASE_TEXT - 1, NULL},
     {"state", BODY_CHOICE, false, false, 0, 0, "running stopped"},
     {"parameters", BODY_TEXT, false, true, 0, (PARAMETERS_MAX + 2) / 3 * 4, NULL},
     {"needs", BODY_ARRAY, false, true, 0, NEEDS_MAX, NULL},
@@ -46,13 +47,17 @@ static int parse_container(struct service *service, const json_t *object, size_t
 {
     struct service_container *c = &service->containers[i];
     char at[40], pointer[64];
-    const char *uid;
+    const char *uid, *artifact, *release;
     int r;
 
     (void)snprintf(at, sizeof at, "/containers/%zu", i);
     if (body_check(object, at, container_rules, array_size(container_rules), fault))
         return 1;
     uid = body_text(object, "uid");
+    artifact = body_text(object, "artifact");
+    release = body_text(object, "release");
+    if (!artifact == !release)
+        return fault_set_at(fault, FAULT_INVALID_FIELD, at, "A container has either an artifact or a release.");
     (void)snprintf(pointer, sizeof pointer, "%s/uid", at);
     if (!text_is_name(uid, CORE_ID_MAX) || service_find(service, uid))
         return fault_set_at(fault, FAULT_INVALID_FIELD, pointer, "'%s' is no uid, or there twice.", uid);
@@ -64,7 +69,10 @@ static int parse_container(struct service *service, const json_t *object, size_t
     if (r)
         return r;
     (void)text_copy(c->uid, sizeof c->uid, uid);
-    (void)text_copy(c->artifact, sizeof c->artifact, body_text(object, "artifact"));
+    if (artifact)
+        (void)text_copy(c->artifact, sizeof c->artifact, artifact);
+    else
+        (void)text_copy(c->release, sizeof c->release, release);
     c->state = body_text(object, "state") ? container_state_from_name(body_text(object, "state")) : CONTAINER_RUNNING;
     service->count++;
     return 0;
@@ -167,11 +175,12 @@ static int check_device(struct device *device, const char *name, const struct se
         const struct service_container *wanted = &service->containers[i];
         const char *owner = service_of(device, wanted->uid);
         const struct container *c = core_find_container(device, wanted->uid);
+        struct desired desired;
 
         if (owner && strcmp(owner, name) != 0)
             return fault_set(fault, FAULT_CONFLICT, "Service '%s' wants container '%s' on device '%s', too.", owner,
                              wanted->uid, device->id);
-        if (c && service_is_foreign(c, wanted))
+        if (c && service_desire(&desired, device, name, wanted, fault) == 0 && service_is_foreign(c, &desired))
             return fault_set(fault, FAULT_CONFLICT,
                              "Device '%s' has a container '%s' that is desired otherwise; remove it first.", device->id,
                              wanted->uid);
@@ -193,10 +202,14 @@ static int check_devices(struct core *core, const char *name, const struct servi
 
 static int check_artifacts(const struct core *core, const struct service *service, struct fault *fault)
 {
-    for (size_t i = 0; i < service->count; i++)
-        if (!core_find_artifact(core, service->containers[i].artifact))
-            return fault_set_at(fault, FAULT_NOT_FOUND, "/containers", "There is no artifact '%s'.",
-                                service->containers[i].artifact);
+    for (size_t i = 0; i < service->count; i++) {
+        const struct service_container *c = &service->containers[i];
+
+        if (*c->artifact && !core_find_artifact(core, c->artifact))
+            return fault_set_at(fault, FAULT_NOT_FOUND, "/containers", "There is no artifact '%s'.", c->artifact);
+        if (*c->release && !document_find(core, DOCUMENT_RELEASE, c->release))
+            return fault_set_at(fault, FAULT_NOT_FOUND, "/containers", "There is no release '%s'.", c->release);
+    }
     return 0;
 }
 

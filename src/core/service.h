@@ -10,7 +10,8 @@
 
 struct service_container {
     char uid[CORE_ID_MAX + 1];
-    char artifact[CORE_DIGEST_TEXT];
+    char artifact[CORE_DIGEST_TEXT]; /* or, where it is empty, */
+    char release[CORE_RELEASE_TEXT];
     enum container_state state;
     char needs[NEEDS_SIZE];
     uint8_t *parameters; /* NULL: none */
@@ -29,9 +30,11 @@ void service_free(void *object);
 void service_changed(struct core *core, const char *key);
 
 const struct service_container *service_find(const struct service *service, const char *uid); /* or NULL */
+/* What it wants of a container of a device. 0, or 1 with the fault of a release that has nothing for the device. */
+int service_desire(struct desired *desired, const struct device *device, const char *name,
+                   const struct service_container *container, struct fault *fault) must_check;
 /* Whether the container is there for somebody else who wants something else of it. */
-bool service_is_foreign(const struct container *container, const struct service_container *wanted);
-struct desired service_desired(const char *name, const struct service_container *container);
+bool service_is_foreign(const struct container *container, const struct desired *desired);
 
 /* Something that selectors look at may be different: what services want of the device is set. */
 void services_wake(struct device *device);

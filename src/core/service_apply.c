@@ -2,6 +2,7 @@
 #include "core/internal.h"
 #include "core/reconcile_private.h"
 #include "core/service.h"
+#include "core/trust.h"
 
 #include "base/log.h"
 
@@ -15,21 +16,25 @@
 #define SWEEP_PAUSE_MS 5
 #define PROBLEMS_MAX 20 /* that are shown */
 
-struct desired service_desired(const char *name, const struct service_container *c)
+int service_desire(struct desired *desired, const struct device *device, const char *name,
+                   const struct service_container *c, struct fault *fault)
 {
-    return (struct desired){.state = c->state,
-                            .artifact = c->artifact,
-                            .release = "",
-                            .service = name,
-                            .needs = c->needs,
-                            .parameters = c->parameters,
-                            .parameters_size = c->parameters_size};
+    const struct artifact *artifact = *c->release ? release_pick(device, c->release, fault) : NULL;
+
+    *desired = (struct desired){.state = c->state,
+                                .artifact = artifact ? artifact->id : c->artifact,
+                                .release = c->release,
+                                .service = name,
+                                .needs = c->needs,
+                                .parameters = c->parameters,
+                                .parameters_size = c->parameters_size};
+    return *c->release && !artifact;
 }
 
-bool service_is_foreign(const struct container *c, const struct service_container *wanted)
+bool service_is_foreign(const struct container *c, const struct desired *desired)
 {
     return !c->service && (c->desired == CONTAINER_RUNNING || c->desired == CONTAINER_STOPPED) &&
-           (c->desired != wanted->state || strcmp(c->desired_artifact, wanted->artifact) != 0);
+           (c->desired != desired->state || strcmp(c->desired_artifact, desired->artifact) != 0);
 }
 
 static void settle(struct commit *commit, bool durable, struct fault *fault)
@@ -75,10 +80,12 @@ static void desire(struct application *application, const char *uid, const struc
 static void want(struct application *application, const char *name, const struct service_container *wanted)
 {
     const struct container *c = index_find_container(application->device, wanted->uid);
-    const struct desired desired = service_desired(name, wanted);
     const char *owner = service_of(application->device, wanted->uid);
+    struct desired desired;
+    struct fault fault;
 
-    if (owner && strcmp(owner, name) == 0 && !(c && service_is_foreign(c, wanted)))
+    if (owner && strcmp(owner, name) == 0 && service_desire(&desired, application->device, name, wanted, &fault) == 0 &&
+        !(c && service_is_foreign(c, &desired)))
         desire(application, wanted->uid, &desired);
 }
 
@@ -158,17 +165,16 @@ static enum standing find_standing(struct device *device, const char *name, cons
                                    struct fault *fault)
 {
     const struct container *c = core_find_container(device, wanted->uid);
-    const struct artifact *artifact = core_find_artifact(device->core, wanted->artifact);
+    struct desired desired;
     struct judgement j;
 
     *fault = (struct fault){.code = FAULT_NONE};
     if (!c || !c->service || strcmp(c->service, name) != 0) {
         if (c)
             (void)fault_set(fault, FAULT_CONFLICT, "Somebody else wants container '%s'.", wanted->uid);
-        else if (!artifact)
-            (void)fault_set(fault, FAULT_NOT_FOUND, "There is no artifact '%s'.", wanted->artifact);
-        else if (container_check_uid(device, wanted->uid, fault) == 0 &&
-                 container_check_fit(device, wanted->uid, artifact, wanted->state, fault) == 0)
+        else if (service_desire(&desired, device, name, wanted, fault) == 0 &&
+                 container_check_uid(device, wanted->uid, fault) == 0 &&
+                 container_check_desired(device, wanted->uid, &desired, fault) == 0)
             return PENDING;
         return REFUSED;
     }

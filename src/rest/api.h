@@ -37,6 +37,13 @@ void api_start_container(struct http_request *req);
 void api_stop_container(struct http_request *req);
 void api_exec_container(struct http_request *req);
 void api_show_log(struct http_request *req);
+void api_explain_container(struct http_request *req);
+
+/* api_service.c */
+void api_list_services(struct http_request *req);
+void api_show_service(struct http_request *req);
+void api_put_service(struct http_request *req);
+void api_remove_service(struct http_request *req);
 
 /* api_artifact.c */
 void api_list_artifacts(struct http_request *req);

@@ -1,3 +1,4 @@
+#include "core/reconcile.h"
 #include "rest/api.h"
 #include "rest/change.h"
 #include "rest/condition.h"
@@ -105,6 +106,14 @@ void api_show_log(struct http_request *req)
 
     if (container)
         query(req, container, CORE_QUERY_LOG, log_known);
+}
+
+void api_explain_container(struct http_request *req)
+{
+    struct container *container = resolve_container(req);
+
+    if (container)
+        reply_json(req, 200, core_explain_container(container));
 }
 
 /* Reads what all writes have: place, conditions, time to live. False when it was answered. */

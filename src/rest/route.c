@@ -50,6 +50,16 @@ const struct route route_table[] = {
      "execContainer", "Run a container of a SUIT device once"},
     {HTTP_GET, "/v1/devices/{id}/containers/{uid}/log", ROUTE_BODY_NONE, HTTP_TEXT, "", api_show_log, "getContainerLog",
      "Read a container's log from its device"},
+    {HTTP_GET, "/v1/devices/{id}/containers/{uid}/explain", ROUTE_BODY_NONE, HTTP_JSON, "", api_explain_container,
+     "explainContainer", "Why a container is, or is not, as desired"},
+
+    {HTTP_GET, "/v1/services", ROUTE_BODY_NONE, HTTP_JSON, "", api_list_services, "listServices", "List services"},
+    {HTTP_GET, "/v1/services/{name}", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_service, "getService",
+     "Show a service and how far it is"},
+    {HTTP_PUT, "/v1/services/{name}", ROUTE_BODY_JSON, HTTP_JSON, "", api_put_service, "putService",
+     "Set which containers run on the devices that a selector matches"},
+    {HTTP_DELETE, "/v1/services/{name}", ROUTE_BODY_NONE, HTTP_JSON, "", api_remove_service, "removeService",
+     "Remove a service and its containers"},
 
     {HTTP_GET, "/v1/devices/{id}/credentials", ROUTE_BODY_NONE, HTTP_JSON, "", api_list_credentials, "listCredentials",
      "List a device's credentials, without secrets"},

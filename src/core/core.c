@@ -2,7 +2,6 @@
 
 #include "core/event.h"
 #include "core/internal.h"
-#include "core/reconcile.h"
 #include "core/rollout.h"
 #include "core/service.h"
 

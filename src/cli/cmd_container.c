@@ -30,18 +30,24 @@ int container_deploy(struct cli *cli, const struct arguments *args)
     bool stopped = arguments_given(args, "stopped");
     cleanup_json json_t *body = NULL;
     char id[GATEWAY_DIGEST_TEXT];
-    int rc = settle_artifact(cli, args, id);
+    const char *typed = args->words[2];
+    bool is_release = strchr(typed, '@') && access(typed, F_OK) != 0;
+    int rc = is_release ? 0 : settle_artifact(cli, args, id);
 
     if (rc)
         return rc;
-    body = json_pack("{s:s, s:s}", "artifact", id, "state", stopped ? "stopped" : "running");
+    body =
+        json_pack("{s:s, s:s, s:o*}", is_release ? "release" : "artifact", is_release ? typed : id, "state",
+                  stopped ? "stopped" : "running", "rollback", arguments_given(args, "rollback") ? json_true() : NULL);
     return wait_submit(cli, args,
                        (struct submission){.method = "PUT",
                                            .path = client_path(CONTAINER, device, uid),
                                            .body = body,
                                            .doing = wait_sentence("deploying %s to %s", uid, device),
-                                           .done = wait_sentence("Container %s %s %s (artifact %.12s).", uid,
-                                                                 stopped ? "is installed on" : "runs on", device, id)});
+                                           .done = wait_sentence("Container %s %s %s (%s %.*s).", uid,
+                                                                 stopped ? "is installed on" : "runs on", device,
+                                                                 is_release ? "release" : "artifact",
+                                                                 is_release ? 200 : 12, is_release ? typed : id)});
 }
 
 /* The path is taken over. */

@@ -159,6 +159,29 @@ static const struct option_spec push_options[] = {
 static const struct option_spec deploy_options[] = {
     {"data", 0, "FILE", NULL, "the data part, when a file is deployed"},
     {"stopped", 0, NULL, NULL, "install it, but do not start it"},
+    {"rollback", 0, NULL, NULL, "though the device had a release with a higher sequence number"},
+    OPTION_END,
+};
+
+static const struct option_spec publisher_options[] = {
+    {"key", 'k', "KEY...", NULL, "keys that it signs with: public or private, in files, TPMs or tokens"},
+    {"artifact", 0, "PATTERN...", NULL, "names that it may release; * stands for any characters"},
+    {"device", 0, "DEVICE...", NULL, "devices that may take them; all without"},
+    {"group", 0, "NAME...", NULL, "groups whose devices may take them"},
+    {"where", 0, "EXPRESSION", NULL, "labels of devices that may take them, as in site=paris,!spare"},
+    {"revoked", 0, NULL, NULL, "nothing that it signed is taken any more"},
+    OPTION_END,
+};
+
+static const struct option_spec release_options[] = {
+    {"artifact", 0, "ARTIFACT...", NULL,
+     "what it consists of: builds of which a device takes the first that it can run"},
+    {"sequence", 0, "NUMBER", NULL, "higher than that of every version before"},
+    OPTION_END,
+};
+
+static const struct option_spec release_key_options[] = {
+    {"key", 'k', "KEY", NULL, "the private key that signs: a PEM file, or the URI of a TPM or token"},
     OPTION_END,
 };
 
@@ -496,12 +519,13 @@ const struct command command_table[] = {
      artifact_get},
     {"artifact remove", "ARTIFACT", {NULL}, "remove an artifact that no container uses", NULL, NULL, artifact_remove},
     {"deploy",
-     "DEVICE UID ARTIFACT|FILE",
+     "DEVICE UID ARTIFACT|FILE|RELEASE",
      {deploy_options, describe_options, wait_options},
      "bring a container to a device and start it",
      "A file is pushed first, with the options of tcgw artifact push. A word of hex digits only is an artifact's id: "
-     "write ./NAME for a file of such a name.",
+     "write ./NAME for a file of such a name. NAME@VERSION is a release, unless there is such a file.",
      "  tcgw deploy box-1 counter counter.rbpf\n"
+     "  tcgw deploy box-1 door door@1.4.0\n"
      "  tcgw deploy box-1 door 3f2a91 --wait=60 --ttl 10m\n",
      container_deploy},
     {"container list", "[DEVICE]", {NULL}, "list the containers of a device, or of all", NULL, NULL, container_list},
@@ -530,6 +554,44 @@ const struct command command_table[] = {
      NULL,
      container_forget},
     {"container logs", "DEVICE UID", {log_options}, "print what a container logged", NULL, NULL, container_logs},
+    {"publisher list", "", {NULL}, "list those whose releases are taken", NULL, NULL, publisher_list},
+    {"publisher show", "NAME", {NULL}, "show a publisher", NULL, NULL, publisher_show},
+    {"publisher set",
+     "NAME",
+     {publisher_options},
+     "set a publisher's keys and scope, instead of those before",
+     "As soon as there is one, only signed releases go to devices (artifacts.require_signature).",
+     "  tcgw publisher set acme --key acme.pub --artifact 'door*' --group lobby\n",
+     publisher_set},
+    {"publisher remove", "NAME", {NULL}, "remove a publisher", NULL, NULL, publisher_remove},
+    {"release sign",
+     "NAME@VERSION",
+     {release_options, suit_sign_options},
+     "sign a release, offline",
+     "No gateway is needed where artifacts are named by all digits of their ids.",
+     "  tcgw release sign door@1.4.0 --sequence 7 --artifact 3f2a91 -k acme.pem -o door.release\n",
+     release_sign},
+    {"release add",
+     "FILE|NAME@VERSION",
+     {release_options, release_key_options},
+     "add a release: a signed file, or what the options say",
+     NULL,
+     "  tcgw release add door.release\n"
+     "  tcgw release add door@1.4.0 --sequence 7 --artifact 3f2a91 --artifact 77ab0c -k acme.pem\n",
+     release_add},
+    {"release list", "[NAME]", {NULL}, "list releases, the newest of a name first", NULL, NULL, release_list},
+    {"release show", "NAME@VERSION", {NULL}, "show a release", NULL, NULL, release_show},
+    {"release remove", "NAME@VERSION", {NULL}, "remove a release that no container has", NULL, NULL, release_remove},
+    {"policy list", "", {NULL}, "list the policies", NULL, NULL, policy_list},
+    {"policy show", "NAME", {NULL}, "show a policy", NULL, NULL, policy_show},
+    {"policy set",
+     "NAME FILE",
+     {NULL},
+     "set what may run where, from a file with JSON",
+     "The policy with the lowest priority that matches decides.",
+     "  echo '{\"allow\": true, \"types\": [\"wasm\"]}' | tcgw policy set house -\n",
+     policy_set},
+    {"policy remove", "NAME", {NULL}, "remove a policy", NULL, NULL, policy_remove},
     {"operation list",
      "",
      {operations_options},

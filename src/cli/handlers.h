@@ -84,6 +84,20 @@ int container_remove(struct cli *cli, const struct arguments *args);
 int container_forget(struct cli *cli, const struct arguments *args);
 int container_logs(struct cli *cli, const struct arguments *args);
 
+int publisher_list(struct cli *cli, const struct arguments *args);
+int publisher_show(struct cli *cli, const struct arguments *args);
+int publisher_set(struct cli *cli, const struct arguments *args);
+int publisher_remove(struct cli *cli, const struct arguments *args);
+int release_sign(struct cli *cli, const struct arguments *args);
+int release_add(struct cli *cli, const struct arguments *args);
+int release_list(struct cli *cli, const struct arguments *args);
+int release_show(struct cli *cli, const struct arguments *args);
+int release_remove(struct cli *cli, const struct arguments *args);
+int policy_list(struct cli *cli, const struct arguments *args);
+int policy_show(struct cli *cli, const struct arguments *args);
+int policy_set(struct cli *cli, const struct arguments *args);
+int policy_remove(struct cli *cli, const struct arguments *args);
+
 int operation_list(struct cli *cli, const struct arguments *args);
 int operation_show(struct cli *cli, const struct arguments *args);
 int operation_cancel(struct cli *cli, const struct arguments *args);

@@ -155,6 +155,8 @@ static const struct field container_fields[] = {
     {"Reported at", "reported.at", FIELD_TIME, true},
     {"Artifact", "desired.artifact", FIELD_DIGEST, true},
     {"Artifact loaded", "reported.artifact", FIELD_DIGEST, false},
+    {"Release", "desired.release", FIELD_TEXT, false},
+    {"Release loaded", "reported.release", FIELD_TEXT, false},
     {"Load", "load", FIELD_TEXT, false},
     {"Error", "error.title", FIELD_TEXT, true},
     {"Detail", "error.detail", FIELD_TEXT, false},
@@ -217,6 +219,34 @@ static const struct field metadata_fields[] = {
     {"Data", "checks.data", FIELD_STATE, false},
 };
 
+static const struct field publisher_fields[] = {
+    {"Name", "name", FIELD_TEXT, true},       {"Artifacts", "artifacts", FIELD_TEXT, true},
+    {"Devices", "devices", FIELD_TEXT, true}, {"Revoked", "revoked", FIELD_TEXT, true},
+    {"Keys", "keys", FIELD_TEXT, false},
+};
+
+static const struct field release_fields[] = {
+    {"Release", "release", FIELD_TEXT, true},     {"Sequence", "sequence", FIELD_TEXT, true},
+    {"Publisher", "publisher", FIELD_TEXT, true}, {"State", "state", FIELD_STATE, true},
+    {"Detail", "detail", FIELD_TEXT, false},      {"Artifacts", "artifacts", FIELD_TEXT, false},
+};
+
+static const struct field policy_fields[] = {
+    {"Name", "name", FIELD_TEXT, true},
+    {"Priority", "priority", FIELD_TEXT, true},
+    {"Allow", "allow", FIELD_TEXT, true},
+    {"Publishers", "publishers", FIELD_TEXT, true},
+    {"Artifacts", "artifacts", FIELD_TEXT, true},
+    {"Devices", "devices", FIELD_TEXT, true},
+    {"Types", "types", FIELD_TEXT, false},
+    {"System calls", "syscalls", FIELD_TEXT, false},
+    {"Endpoints", "endpoints", FIELD_TEXT, false},
+    {"Loop period at least", "loop_period_ms_min", FIELD_MS, false},
+    {"Lifetime at most", "loop_max_lifetime_max", FIELD_TEXT, false},
+    {"Size at most", "size_max", FIELD_BYTES, false},
+    {"Reason", "reason", FIELD_TEXT, false},
+};
+
 #define VIEW(noun, nouns, id, none, fields)                                                                            \
     {                                                                                                                  \
         noun, nouns, id, none, fields, array_size(fields)                                                              \
@@ -246,6 +276,13 @@ const struct view view_observation = VIEW("observation", "observations", "path",
                                           "Let one be with: tcgw device set DEVICE --observe PATH", observation_fields);
 const struct view view_suit = VIEW("manifest", "manifests", "digest", "", suit_fields);
 const struct view view_suit_component = VIEW("component", "components", "id", "", suit_component_fields);
+const struct view view_publisher =
+    VIEW("publisher", "publishers", "name", "Set one with: tcgw publisher set NAME --key KEY --artifact PATTERN",
+         publisher_fields);
+const struct view view_release =
+    VIEW("release", "releases", "release", "Add one with: tcgw release add NAME@VERSION", release_fields);
+const struct view view_policy =
+    VIEW("policy", "policies", "name", "Set one with: tcgw policy set NAME FILE", policy_fields);
 const struct view view_key = VIEW("key", "keys", "public_key", "", key_fields);
 const struct view view_status = {.noun = "status", .id = "status"};
 const struct view view_version = {.noun = "version", .id = "tcgw"};

@@ -227,7 +227,7 @@ START_TEST(rendering_is_kept_and_true)
     json = json_loads(core_render_device(v2, &size), 0, NULL);
     ck_assert_str_eq(json_string_value(json_object_get(json, "last_seen_at")), clock_format_rfc3339(v2->last_seen, at));
     ck_assert_int_eq(json_integer_value(json_object_get(json, "containers")), 1);
-    ck_assert_uint_eq(json_object_size(json), 21);
+    ck_assert_uint_eq(json_object_size(json), 22);
     json_decref(json);
 }
 END_TEST

@@ -144,6 +144,52 @@ int artifact_remove(struct cli *cli, const struct arguments *args)
     return rc ? rc : remove_artifact(cli, id);
 }
 
+static int set_pin(struct cli *cli, const char *typed, const char *method, const char *sentence)
+{
+    cleanup_json json_t *artifact = NULL;
+    cleanup_free char *path = NULL, *text = NULL;
+    char id[GATEWAY_DIGEST_TEXT];
+    int rc = gateway_find_artifact(cli, typed, id);
+
+    if (rc)
+        return rc;
+    path = client_path("/v1/artifacts/%s/pin", id);
+    rc = gateway_call(cli, &(struct client_request){.method = method, .path = path}, &artifact);
+    text = wait_sentence("Artifact %.12s %s.", id, sentence);
+    if (!rc && text)
+        cli->writer->outcome(cli->writer, &view_artifact, artifact, text);
+    return rc;
+}
+
+int artifact_pin(struct cli *cli, const struct arguments *args)
+{
+    return set_pin(cli, args->words[0], "PUT", "is kept");
+}
+
+int artifact_unpin(struct cli *cli, const struct arguments *args)
+{
+    return set_pin(cli, args->words[0], "DELETE", "is kept as long as it is needed");
+}
+
+int artifact_gc(struct cli *cli, const struct arguments *args)
+{
+    bool dry_run = arguments_given(args, "dry-run");
+    cleanup_free char *path = client_path(dry_run ? "/v1/artifacts/gc?dry_run=true" : "/v1/artifacts/gc");
+    cleanup_free char *sentence = NULL;
+    cleanup_json json_t *removed = NULL;
+    char size[DISPLAY_SIZE];
+    int rc = gateway_call(cli, &(struct client_request){.method = "POST", .path = path}, &removed);
+
+    if (rc)
+        return rc;
+    (void)display_bytes((uint64_t)json_integer_value(view_at(removed, "bytes")), size);
+    sentence = wait_sentence("%zu artifacts %s, %s.", json_array_size(json_object_get(removed, "artifacts")),
+                             dry_run ? "would be removed" : "were removed", size);
+    if (sentence)
+        cli->writer->outcome(cli->writer, &view_collection, removed, sentence);
+    return CLI_OK;
+}
+
 static int download(struct cli *cli, const char *id, const char *part, FILE *to)
 {
     cleanup_free char *path = client_path("/v1/artifacts/%s/%s", id, part);

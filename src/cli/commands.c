@@ -150,6 +150,10 @@ static const struct option_spec shadow_options[] = {
     OPTION_END,
 };
 
+static const struct option_spec gc_options[] = {
+    {"dry-run", 0, NULL, NULL, "only tell which would go"},
+    OPTION_END,
+};
 static const struct option_spec push_options[] = {
     {"data", 0, "FILE", NULL, "the data part of the container"},
     {"metadata", 0, "FILE", NULL, "take the description from TinyContainer metadata; the gateway signs anew"},
@@ -518,6 +522,17 @@ const struct command command_table[] = {
      "  tcgw artifact get 3f2a91 -o counter.rbpf\n",
      artifact_get},
     {"artifact remove", "ARTIFACT", {NULL}, "remove an artifact that no container uses", NULL, NULL, artifact_remove},
+    {"artifact pin", "ARTIFACT", {NULL}, "keep an artifact, whether it is needed or not", NULL, NULL, artifact_pin},
+    {"artifact unpin", "ARTIFACT", {NULL}, "keep an artifact only as long as it is needed", NULL, NULL, artifact_unpin},
+    {"artifact gc",
+     "",
+     {gc_options},
+     "remove artifacts that nobody needs",
+     "The gateway does this every hour by itself; artifacts.keep_age, keep_count and keep_releases of tcgw.conf say "
+     "what "
+     "goes.",
+     NULL,
+     artifact_gc},
     {"deploy",
      "DEVICE UID ARTIFACT|FILE|RELEASE",
      {deploy_options, describe_options, wait_options},

@@ -71,6 +71,9 @@ int artifact_list(struct cli *cli, const struct arguments *args);
 int artifact_show(struct cli *cli, const struct arguments *args);
 int artifact_get(struct cli *cli, const struct arguments *args);
 int artifact_remove(struct cli *cli, const struct arguments *args);
+int artifact_pin(struct cli *cli, const struct arguments *args);
+int artifact_unpin(struct cli *cli, const struct arguments *args);
+int artifact_gc(struct cli *cli, const struct arguments *args);
 /* Uploads a file as `push` does, with the options of args; *out is the artifact. */
 int artifact_upload(struct cli *cli, const struct arguments *args, const char *file, json_t **out) must_check;
 

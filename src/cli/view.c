@@ -256,6 +256,7 @@ const struct view view_device =
     VIEW("device", "devices", "id", "Add one with: tcgw device add ID coap://ADDRESS", device_fields);
 const struct view view_artifact =
     VIEW("artifact", "artifacts", "id", "Upload one with: tcgw artifact push FILE", artifact_fields);
+const struct view view_collection = {.noun = "collection", .id = "bytes"};
 const struct view view_container =
     VIEW("container", "containers", "uid", "Deploy one with: tcgw deploy DEVICE UID ARTIFACT", container_fields);
 const struct view view_operation = VIEW("operation", "operations", "id", "", operation_fields);

@@ -48,6 +48,8 @@ struct conf {
     /* [limits] */
     int64_t max_devices, max_artifacts, max_containers_per_device, max_queue_per_device;
     int64_t max_artifact_bytes;
+    /* [artifacts], also: */
+    int64_t artifacts_keep_age_ms, artifacts_keep_count, artifacts_keep_releases;
     int64_t max_pending, max_shadow_bytes, max_operations;
     int64_t operations_kept;
     int artifacts_require_signature; /* enum signature_requirement of the core */

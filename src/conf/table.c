@@ -87,6 +87,12 @@ const struct conf_key conf_table[] = {
 
     {"artifacts", "require_signature", CONF_ENUM, true, MEMBER(artifacts_require_signature), 0, 0, signatures, "auto",
      "Whether only signed releases go to devices; auto: as soon as there is a publisher."},
+    {"artifacts", "keep_age", CONF_DURATION, true, MEMBER(artifacts_keep_age_ms), 0, 3650 * DAYS, NULL, "90d",
+     "An artifact that nobody needs is removed when it was not used for so long; 0: never for its age."},
+    {"artifacts", "keep_count", CONF_INT, true, MEMBER(artifacts_keep_count), 0, 100000, NULL, "500",
+     "So many artifacts that nobody needs are kept; the longest unused go first."},
+    {"artifacts", "keep_releases", CONF_INT, true, MEMBER(artifacts_keep_releases), 0, 1000, NULL, "3",
+     "The artifacts of so many releases of each name are kept, the newest."},
 
     {"operations", "ttl", CONF_DURATION, true, MEMBER(operation_ttl_ms), SECONDS, 45 * DAYS, NULL, "10m",
      "Time to live of an operation that names none; twice the sleep of a device that sleeps is added."},

@@ -78,6 +78,7 @@ int core_new(struct core **out, const struct core_options *options)
     core->retry.fire = retry_writes;
     core->sweep.fire = answers_sweep;
     core->service_sweep.fire = services_sweep;
+    core->artifact_sweep.fire = artifacts_sweep;
     list_init(&core->commits);
     list_init(&core->dead_letters);
     list_init(&core->part_requests);
@@ -113,6 +114,7 @@ void core_start(struct core *core)
     core_note_security(core);
     telemetry_loaded(core);
     core_arm(core, &core->sweep, core_now(core) + SWEEP_MS);
+    core_arm(core, &core->artifact_sweep, core_now(core) + SWEEP_MS);
     history_configure(core);
     intake_begin(core);
     for (struct device *device = core->devices; device; device = device->hh.next) {
@@ -224,6 +226,7 @@ void core_configure(struct core *core, const struct core_options *options)
     now->max_containers_per_device = options->max_containers_per_device;
     now->max_queue_per_device = options->max_queue_per_device;
     now->max_artifact_bytes = options->max_artifact_bytes;
+    now->keep = options->keep;
     now->verify_delay_ms = options->verify_delay_ms;
     now->settle_delay_ms = options->settle_delay_ms;
     now->operation_ttl_ms = options->operation_ttl_ms;

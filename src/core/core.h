@@ -34,9 +34,13 @@ struct core_options {
     uint32_t max_containers_per_device;
     uint32_t max_queue_per_device; /* unfinished operations and waiting queries */
     uint64_t max_artifact_bytes;   /* code and data together */
-    uint32_t verify_delay_ms;      /* a start is believed when is-running still says so this long after it */
-    uint32_t settle_delay_ms;      /* between a lost answer and the first question about it */
-    uint32_t operation_ttl_ms;     /* default time to live */
+    struct {
+        int64_t age_ms;           /* an artifact that nobody needs goes when it was not used for so long; 0: never */
+        uint32_t count, releases; /* so many that nobody needs stay; and those of so many releases of each name */
+    } keep;
+    uint32_t verify_delay_ms;  /* a start is believed when is-running still says so this long after it */
+    uint32_t settle_delay_ms;  /* between a lost answer and the first question about it */
+    uint32_t operation_ttl_ms; /* default time to live */
     uint32_t operation_ttl_max_ms;
     enum signature_requirement require_signature;
     uint32_t operations_kept;  /* finished operations that are remembered */
@@ -216,6 +220,16 @@ int core_describe_metadata(const void *metadata, size_t size, const struct spool
 int core_remove_artifact(struct core *core, struct artifact *artifact, core_done_fn done, void *arg,
                          struct fault *fault) must_check;
 json_t *core_artifact_json(const struct artifact *artifact);
+int core_pin_artifact(struct core *core, struct artifact *artifact, bool pinned, core_done_fn done, void *arg,
+                      struct fault *fault) must_check;
+/* Removes what nobody needs by the policy (options.keep), as the gateway does every hour. dry_run: only tells, and does
+ * not call done. */
+struct core_collection {
+    json_t *ids; /* an array; the caller's */
+    uint64_t bytes;
+};
+int core_collect_artifacts(struct core *core, bool dry_run, core_done_fn done, void *arg, struct fault *fault,
+                           struct core_collection *out) must_check;
 
 /* Containers ----------------------------------------------------------------------------------------------------- */
 

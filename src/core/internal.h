@@ -46,6 +46,7 @@ struct core {
     struct timers timers;
     struct timer retry;       /* for rows that could not be written */
     struct timer sweep;       /* for answers over their time */
+    struct timer artifact_sweep;
     int64_t announced;        /* the deadline that the loop was last told of */
     struct list commits;      /* under way */
     struct list dead_letters; /* dead_letter.node (deadletter.c) */
@@ -251,6 +252,7 @@ int artifact_parse_stored(struct artifact *artifact, const json_t *manifest, str
 char *artifact_make_manifest(const struct artifact *artifact); /* NULL: out of memory */
 struct artifact *artifact_free(struct artifact *artifact);
 json_t *artifact_description(const struct artifact *artifact);
+void artifacts_sweep(struct timer *timer);
 
 void answer_add_loaded(struct core *core, const struct store_answer *row);
 void answers_free(struct core *core);

@@ -52,6 +52,9 @@ void api_show_artifact(struct http_request *req);
 void api_remove_artifact(struct http_request *req);
 void api_show_code(struct http_request *req);
 void api_show_data(struct http_request *req);
+void api_pin_artifact(struct http_request *req);
+void api_unpin_artifact(struct http_request *req);
+void api_collect_artifacts(struct http_request *req);
 
 /* resumable.c */
 void api_list_uploads(struct http_request *req);

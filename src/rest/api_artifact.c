@@ -74,6 +74,69 @@ void api_remove_artifact(struct http_request *req)
     (void)change_was_refused(req, r, &fault);
 }
 
+static void answer_kept(struct http_request *req)
+{
+    const struct artifact *artifact = core_find_artifact(rest_core(req), req->params[0]);
+
+    http_add(req, "Cache-Control", "no-store");
+    if (artifact)
+        reply_json(req, 200, core_artifact_json(artifact));
+    else
+        reply_problem(req, FAULT_NOT_FOUND, "The artifact was removed meanwhile");
+}
+
+static void pin(struct http_request *req, bool pinned)
+{
+    struct artifact *artifact = resolve_artifact(req);
+    struct fault fault;
+    int r;
+
+    if (!artifact)
+        return;
+    r = core_pin_artifact(rest_core(req), artifact, pinned, change_done, change_begin(req, answer_kept), &fault);
+    (void)change_was_refused(req, r, &fault);
+}
+
+void api_pin_artifact(struct http_request *req)
+{
+    pin(req, true);
+}
+
+void api_unpin_artifact(struct http_request *req)
+{
+    pin(req, false);
+}
+
+static void answer_collected(struct http_request *req)
+{
+    http_add(req, "Cache-Control", "no-store");
+    reply_json(req, 200, json_incref(req->json));
+}
+
+void api_collect_artifacts(struct http_request *req)
+{
+    const char *dry = http_parameter(req, "dry_run");
+    struct core_collection collection;
+    bool dry_run = dry && strcmp(dry, "true") == 0;
+    struct fault fault;
+    int r;
+
+    if (dry && !dry_run && strcmp(dry, "false") != 0) {
+        reply_problem(req, FAULT_INVALID_PARAMETER, "The query parameter dry_run is true or false");
+        return;
+    }
+    r = core_collect_artifacts(rest_core(req), dry_run, change_done, change_begin(req, answer_collected), &fault,
+                               &collection);
+    if (change_was_refused(req, r, &fault))
+        return;
+    req->json = json_pack("{s:o, s:I, s:b}", "artifacts", collection.ids, "bytes", (json_int_t)collection.bytes,
+                          "dry_run", dry_run);
+    if (!dry_run)
+        return;
+    answer_collected(req);
+    http_release(req);
+}
+
 static void reply_part(struct http_request *req, int result, uint8_t **part, size_t size)
 {
     if (result == 0)

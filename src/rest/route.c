@@ -149,6 +149,12 @@ const struct route route_table[] = {
     {HTTP_GET, "/v1/artifacts/{id}/data", ROUTE_BODY_NONE, HTTP_OCTETS, "", api_show_data, "getArtifactData",
      "Download an artifact's data"},
 
+    {HTTP_PUT, "/v1/artifacts/{id}/pin", ROUTE_BODY_NONE, HTTP_JSON, "", api_pin_artifact, "pinArtifact",
+     "Keep an artifact"},
+    {HTTP_DELETE, "/v1/artifacts/{id}/pin", ROUTE_BODY_NONE, HTTP_JSON, "", api_unpin_artifact, "unpinArtifact",
+     "Keep an artifact only as long as it is needed"},
+    {HTTP_POST, "/v1/artifacts/gc", ROUTE_BODY_NONE, HTTP_JSON, "dry_run", api_collect_artifacts, "collectArtifacts",
+     "Remove artifacts that nobody needs"},
     {HTTP_GET, "/v1/uploads", ROUTE_BODY_NONE, HTTP_JSON, "", api_list_uploads, "listUploads",
      "List uploads that can be continued"},
     {HTTP_POST, "/v1/uploads", ROUTE_BODY_JSON, HTTP_JSON, "", api_begin_upload, "beginUpload",

@@ -133,7 +133,7 @@ struct conf_key {
     const char *help;
 };
 
-#define CONF_KEYS_MAX 96 /* in the table */
+#define CONF_KEYS_MAX 128 /* in the table */
 #define CONF_REASON_SIZE 256
 
 extern const struct conf_key conf_table[];

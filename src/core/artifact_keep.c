@@ -189,11 +189,10 @@ static void settle_collect(struct commit *commit, bool durable, struct fault *fa
         artifact->removing = false;
         if (!durable)
             continue;
+        log_info("artifact removed", "artifact", artifact->id, "name", artifact->name, "reason", "unused", NULL);
         index_drop_artifact(commit->core, artifact);
         artifact_free(artifact);
     }
-    if (durable && json_array_size(ids))
-        log_info("unused artifacts removed", "count", i, NULL);
 }
 
 static void release_ids(void *ids)

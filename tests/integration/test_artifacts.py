@@ -97,34 +97,30 @@ class Uploads(harness.GatewayTest):
 
 class Collection(harness.GatewayTest):
     def test_what_nobody_needs_goes_by_the_policy(self):
-        gateway = self.gateway("artifacts.keep_count=1", "artifacts.keep_releases=1")
+        gateway = self.gateway("artifacts.keep_count=1")
         agent = self.agent()
         gateway.add_device("box", agent)
         ids = [gateway.push(b"%d" % i, {"type": "native", "name": f"a{i}"}) for i in range(5)]
         used = gateway.push_example("counter")
         self.assertEqual(gateway.deploy("box", "job", used).json["state"], "succeeded")
-        for number, artifact in ((1, ids[0]), (2, ids[1])):
-            answer = gateway.post("/v1/releases", {"name": "job", "version": str(number), "sequence": number,
-                                                   "artifacts": [artifact]})
-            self.assertEqual(answer.status, 201, answer)
         self.assertTrue(gateway.put(f"/v1/artifacts/{ids[2]}/pin").json["pinned"])
         gateway.kill()
         gateway.start()
         self.assertTrue(gateway.get(f"/v1/artifacts/{ids[2]}").json["pinned"])
-        # ids[1] is of the newest release, ids[2] is pinned; of the others the newest stays.
+        # ids[2] is pinned; of the others the newest stays.
         dry = gateway.post("/v1/artifacts/gc?dry_run=true").json
-        self.assertEqual(dry, {"artifacts": [ids[0], ids[3]], "bytes": 2, "dry_run": True})
+        self.assertEqual(dry, {"artifacts": [ids[0], ids[1], ids[3]], "bytes": 3, "dry_run": True})
         self.assertEqual(gateway.get(f"/v1/artifacts/{ids[0]}").status, 200)
         done = gateway.post("/v1/artifacts/gc").json
         self.assertEqual(done, {**dry, "dry_run": False})
         left = {artifact["id"] for artifact in gateway.get("/v1/artifacts").json["items"]}
-        self.assertEqual(left, {ids[1], ids[2], ids[4], used})
+        self.assertEqual(left, {ids[2], ids[4], used})
         self.assertFalse(gateway.delete(f"/v1/artifacts/{ids[2]}/pin").json["pinned"])
         self.assertEqual(gateway.post("/v1/artifacts/gc").json["artifacts"], [ids[2]])
         gateway.kill()
         gateway.start()
         left = {artifact["id"] for artifact in gateway.get("/v1/artifacts").json["items"]}
-        self.assertEqual(left, {ids[1], ids[4], used})
+        self.assertEqual(left, {ids[4], used})
         self.assertEqual(gateway.check_database(), "ok")
         self.assert_problem(gateway.post("/v1/artifacts/gc?dry_run=maybe"), 400, "invalid-parameter")
 

@@ -125,7 +125,9 @@ END_TEST
 /* What goes into 64 bits: how long and how much is kept. */
 static bool is_wide(const struct conf_key *key)
 {
-    return (strcmp(key->section, "telemetry") == 0 || strcmp(key->section, "journal") == 0) && key->type != CONF_INT;
+    return (strcmp(key->section, "telemetry") == 0 || strcmp(key->section, "journal") == 0 ||
+            strcmp(key->section, "artifacts") == 0) &&
+           key->type != CONF_INT;
 }
 
 /* Other numbers go into 32 bits (those of the core, REST and CoAP): no value that is taken may be cut there. */

@@ -27,8 +27,9 @@ static void get(struct inbound *in, const struct coapmsg *request, bool payload)
         update = update_of_payload(updates, name->value, name->length, &caller, offset);
     else if (updates && name)
         update = update_of_manifest(updates, name->value, name->length, &caller);
-    if (!update) {
-        inbound_reply_text(in, COAPMSG_NOT_FOUND, "");
+    if (!update) { /* nothing of this is kept: the next update has the same path */
+        coapmsg_init(&response, COAPMSG_ACK, COAPMSG_NOT_FOUND);
+        inbound_send(in, &response);
         return;
     }
     in->is_expected = true;

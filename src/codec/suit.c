@@ -31,7 +31,7 @@ static const struct suit_form forms[SUIT_DIALECT_COUNT] = {
         {
             .name = "ietf",
             .max = SUIT_IETF_MAX,
-            .number_max = UINT64_MAX,
+            .number_max = INT64_MAX, /* as JSON has them */
             .digest_algorithm = -16,
             .set_parameters = SUIT_OVERRIDE_PARAMETERS,
             .commands = COMMON_COMMANDS | SUIT_BIT(SUIT_CONDITION_CONTENT) | SUIT_BIT(SUIT_CONDITION_ABORT) |

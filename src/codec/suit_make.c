@@ -403,11 +403,6 @@ int suit_sign(struct buffer *out, const struct suit_manifest *manifest, EVP_PKEY
 
 static int check_riot(const struct suit_manifest *m, const struct reason *why)
 {
-    const struct suit_form *form = suit_form_of(SUIT_RIOT);
-
-    if (m->sequence > form->number_max)
-        return REFUSE(why, "The sequence number is larger than %llu, the most that RIOT takes.",
-                      (unsigned long long)form->number_max);
     for (size_t i = 0; i < m->component_count; i++) {
         const struct suit_component *c = &m->components[i];
         size_t name = c->id_count - 1;
@@ -420,8 +415,6 @@ static int check_riot(const struct suit_manifest *m, const struct reason *why)
             return REFUSE(why, "The id of component %zu has more than %d bytes.", i, SUIT_RIOT_NAME_MAX);
         if (strlen(c->uri) > SUIT_RIOT_URI_MAX)
             return REFUSE(why, "The URI of component %zu has more than %d bytes.", i, SUIT_RIOT_URI_MAX);
-        if (c->size > form->number_max || c->offset > form->number_max)
-            return REFUSE(why, "The size or offset of component %zu has more than 32 bits.", i);
     }
     return 0;
 }
@@ -438,6 +431,19 @@ static bool has_good_slots(const struct maker *k, size_t group)
     return true;
 }
 
+static int check_numbers(const struct maker *k, const struct reason *why)
+{
+    const struct suit_manifest *m = k->m;
+    uint64_t max = k->form->number_max;
+
+    if (m->sequence > max)
+        return REFUSE(why, "The sequence number is larger than %llu.", (unsigned long long)max);
+    for (size_t i = 0; i < m->component_count; i++)
+        if (m->components[i].size > max || m->components[i].offset > max)
+            return REFUSE(why, "The size or offset of component %zu is larger than %llu.", i, (unsigned long long)max);
+    return 0;
+}
+
 static int check(const struct maker *k, const struct reason *why)
 {
     const struct suit_manifest *m = k->m;
@@ -450,6 +456,8 @@ static int check(const struct maker *k, const struct reason *why)
     for (size_t g = 0; g < k->group_count; g++)
         if (!has_good_slots(k, g))
             return REFUSE(why, "Components have the same id, but not each of them an offset of its own.");
+    if (check_numbers(k, why))
+        return 1;
     return m->dialect == SUIT_RIOT ? check_riot(m, why) : 0;
 }
 

@@ -458,7 +458,7 @@ START_TEST(riot_limits)
     make_refuses(&bad, "id of component 0 has more than 31 bytes");
     bad = good;
     bad.components[1].size = UINT32_MAX + UINT64_C(1);
-    make_refuses(&bad, "32 bits");
+    make_refuses(&bad, "larger than 4294967295");
     bad = good;
     bad.components[1].has_class = false;
     make_refuses(&bad, "RIOT needs");
@@ -488,6 +488,25 @@ START_TEST(not_made)
     make_refuses(&bad, "offset of its own");
     bad.dialect = SUIT_IETF;
     make_refuses(&bad, "offset of its own");
+}
+END_TEST
+
+/* Numbers are those that JSON has. */
+START_TEST(large_numbers)
+{
+    struct suit_manifest large;
+    cleanup_buffer struct buffer out = buffer_init(0);
+    cleanup_free char *text = NULL;
+
+    fill(&large, 1);
+    large.dialect = SUIT_IETF;
+    large.sequence = large.components[0].size = INT64_MAX;
+    ck_assert_int_eq(suit_make(&out, &large, NULL, reason, sizeof reason), 0);
+    ck_assert_int_eq(suit_parse(&m, out.data, out.size, reason, sizeof reason), 0);
+    text = suit_describe(&m);
+    ck_assert_ptr_nonnull(strstr(text, "\"sequence\":9223372036854775807,"));
+    large.sequence++;
+    make_refuses(&large, "sequence number");
 }
 END_TEST
 
@@ -535,6 +554,7 @@ int main(void)
     tcase_add_loop_test(tc, commands, 256, 258);
     tcase_add_test(tc, riot_limits);
     tcase_add_test(tc, not_made);
+    tcase_add_test(tc, large_numbers);
     tcase_add_test(tc, different_slots);
     suite_add_tcase(suite, tc);
     return suite_run(suite);

@@ -163,6 +163,16 @@ int container_show(struct cli *cli, const struct arguments *args)
     return rc;
 }
 
+int container_explain(struct cli *cli, const struct arguments *args)
+{
+    cleanup_json json_t *story = NULL;
+    int rc = gateway_get(cli, client_path(CONTAINER "/explain", args->words[0], args->words[1]), &story);
+
+    if (!rc)
+        cli->writer->object(cli->writer, &view_explanation, story);
+    return rc;
+}
+
 /* Where the part of `now` begins that `before` did not have: a log is a window that moves, so the longest end of the
  * old text that begins the new one has been seen. */
 static size_t seen_part(const struct buffer *before, const struct buffer *now)

@@ -86,6 +86,13 @@ int container_exec(struct cli *cli, const struct arguments *args);
 int container_remove(struct cli *cli, const struct arguments *args);
 int container_forget(struct cli *cli, const struct arguments *args);
 int container_logs(struct cli *cli, const struct arguments *args);
+int container_explain(struct cli *cli, const struct arguments *args);
+
+/* cmd_service.c */
+int service_list(struct cli *cli, const struct arguments *args);
+int service_show(struct cli *cli, const struct arguments *args);
+int service_set(struct cli *cli, const struct arguments *args);
+int service_remove(struct cli *cli, const struct arguments *args);
 
 int publisher_list(struct cli *cli, const struct arguments *args);
 int publisher_show(struct cli *cli, const struct arguments *args);

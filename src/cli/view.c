@@ -165,6 +165,44 @@ static const struct field container_fields[] = {
     {"Revision", "revision", FIELD_TEXT, false},
 };
 
+static const struct field explanation_fields[] = {
+    {"Device", "device", FIELD_TEXT, false},
+    {"Container", "container", FIELD_TEXT, false},
+    {"Desired", "desired.state", FIELD_STATE, false},
+    {"Artifact desired", "desired.artifact", FIELD_DIGEST, false},
+    {"Release desired", "desired.release", FIELD_TEXT, false},
+    {"Service", "desired.service", FIELD_TEXT, false},
+    {"Needs", "desired.needs", FIELD_TEXT, false},
+    {"Parameters", "desired.parameters_size", FIELD_BYTES, false},
+    {"Reported", "reported.state", FIELD_STATE, false},
+    {"Artifact loaded", "reported.artifact", FIELD_DIGEST, false},
+    {"Load", "reported.load", FIELD_TEXT, false},
+    {"Reported at", "reported.at", FIELD_TIME, false},
+    {"As desired", "converged", FIELD_TEXT, false},
+    {"Why", "why", FIELD_TEXT, false},
+    {"Waits for", "waits_for", FIELD_TEXT, false},
+    {"Attempts failed", "attempts", FIELD_TEXT, false},
+    {"Last attempt", "last_attempt_at", FIELD_TIME, false},
+    {"Next attempt", "next_attempt_at", FIELD_TIME, false},
+    {"Last operation", "last_operation.id", FIELD_TEXT, false},
+    {"Ended", "last_operation.state", FIELD_STATE, false},
+    {"Error", "error.title", FIELD_TEXT, false},
+    {"Detail", "error.detail", FIELD_TEXT, false},
+    {"What to do", "error.advice", FIELD_TEXT, false},
+};
+
+static const struct field service_fields[] = {
+    {"Name", "name", FIELD_TEXT, true},
+    {"Devices", "devices", FIELD_TEXT, true},
+    {"Containers", "containers", FIELD_TEXT, false},
+    {"Devices now", "status.devices", FIELD_TEXT, false},
+    {"As desired", "status.converged", FIELD_TEXT, false},
+    {"Pending", "status.pending", FIELD_TEXT, false},
+    {"Failed", "status.failed", FIELD_TEXT, false},
+    {"Refused", "status.refused", FIELD_TEXT, false},
+    {"Problems", "status.problems", FIELD_TEXT, false},
+};
+
 static const struct field operation_fields[] = {
     {"Id", "id", FIELD_TEXT, true},
     {"Kind", "kind", FIELD_TEXT, true},
@@ -272,6 +310,9 @@ const struct view view_registration = VIEW(
     "endpoint", "endpoints", "number", "Devices register themselves (docs/device-protocol.md)", registration_fields);
 const struct view view_group =
     VIEW("group", "groups", "name", "Set one with: tcgw group set NAME --observe PATH", group_fields);
+const struct view view_service =
+    VIEW("service", "services", "name", "Set one with: tcgw service set NAME FILE", service_fields);
+const struct view view_explanation = VIEW("explanation", "explanations", "container", "", explanation_fields);
 const struct view view_link = VIEW("resource", "resources", "href", "", link_fields);
 const struct view view_observation = VIEW("observation", "observations", "path",
                                           "Let one be with: tcgw device set DEVICE --observe PATH", observation_fields);

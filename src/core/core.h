@@ -219,7 +219,7 @@ int core_describe_metadata(const void *metadata, size_t size, const struct spool
 /* FAULT_IN_USE when a container or an unfinished operation needs it. */
 int core_remove_artifact(struct core *core, struct artifact *artifact, core_done_fn done, void *arg,
                          struct fault *fault) must_check;
-json_t *core_artifact_json(const struct artifact *artifact);
+json_t *core_artifact_json(struct core *core, const struct artifact *artifact);
 int core_pin_artifact(struct core *core, struct artifact *artifact, bool pinned, core_done_fn done, void *arg,
                       struct fault *fault) must_check;
 /* Removes what nobody needs by the policy (options.keep), as the gateway does every hour. dry_run: only tells, and does

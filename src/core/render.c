@@ -263,11 +263,14 @@ static void render_container(struct buffer *b, struct container *c)
     append_text(b, "uid", c->uid);
     buffer_printf(b, ",\"desired\":{\"state\":\"%s\"", container_state_name(c->desired));
     append_text(b, "artifact", c->desired_artifact);
-    append_text(b, "release", c->desired_release);
-    buffer_printf(b, ",\"rollback\":%s", c->rollback ? "true" : "false");
+    if (*c->desired_release)
+        append_text(b, "release", c->desired_release);
+    if (c->rollback)
+        buffer_append_text(b, ",\"rollback\":true");
     buffer_printf(b, "},\"reported\":{\"state\":\"%s\"", container_state_name(c->reported));
     append_text(b, "artifact", c->reported_artifact);
-    append_text(b, "release", container_release(c));
+    if (*container_release(c))
+        append_text(b, "release", container_release(c));
     c->rendered.time_at[0] = append_time(b, "at", c->reported_at);
     buffer_printf(b, "},\"load\":\"%s\"", container_load_name(c->load));
     append_fault(b, &c->fault);

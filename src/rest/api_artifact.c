@@ -19,7 +19,7 @@ void api_list_artifacts(struct http_request *req)
         return;
     n = core_list_artifacts(rest_core(req), page.after, artifacts, page.limit + 1);
     for (size_t i = 0; i < n && i < page.limit; i++)
-        page_add_json(&page, core_artifact_json(artifacts[i]));
+        page_add_json(&page, core_artifact_json(rest_core(req), artifacts[i]));
     page_end(&page, n > page.limit ? artifacts[page.limit - 1]->id : NULL);
 }
 
@@ -33,7 +33,7 @@ static void answer_added(struct http_request *req)
     }
     http_add_copy(req, "Location", "/v1/artifacts/%s", artifact->id);
     http_add(req, "Cache-Control", "no-store");
-    reply_json(req, req->created_status, core_artifact_json(artifact));
+    reply_json(req, req->created_status, core_artifact_json(rest_core(req), artifact));
 }
 
 void api_add_artifact(struct http_request *req)
@@ -59,7 +59,7 @@ void api_show_artifact(struct http_request *req)
     if (!artifact)
         return;
     http_add(req, "Cache-Control", "no-store"); /* its users change */
-    reply_json(req, 200, core_artifact_json(artifact));
+    reply_json(req, 200, core_artifact_json(rest_core(req), artifact));
 }
 
 void api_remove_artifact(struct http_request *req)
@@ -80,7 +80,7 @@ static void answer_kept(struct http_request *req)
 
     http_add(req, "Cache-Control", "no-store");
     if (artifact)
-        reply_json(req, 200, core_artifact_json(artifact));
+        reply_json(req, 200, core_artifact_json(rest_core(req), artifact));
     else
         reply_problem(req, FAULT_NOT_FOUND, "The artifact was removed meanwhile");
 }

@@ -340,8 +340,8 @@ START_TEST(artifact_is_known_by_its_content)
     ck_assert_uint_eq(artifact->limits.loop_period, 1000);
     ck_assert_uint_eq(artifact->syscall_mask, 1u << (CONTAINER_SYSCALL_OPEN - 1) | 1u << (CONTAINER_SYSCALL_WRITE - 1));
     ck_assert_uint_eq(artifact->code_size, sizeof wasm);
-    json = core_artifact_json(artifact);
-    ck_assert_uint_eq(json_object_size(json), 13);
+    json = core_artifact_json(f.core, artifact);
+    ck_assert_uint_eq(json_object_size(json), 14);
     ck_assert_str_eq(json_string_value(json_array_get(json_object_get(json, "syscalls"), 0)), "open");
     json_decref(json);
 }

@@ -43,7 +43,7 @@ static int change(struct cli *cli, const char *method, char *path, const json_t 
 {
     cleanup_free char *taken = path, *said = sentence;
     cleanup_json json_t *object = NULL;
-    int rc = gateway_call(cli, &(struct client_request){.method = method, .path = path, .body = body}, &object);
+    int rc = gateway_call(cli, &(struct client_request){.method = method, .path = taken, .body = body}, &object);
 
     if (!rc && said)
         cli->writer->outcome(cli->writer, view, object, said);

@@ -90,9 +90,11 @@ static void refused(const char *where, const char *expected)
 
 START_TEST(bad_keys)
 {
-    cleanup_pkey EVP_PKEY *rsa = make("RSA", "rsa.pem"), *p384 = make("P-384", "p384.pem"), *key = NULL;
+    cleanup_pkey EVP_PKEY *key = NULL;
     char long_name[KEYSTORE_WHERE_MAX + 2];
 
+    EVP_PKEY_free(make("RSA", "rsa.pem"));
+    EVP_PKEY_free(make("P-384", "p384.pem"));
     refused(path_of("none.pem"), "No such file");
     refused(path_of("rsa.pem"), "neither");
     refused(path_of("p384.pem"), "neither");

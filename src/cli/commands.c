@@ -25,7 +25,7 @@ static const struct option_spec wait_options[] = {
 
 static const struct option_spec device_options[] = {
     {"name", 0, "NAME", NULL, "a name for people"},
-    {"agent", 0, "KIND", "auto v1 v2", "the agent on the device; auto: find out by probing"},
+    {"agent", 0, "KIND", "auto v1 v2 suit", "the agent on the device; auto: find out by probing"},
     {"pdu-size", 0, "BYTES", NULL, "largest request datagram that it takes; auto: what a probe finds"},
     {"slots", 0, "COUNT", NULL, "containers that it can hold; or auto"},
     {"package-max", 0, "BYTES", NULL, "largest container that it takes (agents of kind v2); or auto"},

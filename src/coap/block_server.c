@@ -389,6 +389,9 @@ void block_server_answer(struct block_server *bs, struct block_exchange *exchang
     }
     if (in_blocks)
         add_etag(x, response);
+    /* An error instead of a later block may have another reason the next time. */
+    if (COAPMSG_CLASS(response->code) != 2)
+        in_blocks = in_blocks && x->block2.num == 0;
     if (x->party != BLOCK_SERVER_NOBODY && (in_blocks || executed) && !response->failed)
         keep(bs, x, response);
     cut_or_refuse(bs, x, response);

@@ -23,6 +23,19 @@ static struct incoming requests[REQUESTS];
 static size_t count;
 static struct gadget *gadgets[2];
 
+/* What the first device may fetch. */
+static void add_update(void)
+{
+    static const char digest[CORE_DIGEST_TEXT] = "aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbccccccccccccccccdddddddddddddddd";
+    static const uint8_t payload[1000];
+    struct update *update = update_new(&world.updates, "a", &gadgets[0]->peer, digest, payload, sizeof payload);
+
+    if (!update)
+        abort();
+    buffer_append(&update->manifest, payload, 150);
+    update_seal(&world.updates, update);
+}
+
 /* What the device would send; 0: no engine protects that. */
 static size_t protect(struct gadget *gadget, uint8_t what, const uint8_t *data, size_t size, uint8_t *out)
 {
@@ -84,6 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     world.directory_answer = "</a>;rt=\"temperature\";anchor=\"coap://[2001:db8::1]\",</b>;rt=\"light\";if=x;ct=50";
     gadgets[0] = world_add("a", false);
     gadgets[1] = world_add("b", true);
+    add_update();
     count = 0;
     memset(requests, 0, sizeof requests);
     for (size_t at = 0; at + 3 <= size && count < REQUESTS;) {

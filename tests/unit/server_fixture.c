@@ -278,6 +278,7 @@ static void open_server(void)
     struct server_options options = {.loop = &world.loop,
                                      .clock = &world.clock.clock,
                                      .core = &world_core,
+                                     .updates = &world.updates,
                                      .max_transfers = 64,
                                      .max_observers = 6,
                                      .ack_timeout_ms = 2000,
@@ -310,12 +311,14 @@ void world_open(void)
     if (uv_loop_init(&world.loop) < 0 || oscore_crypto_new(&world_core.crypto, 64) < 0 ||
         oscore_registry_new(&world_core.registry) < 0)
         abort();
+    updates_init(&world.updates, &world.clock.clock);
     open_server();
 }
 
 void world_close(void)
 {
     close_server();
+    updates_clear(&world.updates);
     for (size_t i = 0; i < world.count; i++) {
         struct gadget *gadget = world.gadgets[i];
 

@@ -57,6 +57,7 @@ struct world {
     struct clock_manual clock;
     uv_loop_t loop;
     struct server *server;
+    struct updates updates; /* that are pending */
     struct gadget *gadgets[WORLD_DEVICES];
     size_t count;
     struct list notices; /* in the order of sending */

@@ -47,7 +47,7 @@ START_TEST(refuses_wrong_command_lines)
         {"device list --socket", "--socket needs its PATH"},
         {"device list --json=yes", "--json takes no value"},
         {"device list --color blue", "--color takes one of: auto always never; not 'blue'"},
-        {"device add x --agent v3", "--agent takes one of: auto v1 v2"},
+        {"device add x --agent v3", "--agent takes one of: auto v1 v2 suit"},
         {"device add x --slots many", "--slots takes a whole number from 0 to 4294967295, not 'many'"},
         {"device add x --slots -1", "not '-1'"},
         {"deploy a b c --wait=soon", "--wait takes seconds"},

@@ -154,6 +154,7 @@ static int set_parameters(struct interpreter *in, struct cborio_reader *r)
 {
     struct suit_component given;
     size_t pairs = cborio_get_map(r);
+    uint64_t seen = 0;
 
     memset(&given, 0, sizeof given);
     for (size_t i = 0; i < pairs; i++) {
@@ -163,6 +164,9 @@ static int set_parameters(struct interpreter *in, struct cborio_reader *r)
             return REFUSE(in, "A map of parameters is malformed.");
         if (key > SUIT_NUMBER_MAX || !(in->form->parameters & SUIT_BIT(key)))
             return REFUSE(in, "The parameter %llu is not understood.", (unsigned long long)key);
+        if (seen & SUIT_BIT(key))
+            return REFUSE(in, "The parameter %u is set twice at once.", (unsigned)key);
+        seen |= SUIT_BIT(key);
         get_parameter(in, r, key, &given);
         if (cborio_failed(r))
             return REFUSE(in, "The parameter %u is malformed or too long.", (unsigned)key);

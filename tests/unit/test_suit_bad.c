@@ -146,6 +146,7 @@ static const struct {
       "", 0},
      "parameter 3 ",
      "parameter 3 "},
+    {"a parameter twice", {COMPONENT, "8214a20e010e02", "", 0}, "twice", "twice"},
     {"parameters that are an array", {COMPONENT, "821480", "", 0}, "malformed", "malformed"},
     {"try-each without alternatives", {COMPONENT, "820f80", "", 0}, "try-each", "try-each"},
     {"try-each or nothing",

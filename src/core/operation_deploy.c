@@ -42,14 +42,33 @@ static bool is_admitted(struct operation *op, const struct container *c, const s
     return false;
 }
 
+/* What the device can run may be known only now: another artifact of the release may be the one for it. */
+static void pick_again(struct operation *op, struct container *c)
+{
+    struct artifact *before = index_find_artifact(op->device->core, op->artifact), *now;
+
+    if (!*c->desired_release || !before || c->load != LOAD_NONE)
+        return;
+    now = release_pick(op->device, c->desired_release, NULL);
+    if (!now || now == before)
+        return;
+    before->users--;
+    now->users++;
+    memcpy(op->artifact, now->id, sizeof op->artifact);
+    container_set_artifact(c, c->desired_artifact, now->id);
+}
+
 void deploy_begin(struct operation *op, struct container *c)
 {
     const struct device *device = op->device;
     const struct agent_port *port = &device->core->options.agents;
-    const struct artifact *artifact = index_find_artifact(device->core, op->artifact);
+    const struct artifact *artifact;
     bool replaces = device_features(device)->load_is_idempotent;
     bool held = c->load == LOAD_DONE && strcmp(c->reported_artifact, op->artifact) == 0;
 
+    if (!is_superseded(op, c))
+        pick_again(op, c);
+    artifact = index_find_artifact(device->core, op->artifact);
     if (is_superseded(op, c))
         supersede(op);
     else if (!artifact)

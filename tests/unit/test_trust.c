@@ -425,6 +425,35 @@ START_TEST(a_release_has_builds_for_several_runtimes)
 }
 END_TEST
 
+START_TEST(what_the_device_can_run_is_learnt_late)
+{
+    json_t *put = json_of("{'release':'door@1'}"), *patch = json_of("{'capabilities':{'runtimes':['native']}}");
+    struct outcome outcome = {0}, uploaded = {0};
+    struct artifact *native;
+    struct operation *op;
+    char id[UUID_SIZE];
+    bool created;
+
+    ck_assert_int_eq(upload(&f, "{'name':'n','type':'native'}", "code", 4, NULL, 0, &uploaded, &native, &created), 0);
+    (void)text_copy(two, sizeof two, native->id);
+    core_flush(&f);
+    ck_assert_int_eq(adds(json_pack("{s:s, s:s, s:i, s:[s, s]}", "name", "door", "version", "1", "sequence", 1,
+                                    "artifacts", one, two)),
+                     0);
+    ck_assert_int_eq(core_put_container(f.core, box, "job", put, 0, note_done, &outcome, &fault, &op), 0);
+    (void)text_copy(id, sizeof id, op->id);
+    ck_assert_str_eq(op->artifact, one);
+    ck_assert_int_eq(core_patch_device(f.core, box, patch, NULL, NULL, &fault), 0);
+    ends(&f, id, OPERATION_SUCCEEDED, FAULT_NONE);
+    ck_assert_str_eq(core_find_operation(f.core, id)->artifact, two);
+    ck_assert_str_eq(sim_find(sim_device(&f.sim, "box", AGENT_V2), "job")->artifact, two);
+    ck_assert_uint_eq(core_find_artifact(f.core, one)->users, 0);
+    ck_assert_uint_eq(core_find_artifact(f.core, two)->users, 1);
+    json_decref(put);
+    json_decref(patch);
+}
+END_TEST
+
 /* Policies --------------------------------------------------------------------------------------------------------- */
 
 static const char description[] =
@@ -637,6 +666,7 @@ int main(void)
     tcase_add_test(tc, a_load_that_is_refused_does_not_count);
     tcase_add_test(tc, the_same_code_under_a_higher_number);
     tcase_add_test(tc, a_release_has_builds_for_several_runtimes);
+    tcase_add_test(tc, what_the_device_can_run_is_learnt_late);
     tcase_add_loop_test(tc, a_policy_limits, 0, array_size(limits));
     tcase_add_test(tc, a_lifetime_without_limit_is_over_any);
     tcase_add_test(tc, the_first_policy_that_matches_decides);

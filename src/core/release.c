@@ -319,29 +319,34 @@ json_t *core_release_json(struct core *core, const char *key)
                      json_object_get(document->body, "signature"));
 }
 
+struct listed {
+    const struct document *document;
+};
+
 static int compare_newest(const void *a, const void *b)
 {
-    const struct document *left = *(struct document *const *)a, *right = *(struct document *const *)b;
-    const struct release_statement *one = &((const struct release *)left->object)->statement;
-    const struct release_statement *other = &((const struct release *)right->object)->statement;
-    int order = strcmp(one->name, other->name);
+    const struct release *left = ((const struct listed *)a)->document->object;
+    const struct release *right = ((const struct listed *)b)->document->object;
+    int order = strcmp(left->statement.name, right->statement.name);
 
-    return order ? order : one->sequence < other->sequence ? 1 : one->sequence > other->sequence ? -1 : 0;
+    if (order)
+        return order;
+    return left->statement.sequence < right->statement.sequence ? 1 : -1; /* a number is of one version */
 }
 
 json_t *core_releases_json(struct core *core, const char *name)
 {
-    const struct document **found = calloc(document_count(core, DOCUMENT_RELEASE) + 1, sizeof *found);
+    struct listed *found = calloc(document_count(core, DOCUMENT_RELEASE) + 1, sizeof *found);
     json_t *list = json_array();
     size_t count = 0;
 
     for (const struct document *d = document_first(core, DOCUMENT_RELEASE); d && found; d = d->hh.next)
         if (!name || strcmp(((const struct release *)d->object)->statement.name, name) == 0)
-            found[count++] = d;
+            found[count++].document = d;
     if (count)
         qsort(found, count, sizeof *found, compare_newest);
     for (size_t i = 0; i < count; i++)
-        (void)json_array_append_new(list, core_release_json(core, found[i]->key));
+        (void)json_array_append_new(list, core_release_json(core, found[i].document->key));
     free(found);
     return list;
 }

@@ -1,3 +1,4 @@
+#include "core/trust.h"
 #include "core_fixture.h"
 #include "fake_store.h"
 #include "suite.h"
@@ -305,6 +306,49 @@ START_TEST(answers_and_cancels)
 }
 END_TEST
 
+static int64_t priority_of(const char *policy)
+{
+    json_t *json = core_policy_json(f.core, policy);
+    int64_t priority = json ? json_integer_value(json_object_get(json, "priority")) : -1;
+
+    json_decref(json);
+    return priority;
+}
+
+/* Of three changes of one record, of which the second takes it away: what stays is what the last that did not fail
+ * left, here and after the next start. */
+START_TEST(records_are_undone_in_any_order)
+{
+    static const struct {
+        unsigned fails_first, fails_last; /* of three */
+        int64_t priority;                 /* -1: there is none */
+    } cases[] = {{0, 0, 3}, {1, 0, 3}, {2, 0, 3}, {3, 0, 7}, {0, 1, -1}, {0, 2, 1}, {1, 1, -1}};
+    struct outcome outcomes[4] = {{.called = false}};
+    json_t *body = json_pack("{s:b, s:i}", "allow", 1, "priority", 7);
+
+    ck_assert_int_eq(core_put_policy(f.core, "house", body, note_done, &outcomes[3], NULL), 0);
+    core_flush(&f);
+    (void)json_object_set_new(body, "priority", json_integer(1));
+    ck_assert_int_eq(core_put_policy(f.core, "house", body, note_done, &outcomes[0], NULL), 0);
+    ck_assert_int_eq(core_remove_policy(f.core, "house", note_done, &outcomes[1], NULL), 0);
+    ck_assert_int_eq(priority_of("house"), -1);
+    (void)json_object_set_new(body, "priority", json_integer(3));
+    ck_assert_int_eq(core_put_policy(f.core, "house", body, note_done, &outcomes[2], NULL), 0);
+    ck_assert_int_eq(priority_of("house"), 3);
+    json_decref(body);
+    fake_store_fail(cases[_i].fails_first, -ENOSPC);
+    fake_store_commit(f.store, 3 - cases[_i].fails_last);
+    fake_store_fail(cases[_i].fails_last, -EIO);
+    core_flush(&f);
+    for (size_t i = 0; i < 3; i++)
+        ck_assert(outcomes[i].called);
+    ck_assert_int_eq(priority_of("house"), cases[_i].priority);
+    core_restart(&f);
+    ck_assert_int_eq(priority_of("house"), cases[_i].priority);
+    v1 = core_find_device(f.core, "one");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core_undo");
@@ -322,6 +366,7 @@ int main(void)
     tcase_add_test(tcase, expires_while_its_row_is_written);
     tcase_add_test(tcase, what_a_query_saw_is_written_later);
     tcase_add_test(tcase, answers_and_cancels);
+    tcase_add_loop_test(tcase, records_are_undone_in_any_order, 0, 7);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);
 }

@@ -70,6 +70,8 @@ static const struct fault_info table[FAULT_COUNT] = {
     [FAULT_NOTHING_SELECTED] = {"nothing-selected", 422, "The selector matches no device", ""},
     [FAULT_UPSTREAM_FAILED] = {"upstream-failed", 502, "The platform's store did not deliver",
                                "See the detail; the gateway tries again by itself where that may help."},
+    [FAULT_ARTIFACT_PENDING] = {"artifact-pending", 503, "The artifact is not here yet",
+                                "Repeat the request in a moment."},
     [FAULT_PACKAGE_TOO_LARGE] = {"package-too-large", 422, "The container does not fit the device",
                                  "Make code or data smaller, or configure the device's real PDU size if its firmware "
                                  "was built with a larger one."},

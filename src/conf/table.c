@@ -87,6 +87,10 @@ const struct conf_key conf_table[] = {
 
     {"artifacts", "require_signature", CONF_ENUM, true, MEMBER(artifacts_require_signature), 0, 0, signatures, "auto",
      "Whether only signed releases go to devices; auto: as soon as there is a publisher."},
+    {"artifacts", "store_url", CONF_TEXT, true, MEMBER(artifacts_store_url), 0, 170, NULL, "",
+     "The platform's store, for artifacts that are named and not held: URL/ID, URL/ID/code, URL/ID/data; empty: none."},
+    {"artifacts", "store_ca", CONF_PATH, true, MEMBER(artifacts_store_ca), 0, 160, NULL, "",
+     "The CA of the store's certificate, PEM; empty: those of the system."},
     {"artifacts", "keep_age", CONF_DURATION, true, MEMBER(artifacts_keep_age_ms), 0, 3650 * DAYS, NULL, "90d",
      "An artifact that nobody needs is removed when it was not used for so long; 0: never for its age."},
     {"artifacts", "keep_count", CONF_INT, true, MEMBER(artifacts_keep_count), 0, 100000, NULL, "500",

@@ -16,6 +16,24 @@
 #define SWEEP_MS (3600 * 1000)
 #define DAY_MS (24 * INT64_C(3600000))
 
+static bool is_digest(const char *text)
+{
+    return strlen(text) == CORE_DIGEST_TEXT - 1 && strspn(text, "0123456789abcdef") == CORE_DIGEST_TEXT - 1;
+}
+
+int artifact_missing(const struct core *core, const char *id, struct fault *fault)
+{
+    const struct pull_port *port = &core->options.pull;
+    struct fault found;
+
+    (void)fault_set(&found, FAULT_NOT_FOUND, "There is no artifact '%s'.", id);
+    if (port->pull && !core->stopped && is_digest(id))
+        port->pull(port->arg, id, &found);
+    if (fault)
+        *fault = found;
+    return 1;
+}
+
 /* Pins ------------------------------------------------------------------------------------------------------------- */
 
 static void settle_pin(struct commit *commit, bool durable, struct fault *fault)
@@ -46,11 +64,6 @@ int core_pin_artifact(struct core *core, struct artifact *artifact, bool pinned,
 }
 
 /* What documents name ---------------------------------------------------------------------------------------------- */
-
-static bool is_digest(const char *text)
-{
-    return strlen(text) == CORE_DIGEST_TEXT - 1 && strspn(text, "0123456789abcdef") == CORE_DIGEST_TEXT - 1;
-}
 
 static void note_names(struct core *core, json_t *named, json_t *value);
 

@@ -382,7 +382,7 @@ static const struct artifact *find_asked(const struct device *device, const json
         return release_pick(device, release, fault);
     artifact = core_find_artifact(device->core, id);
     if (!artifact)
-        (void)fault_set_at(fault, FAULT_NOT_FOUND, "/artifact", "There is no artifact '%s'.", id);
+        (void)artifact_missing(device->core, id, fault);
     return artifact;
 }
 

@@ -27,6 +27,7 @@ struct core_options {
     struct store *store;
     struct agent_port agents;
     struct loop_port loop;
+    struct pull_port pull;
     const char *state_directory; /* for spools */
     /* limits and times, all from the configuration; may be changed by core_configure */
     uint32_t max_devices;

@@ -47,7 +47,7 @@ int container_check_desired(struct device *device, const char *uid, const struct
         return 0;
     artifact = core_find_artifact(device->core, d->artifact);
     if (!artifact)
-        return fault_set(fault, FAULT_NOT_FOUND, "There is no artifact '%s'.", d->artifact);
+        return artifact_missing(device->core, d->artifact, fault);
     if (container_check_fit(device, uid, artifact, d->state, fault))
         return 1;
     return trust_admit(device, uid, artifact, d->release ? d->release : "", d->rollback, fault);

@@ -253,6 +253,9 @@ char *artifact_make_manifest(const struct artifact *artifact); /* NULL: out of m
 struct artifact *artifact_free(struct artifact *artifact);
 json_t *artifact_description(const struct artifact *artifact);
 void artifacts_sweep(struct timer *timer);
+/* One that is named and is not there, which is fetched where there is a store for that. Returns 1 with the fault:
+ * FAULT_NOT_FOUND, FAULT_ARTIFACT_PENDING, or why it cannot be fetched. */
+int artifact_missing(const struct core *core, const char *id, struct fault *fault);
 
 void answer_add_loaded(struct core *core, const struct store_answer *row);
 void answers_free(struct core *core);

@@ -58,6 +58,18 @@ static void pick_again(struct operation *op, struct container *c)
     container_set_artifact(c, c->desired_artifact, now->id);
 }
 
+/* Its row was lost; where there is a store it comes back. */
+static void fail_missing(struct operation *op)
+{
+    struct fault fault;
+
+    (void)artifact_missing(op->device->core, op->artifact, &fault);
+    if (fault.code == FAULT_NOT_FOUND)
+        operation_fail(op, FAULT_INVALID_ARTIFACT, "Artifact %s is no longer there.", op->artifact);
+    else
+        operation_fail(op, fault.code, "%s", fault.detail);
+}
+
 void deploy_begin(struct operation *op, struct container *c)
 {
     const struct device *device = op->device;
@@ -72,7 +84,7 @@ void deploy_begin(struct operation *op, struct container *c)
     if (is_superseded(op, c))
         supersede(op);
     else if (!artifact)
-        operation_fail(op, FAULT_INVALID_ARTIFACT, "Artifact %s is no longer there.", op->artifact);
+        fail_missing(op);
     else if (port->check(port->arg, device, op->uid, artifact, &op->fault) ||
              container_check_occupied(c, op->artifact, &op->fault))
         operation_end(op, OPERATION_FAILED);

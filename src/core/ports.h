@@ -170,6 +170,14 @@ struct agent_port {
     int (*parse_address)(void *arg, const char *text, char *out, struct fault *fault);
 };
 
+/* Where artifacts come from that the gateway does not hold. NULL: from nowhere. */
+struct pull_port {
+    void *arg;
+    /* Begins to fetch one, or goes on. Sets the fault that tells how that stands: FAULT_ARTIFACT_PENDING, or why it
+     * failed a moment ago. Not from within does the artifact come. */
+    void (*pull)(void *arg, const char *id, struct fault *fault);
+};
+
 /* The core's clockwork: called when core_next_deadline may have become earlier, so that the loop arms its timer anew.
  */
 struct loop_port {

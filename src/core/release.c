@@ -198,6 +198,7 @@ int release_verify(struct core *core, const char *key, struct release *release, 
 struct artifact *release_pick(const struct device *device, const char *release, struct fault *fault)
 {
     const struct release *found = release_find(device->core, release);
+    struct fault missing = {.code = FAULT_NOT_FOUND};
     char id[CORE_DIGEST_TEXT];
     size_t held = 0;
 
@@ -209,10 +210,14 @@ struct artifact *release_pick(const struct device *device, const char *release, 
         struct artifact *artifact = core_find_artifact(device->core, text_hex(found->statement.artifacts[i], 32, id));
 
         held += artifact != NULL;
+        if (!artifact)
+            (void)artifact_missing(device->core, id, &missing);
         if (artifact && (!device->caps.runtimes || device->caps.runtimes & 1u << artifact->type))
             return artifact;
     }
-    if (held < found->statement.artifact_count)
+    if (held < found->statement.artifact_count && missing.code != FAULT_NOT_FOUND && fault)
+        *fault = missing;
+    else if (held < found->statement.artifact_count)
         (void)fault_set(fault, FAULT_NOT_FOUND,
                         "The gateway holds %zu of the %zu artifacts of release %s, none of which device '%s' can run.",
                         held, found->statement.artifact_count, release, device->id);
@@ -243,6 +248,16 @@ static int check_new(struct core *core, const char *key, const struct release *f
     return 0;
 }
 
+/* Devices will ask for them. */
+static void fetch_missing(struct core *core, const struct release_statement *statement)
+{
+    char id[CORE_DIGEST_TEXT];
+
+    for (size_t i = 0; i < statement->artifact_count; i++)
+        if (!core_find_artifact(core, text_hex(statement->artifacts[i], 32, id)))
+            (void)artifact_missing(core, id, NULL);
+}
+
 int core_add_release(struct core *core, const json_t *body, core_done_fn done, void *arg, struct fault *fault,
                      char key[CORE_RELEASE_TEXT])
 {
@@ -252,6 +267,8 @@ int core_add_release(struct core *core, const json_t *body, core_done_fn done, v
     if (r == 0) {
         name_release(&fresh->statement, key);
         r = release_verify(core, key, fresh, fault) ? 1 : check_new(core, key, fresh, fault);
+        if (r == 0)
+            fetch_missing(core, &fresh->statement);
     }
     if (fresh)
         release_free(fresh);

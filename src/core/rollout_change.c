@@ -45,7 +45,7 @@ static int check_draft(const struct draft *draft, struct core *core, struct faul
     const struct rollout_spec *spec = draft->spec;
 
     if (*spec->artifact && !core_find_artifact(core, spec->artifact))
-        return fault_set_at(fault, FAULT_NOT_FOUND, "/artifact", "There is no artifact '%s'.", spec->artifact);
+        return artifact_missing(core, spec->artifact, fault);
     for (size_t i = 0; i < draft->count; i++) {
         struct fault found = {.code = FAULT_NONE};
 

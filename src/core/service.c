@@ -206,7 +206,7 @@ static int check_artifacts(const struct core *core, const struct service *servic
         const struct service_container *c = &service->containers[i];
 
         if (*c->artifact && !core_find_artifact(core, c->artifact))
-            return fault_set_at(fault, FAULT_NOT_FOUND, "/containers", "There is no artifact '%s'.", c->artifact);
+            return artifact_missing(core, c->artifact, fault);
         if (*c->release && !document_find(core, DOCUMENT_RELEASE, c->release))
             return fault_set_at(fault, FAULT_NOT_FOUND, "/containers", "There is no release '%s'.", c->release);
     }

@@ -120,6 +120,7 @@ static struct core_options core_options(struct manager *m)
         .store = m->store,
         .agents = agents_port(m->agents),
         .loop = {.arg = m, .rearm = rearm_core},
+        .pull = {.arg = &m->relay, .pull = relay_pull},
         .state_directory = m->conf->state_directory,
         .max_devices = (uint32_t)m->conf->max_devices,
         .max_artifacts = (uint32_t)m->conf->max_artifacts,

@@ -85,6 +85,9 @@ static struct uplink_options options_of(struct relay *relay, uv_loop_t *loop, st
         .sink_count = conf->sink_count,
         .dispatch = dispatch,
         .dispatch_arg = relay,
+        .store = conf,
+        .state_directory = conf->state_directory,
+        .max_artifact_bytes = (uint64_t)conf->max_artifact_bytes,
     };
 }
 
@@ -95,6 +98,14 @@ int relay_open(struct relay *relay, uv_loop_t *loop, struct core *core, const st
     choose_gateway_id(relay, conf->gateway_id);
     options = options_of(relay, loop, core, conf);
     return uplink_new(&relay->uplink, &options);
+}
+
+void relay_pull(void *arg, const char *id, struct fault *fault)
+{
+    const struct relay *relay = arg;
+
+    if (relay->uplink)
+        uplink_pull(relay->uplink, id, fault);
 }
 
 void relay_configure(struct relay *relay, uv_loop_t *loop, struct core *core, const struct conf *conf)

@@ -16,6 +16,7 @@ struct relay {
 };
 
 int relay_open(struct relay *relay, uv_loop_t *loop, struct core *core, const struct conf *conf) must_check;
+void relay_pull(void *relay, const char *id, struct fault *fault); /* for core_options; good at any time */
 void relay_configure(struct relay *relay, uv_loop_t *loop, struct core *core, const struct conf *conf);
 /* Before the core stops, since the cursors of the sinks are to be saved. False: it was not open; closed will not come.
  */

@@ -281,13 +281,24 @@ static bool is_record(const char *name)
            strcmp(name + sizeof PREFIX - 1 + ID_SIZE, SUFFIX) == 0;
 }
 
+/* What was begun to be fetched from the platform's store goes on, unless nobody asks for it any more. */
+static bool is_fetched_today(const char *directory, const char *name)
+{
+    cleanup_free char *path = NULL;
+    struct stat st;
+
+    return strncmp(name, PREFIX "fetch-", sizeof PREFIX "fetch-" - 1) == 0 &&
+           asprintf(&path, "%s/%s", directory, name) >= 0 && stat(path, &st) == 0 &&
+           now_ms() / 1000 - (int64_t)st.st_mtime < RESUMABLE_EXPIRY_S;
+}
+
 /* A file that belongs to no upload. */
 static void remove_stray(const struct rest *rest, const char *directory, const char *name)
 {
     cleanup_free char *path = NULL;
     char id[ID_SIZE + 1];
 
-    if (strncmp(name, PREFIX, sizeof PREFIX - 1) != 0)
+    if (strncmp(name, PREFIX, sizeof PREFIX - 1) != 0 || is_fetched_today(directory, name))
         return;
     (void)snprintf(id, sizeof id, "%s", name + sizeof PREFIX - 1);
     if (!find(rest, id) && asprintf(&path, "%s/%s", directory, name) >= 0)

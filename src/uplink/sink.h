@@ -18,6 +18,7 @@ enum sink_state {
 };
 
 struct sink;
+struct fetches;
 struct http_port;
 
 struct sink_driver {
@@ -69,6 +70,7 @@ struct uplink {
     char *gateway_id, *version;
     struct list sinks;
     struct http_port *http;
+    struct fetches *fetches;
     unsigned holds; /* of sinks that are not freed, and of the HTTP client's handles */
     bool started, closing;
     void (*closed)(void *arg);

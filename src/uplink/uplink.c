@@ -1,6 +1,7 @@
 #include "uplink/sink.h"
 
 #include "base/clock.h"
+#include "uplink/fetch.h"
 #include "uplink/http.h"
 
 #include <errno.h>
@@ -17,6 +18,7 @@ void uplink_release(struct uplink *uplink)
     (void)mosquitto_lib_cleanup();
     free(uplink->gateway_id);
     free(uplink->version);
+    free(uplink->fetches);
     free(uplink);
     if (closed)
         closed(arg);
@@ -67,6 +69,8 @@ int uplink_new(struct uplink **out, const struct uplink_options *options)
         r = -ENOMEM;
     if (r == 0)
         r = http_port_new(&uplink->http, uplink);
+    if (r == 0)
+        r = fetches_new(&uplink->fetches, uplink);
     for (size_t i = 0; r == 0 && i < options->sink_count; i++)
         r = add_sink(uplink, &options->sinks[i]);
     if (r == 0)
@@ -116,12 +120,20 @@ void uplink_configure(struct uplink *uplink, const struct uplink_options *option
 
 void uplink_close(struct uplink *uplink, void (*closed)(void *arg), void *arg)
 {
+    uplink->closing = true;
     uplink->closed = closed;
     uplink->closed_arg = arg;
     list_each(node, &uplink->sinks) sink_close(container_of(node, struct sink, node));
+    fetches_close(uplink->fetches);
     if (uplink->http)
         http_port_close(uplink->http);
     uplink_release(uplink);
+}
+
+void uplink_pull(struct uplink *uplink, const char *id, struct fault *fault)
+{
+    if (!uplink->closing && uplink->options.store && *uplink->options.store->artifacts_store_url)
+        fetches_want(uplink->fetches, id, fault);
 }
 
 static uint64_t behind(const struct sink *sink)

@@ -42,6 +42,9 @@ struct uplink_options {
      * will not. Event streams are refused. */
     int (*dispatch)(void *arg, const struct uplink_request *request, uplink_answer_fn done, void *done_arg);
     void *dispatch_arg;
+    const struct conf *store;    /* artifacts.store_...; outlives the uplink */
+    const char *state_directory; /* for spools; outlives it too */
+    uint64_t max_artifact_bytes;
 };
 
 int uplink_new(struct uplink **out, const struct uplink_options *options) must_check; /* negative errno */
@@ -50,6 +53,9 @@ void uplink_start(struct uplink *uplink);
 void uplink_configure(struct uplink *uplink, const struct uplink_options *options);
 /* Saves the cursors (the store has to be flushed afterwards), tells brokers that the gateway leaves, and closes. */
 void uplink_close(struct uplink *uplink, void (*closed)(void *arg), void *arg);
+
+/* core's pull_port: an artifact from the platform's store. */
+void uplink_pull(struct uplink *uplink, const char *id, struct fault *fault);
 
 struct uplink_stats {
     const char *name;            /* of the sink, good until control goes back to the loop */

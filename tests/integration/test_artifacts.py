@@ -1,7 +1,9 @@
 """Uploads that go on after an interruption, what is kept, and what is not."""
 import hashlib
+import http.server
 import json
 import socket
+import threading
 
 import harness
 
@@ -123,6 +125,122 @@ class Collection(harness.GatewayTest):
         self.assertEqual(left, {ids[4], used})
         self.assertEqual(gateway.check_database(), "ok")
         self.assert_problem(gateway.post("/v1/artifacts/gc?dry_run=maybe"), 400, "invalid-parameter")
+
+
+class Store(http.server.ThreadingHTTPServer):
+    """The platform's store with one artifact, and ways to be a bad one."""
+    daemon_threads = True
+
+    def __init__(self, code, data, **bad):
+        super().__init__(("127.0.0.1", 0), Handler)
+        limits = {"start_max_duration_ms": 0, "loop_period_ms": 1000, "loop_max_duration_ms": 0,
+                  "loop_max_lifetime": 0, "stop_max_duration_ms": 0}
+        manifest = {"type": "native", "syscalls": [], "endpoints": [], "limits": limits, "code": part(code),
+                    "data": part(data)}
+        text = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
+        self.id = hashlib.sha256(text).hexdigest()
+        self.bad, self.parts, self.asked = bad, {"code": code, "data": data}, []
+        self.manifest = {**manifest, "name": "from afar", "users": 3, "id": self.id, **bad.get("manifest", {})}
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+    def url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}/store/"
+
+    def handle_error(self, request, client_address):
+        pass  # the gateway hangs up on a store that says too much
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+    def send(self, status, content, length=None):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content) if length is None else length))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def do_GET(self):
+        store, path = self.server, self.path.removeprefix("/store/")
+        begin = int((self.headers.get("Range") or "bytes=0-")[6:-1])
+        store.asked.append((path.partition("/")[2], begin))
+        if store.bad.get("status"):
+            self.send(store.bad["status"], b"no")
+        elif path == store.id:
+            self.send(200, json.dumps(store.manifest).encode())
+        elif path.startswith(store.id + "/"):
+            content = store.bad.get("parts", store.parts)[path.partition("/")[2]]
+            if store.bad.get("endless"):
+                self.send_response(200)
+                self.end_headers()
+                for _ in range(1 << 10):
+                    self.wfile.write(bytes(1 << 20))
+            elif store.bad.get("stops") and begin < 100000 and path.endswith("code"):
+                self.send(206 if begin else 200, content[begin:begin + 60000], len(content) - begin)
+                self.close_connection = True
+            else:
+                whole = store.bad.get("no_range") or not begin
+                self.send(200 if whole else 206, content if whole else content[begin:])
+        else:
+            self.send(404, b"")
+
+
+class PullThrough(harness.GatewayTest):
+    def start(self, **bad):
+        store = Store(CODE, DATA, **bad)
+        self.addCleanup(store.server_close)
+        self.addCleanup(store.shutdown)
+        gateway = self.gateway("artifacts.store_url=" + store.url())
+        gateway.add_device("box", self.agent())
+        return gateway, store
+
+    def desire(self, gateway, store):
+        return gateway.put("/v1/devices/box/containers/job", {"artifact": store.id})
+
+    def wait_until_here(self, gateway, store):
+        self.assert_problem(self.desire(gateway, store), 503, "artifact-pending", store.id[:12])
+        found = harness.wait_for(lambda: (a := gateway.get("/v1/artifacts/" + store.id)).status == 200 and a.json, 30,
+                                 what="the artifact of the store; log:\n" + gateway.log()[-2000:])
+        self.assertEqual((found["name"], found["code"], found["data"]), ("from afar", part(CODE), part(DATA)))
+        self.assertEqual(gateway.get(f"/v1/artifacts/{store.id}/code").body, CODE)
+
+    def wait_until_refused(self, gateway, store):
+        self.assert_problem(self.desire(gateway, store), 503, "artifact-pending")
+        answer = harness.wait_for(lambda: (a := self.desire(gateway, store)).slug != "artifact-pending" and a, 30,
+                                  what="the end of the fetch")
+        self.assertEqual(gateway.get("/v1/artifacts").json["items"], [])
+        return answer
+
+    def test_what_is_named_and_not_held_is_fetched(self):
+        gateway, store = self.start()
+        self.wait_until_here(gateway, store)
+        self.assertEqual(self.desire(gateway, store).status, 202)
+        gateway.stop()
+
+    def test_a_release_fetches_its_artifacts(self):
+        gateway, store = self.start()
+        answer = gateway.post("/v1/releases", {"name": "job", "version": "1", "sequence": 1, "artifacts": [store.id]})
+        self.assertEqual(answer.status, 201, answer)
+        harness.wait_for(lambda: gateway.get("/v1/artifacts/" + store.id).status == 200, what="the artifact")
+
+    def test_a_store_that_stops_in_the_middle_is_asked_for_the_rest(self):
+        for bad in ({"stops": True}, {"stops": True, "no_range": True}):
+            with self.subTest(str(bad)):
+                gateway, store = self.start(**bad)
+                self.wait_until_here(gateway, store)
+                self.assertEqual([begin for which, begin in store.asked if which == "code"], [0, 60000, 120000])
+
+    def test_a_store_that_lies(self):
+        wrong = {"code": bytes(len(CODE)), "data": DATA}
+        for bad, status, slug in (({"manifest": {"syscalls": ["open"]}}, 422, "digest-mismatch"),
+                                  ({"parts": wrong}, 422, "digest-mismatch"),
+                                  ({"endless": True}, 422, "digest-mismatch"),
+                                  ({"status": 404}, 404, "not-found"), ({"status": 403}, 502, "upstream-failed")):
+            with self.subTest(str(bad)[:40]):
+                gateway, store = self.start(**bad)
+                self.assert_problem(self.wait_until_refused(gateway, store), status, slug)
+                self.assertEqual(gateway.get("/healthz").status, 200)
+                gateway.stop()
 
 
 if __name__ == "__main__":

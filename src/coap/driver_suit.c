@@ -123,12 +123,11 @@ static bool is_forgotten(const struct agents *agents, const struct update *updat
 void suit_tick(uv_timer_t *timer)
 {
     struct agents *agents = container_of(timer, struct agents, update_timer);
-    struct update *update, *next;
 
-    HASH_ITER(hh, agents->updates.all, update, next)
-    {
+    for (struct update *update = agents->updates.all, *next; update; update = next) {
         struct task *task = update->task;
 
+        next = update->hh.next;
         if (is_forgotten(agents, update)) {
             update_free(&agents->updates, update);
         } else if (task) {

@@ -8,6 +8,70 @@
 
 #define ALIAS_COUNT (36u * 36u * 36u * 36u)
 
+/* Tables ---------------------------------------------------------------------------------------------------------- */
+
+/* NOLINTBEGIN(readability-function-size,bugprone-*,clang-analyzer-*) */
+
+struct update *update_find(const struct updates *updates, const char *device)
+{
+    struct update *update = NULL;
+
+    HASH_FIND_STR(updates->all, device, update);
+    return update;
+}
+
+static struct update *find_named(const struct updates *updates, const void *device, size_t size)
+{
+    struct update *update = NULL;
+
+    HASH_FIND(hh, updates->all, device, size, update);
+    return update;
+}
+
+static struct update *find_alias(const struct updates *updates, const void *alias)
+{
+    struct update *update = NULL;
+
+    HASH_FIND(by_alias, updates->by_alias, alias, UPDATE_ALIAS_SIZE - 1, update);
+    return update;
+}
+
+static void add(struct updates *updates, struct update *update)
+{
+    HASH_ADD_STR(updates->all, device, update);
+    HASH_ADD(by_alias, updates->by_alias, alias, UPDATE_ALIAS_SIZE - 1, update);
+}
+
+static void take_out(struct updates *updates, struct update *update)
+{
+    HASH_DEL(updates->all, update);
+    HASH_DELETE(by_alias, updates->by_alias, update);
+}
+
+static struct image *find_image(const struct updates *updates, const char *digest)
+{
+    struct image *image = NULL;
+
+    HASH_FIND_STR(updates->images, digest, image);
+    return image;
+}
+
+static void add_image(struct updates *updates, struct image *image)
+{
+    HASH_ADD_STR(updates->images, digest, image);
+}
+
+static void image_drop_unused(struct updates *updates, struct image *image)
+{
+    if (!list_empty(&image->updates))
+        return;
+    HASH_DEL(updates->images, image);
+    free(image->bytes);
+    free(image);
+}
+
+/* NOLINTEND(readability-function-size,bugprone-*,clang-analyzer-*) */
+
 /* Records --------------------------------------------------------------------------------------------------------- */
 
 void updates_init(struct updates *updates, const struct clock *clock)
@@ -17,9 +81,8 @@ void updates_init(struct updates *updates, const struct clock *clock)
 
 static struct image *image_get(struct updates *updates, const char *digest, const uint8_t *bytes, size_t size)
 {
-    struct image *image;
+    struct image *image = find_image(updates, digest);
 
-    HASH_FIND_STR(updates->images, digest, image);
     if (image)
         return image;
     image = calloc(1, sizeof *image);
@@ -34,24 +97,14 @@ static struct image *image_get(struct updates *updates, const char *digest, cons
         memcpy(image->bytes, bytes, size);
     image->size = size;
     list_init(&image->updates);
-    HASH_ADD_STR(updates->images, digest, image);
+    add_image(updates, image);
     return image;
-}
-
-static void image_drop_unused(struct updates *updates, struct image *image)
-{
-    if (!list_empty(&image->updates))
-        return;
-    HASH_DEL(updates->images, image);
-    free(image->bytes);
-    free(image);
 }
 
 /* Four characters at most, none of which is in use. */
 static void choose_alias(struct updates *updates, char out[UPDATE_ALIAS_SIZE])
 {
     static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-    struct update *taken;
 
     do {
         uint32_t number = updates->next_alias++ % ALIAS_COUNT;
@@ -59,8 +112,7 @@ static void choose_alias(struct updates *updates, char out[UPDATE_ALIAS_SIZE])
         for (int i = UPDATE_ALIAS_SIZE - 2; i >= 0; i--, number /= 36)
             out[i] = digits[number % 36];
         out[UPDATE_ALIAS_SIZE - 1] = 0;
-        HASH_FIND(by_alias, updates->by_alias, out, UPDATE_ALIAS_SIZE - 1, taken);
-    } while (taken);
+    } while (find_alias(updates, out));
 }
 
 struct update *update_new(struct updates *updates, const char *device, const struct peer *host,
@@ -81,8 +133,7 @@ struct update *update_new(struct updates *updates, const char *device, const str
     list_init(&update->image_node);
     list_append(&image->updates, &update->image_node);
     choose_alias(updates, update->alias);
-    HASH_ADD_STR(updates->all, device, update);
-    HASH_ADD(by_alias, updates->by_alias, alias, UPDATE_ALIAS_SIZE - 1, update);
+    add(updates, update);
     return update;
 }
 
@@ -102,8 +153,7 @@ void update_free(struct updates *updates, struct update *update)
     if (!update)
         return;
     image = update->image;
-    HASH_DEL(updates->all, update);
-    HASH_DELETE(by_alias, updates->by_alias, update);
+    take_out(updates, update);
     list_unlink(&update->image_node);
     image_drop_unused(updates, image);
     buffer_clear(&update->manifest);
@@ -112,17 +162,8 @@ void update_free(struct updates *updates, struct update *update)
 
 void updates_clear(struct updates *updates)
 {
-    struct update *update, *next;
-
-    HASH_ITER(hh, updates->all, update, next) update_free(updates, update);
-}
-
-struct update *update_find(const struct updates *updates, const char *device)
-{
-    struct update *update;
-
-    HASH_FIND_STR(updates->all, device, update);
-    return update;
+    while (updates->all)
+        update_free(updates, updates->all);
 }
 
 /* Who may have what ----------------------------------------------------------------------------------------------- */
@@ -145,11 +186,10 @@ static bool may_have(const struct update *update, const struct update_caller *ca
 struct update *update_of_manifest(const struct updates *updates, const void *name, size_t size,
                                   const struct update_caller *caller)
 {
-    struct update *update;
+    struct update *update = find_named(updates, name, size);
 
-    HASH_FIND(hh, updates->all, name, size, update);
     if (!update && size == UPDATE_ALIAS_SIZE - 1)
-        HASH_FIND(by_alias, updates->by_alias, name, size, update);
+        update = find_alias(updates, name);
     return update && update->manifest.size && may_have(update, caller) ? update : NULL;
 }
 

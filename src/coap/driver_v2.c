@@ -12,6 +12,7 @@
 
 #define PACKAGE_PARTS 3 /* metadata, data, code */
 #define SMALL_MAX 4096  /* bytes of a representation that should fit one block */
+#define LIST_MAX 16384  /* of a list of containers */
 #define NOTE_MAX 80     /* bytes of a device's text that go into a detail */
 
 /* A text of the device's for people, safe to show. */
@@ -32,7 +33,8 @@ static void prepare_request(struct task *task, uint8_t code, const char *suffix,
         .format = -1,
         .answer_timeout_ms = reading ? options->answer_timeout_ms : options->load_timeout_ms,
     };
-    (void)snprintf(task->request.path, sizeof task->request.path, "/tc/c/%s%s", task->call->uid, suffix);
+    (void)snprintf(task->request.path, sizeof task->request.path, "/tc/c%s%s%s", *task->call->uid ? "/" : "",
+                   task->call->uid, suffix);
 }
 
 /* Outcomes that the protocol gives to error answers of any request. */
@@ -117,11 +119,12 @@ static bool parse_container(const struct buffer *body, struct container_view *vi
     return cborio_ended(&r) && view->uid[0] && view->state != UINT64_MAX;
 }
 
+static const enum container_state states[] = {CONTAINER_INSTALLED, CONTAINER_STARTING, CONTAINER_RUNNING,
+                                              CONTAINER_STOPPED, CONTAINER_FAILED};
+
 /* Ends the task with what a container's representation says. */
 static void end_with_container(struct task *task)
 {
-    static const enum container_state states[] = {CONTAINER_INSTALLED, CONTAINER_STARTING, CONTAINER_RUNNING,
-                                                  CONTAINER_STOPPED, CONTAINER_FAILED};
     struct agent_call *call = task->call;
     struct container_view view;
     char reason[NOTE_MAX + 1];
@@ -394,6 +397,44 @@ static void on_log(struct task *task, const struct coapmsg *response)
     }
 }
 
+static bool take_held_container(struct cborio_reader *r, struct agent_held *held)
+{
+    struct container_view view = {.state = UINT64_MAX};
+
+    for (size_t pairs = cborio_get_map(r); pairs > 0 && !cborio_failed(r); pairs--)
+        take_container_member(r, &view);
+    if (cborio_failed(r) || !view.uid[0] || view.state >= array_size(states))
+        return false;
+    memcpy(held->uid, view.uid, sizeof held->uid);
+    held->state = states[view.state];
+    if (view.code_digest)
+        (void)text_hex(view.code_digest, METADATA_DIGEST_SIZE, held->artifact_seen);
+    return true;
+}
+
+static bool parse_list(struct agent_call *call, const struct buffer *body)
+{
+    struct cborio_reader r = cborio_reader_init(body->data, body->size);
+    size_t count = cborio_get_array(&r);
+
+    if (cborio_failed(&r) || count > AGENT_HELD_MAX)
+        return false;
+    call->held = calloc(count + 1, sizeof *call->held);
+    while (call->held && call->held_count < count && take_held_container(&r, &call->held[call->held_count]))
+        call->held_count++;
+    return call->held && call->held_count == count && cborio_ended(&r);
+}
+
+static void on_list(struct task *task, const struct coapmsg *response)
+{
+    if (response->code != COAPMSG_CONTENT)
+        end_with_error(task, response, "list its containers");
+    else if (parse_list(task->call, &task->transfer.answer))
+        task_end(task, AGENT_OK, NULL);
+    else
+        task_end(task, AGENT_GARBAGE, "the answer is no list of containers");
+}
+
 static void begin(struct task *task)
 {
     static const struct {
@@ -406,9 +447,12 @@ static void begin(struct task *task)
         [AGENT_CALL_STOP] = {COAPMSG_POST, "", "stop", on_stop},
         [AGENT_CALL_REMOVE] = {COAPMSG_DELETE, "", NULL, on_remove},
         [AGENT_CALL_LOG] = {COAPMSG_GET, "/log", NULL, on_log},
+        [AGENT_CALL_LIST] = {COAPMSG_GET, "", NULL, on_list},
     };
     enum agent_verb verb = task->call->verb;
-    size_t limit = verb == AGENT_CALL_LOG ? task->agents->options.log_max : SMALL_MAX;
+    size_t limit = verb == AGENT_CALL_LOG    ? task->agents->options.log_max
+                   : verb == AGENT_CALL_LIST ? LIST_MAX
+                                             : SMALL_MAX;
 
     if (verb == AGENT_CALL_LOAD) {
         begin_load(task);
@@ -425,6 +469,7 @@ const struct driver driver_v2 = {
                  .can_stop = true,
                  .can_remove = true,
                  .can_log = true,
+                 .can_list = true,
                  .start_is_true = true},
     .check = check,
     .begin = begin,

@@ -58,6 +58,7 @@ struct conf {
     int64_t operation_ttl_ms, operation_ttl_max_ms;
     int64_t verify_delay_ms, settle_delay_ms;
     int64_t reconcile_retry_min_ms, reconcile_retry_max_ms, reconcile_interval_ms;
+    int reconcile_unasked; /* enum unasked of the core */
     /* [coap] */
     int64_t coap_ack_timeout_ms, coap_max_retransmit, coap_answer_timeout_ms, coap_load_timeout_ms;
     int64_t coap_max_sessions, coap_log_max;

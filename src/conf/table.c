@@ -31,6 +31,8 @@ static const struct conf_choice log_levels[] = {
 
 static const struct conf_choice signatures[] = {{"auto", 0}, {"yes", 1}, {"no", 2}, {NULL, 0}};
 
+static const struct conf_choice unasked[] = {{"report", 0}, {"adopt", 1}, {"remove", 2}, {NULL, 0}};
+
 static const struct conf_choice synchronous[] = {{"normal", 1}, {"full", 2}, {NULL, 0}};
 
 /* Paths are bounded so that a line of the file holds them; sockets by struct sockaddr_un. Numbers that the rooms above
@@ -114,6 +116,10 @@ const struct conf_key conf_table[] = {
      "Longest pause between attempts."},
     {"reconcile", "interval", CONF_DURATION, true, MEMBER(reconcile_interval_ms), 0, 30 * DAYS, NULL, "10m",
      "How often a device is asked whether a container is still as desired, when nothing else told. 0: never."},
+    {"reconcile", "unasked", CONF_ENUM, true, MEMBER(reconcile_unasked), 0, 0, unasked, "report",
+     "What becomes of containers that a device holds and nobody asked for: report (they are shown), adopt (they stay "
+     "as "
+     "they are, where the gateway has their artifact) or remove."},
 
     {"coap", "ack_timeout", CONF_DURATION, true, MEMBER(coap_ack_timeout_ms), SECONDS, MINUTES, NULL, "2s",
      "Time to the first retransmission (RFC 7252 ACK_TIMEOUT)."},

@@ -62,6 +62,7 @@ struct core_options {
     struct {
         uint32_t retry_min_ms, retry_max_ms; /* pauses between attempts; retry_min_ms 0: nothing is reconciled */
         uint32_t interval_ms;                /* between questions to a device that is as desired; 0: it is not asked */
+        enum unasked { UNASKED_REPORT, UNASKED_ADOPT, UNASKED_REMOVE } unasked; /* containers that nobody asked for */
     } reconcile;
     const char *allow_plain_groups; /* names with spaces between, "*": every device; copied */
     const uint8_t *sealing_key;     /* 32 bytes that secrets are encrypted with in the database; copied. NULL: there is

@@ -25,6 +25,7 @@ struct device *device_new(struct core *core, const char *id)
     list_init(&device->operations);
     list_init(&device->queries);
     list_init(&device->watches);
+    device->census.fire = census_fired;
     return device;
 }
 
@@ -39,6 +40,7 @@ static struct device *free_device(struct device *device)
         container_drop(c);
     }
     cache_forget(device);
+    core_disarm(device->core, &device->census);
     while (device->credentials)
         credential_drop(device->credentials);
     presence_free(device);

@@ -507,6 +507,14 @@ bool device_sleeps(const struct device *device); /* between its messages */
  * the exchange of another such read of the same, *shared says so then. As core_request_resource. */
 int query_resource(struct device *device, const struct agent_resource *resource, bool kept, uint32_t timeout_ms,
                    core_resource_fn done, void *arg, bool *shared, struct fault *fault) must_check;
+/* Asks for all containers, for census_take; nothing when that waits already. False: not now. */
+bool query_list(struct device *device);
+/* Takes over an answer to a question that no operation asked. */
+void query_apply_status(struct container *container, const struct agent_call *call);
+/* What devices hold, by their own account (census.c). */
+void census_take(struct device *device, const struct agent_call *call);
+void census_due(struct device *device, int64_t delay_ms);
+void census_fired(struct timer *timer);
 struct query *query_first(const struct device *device); /* NULL when none waits */
 void query_run(struct query *query);
 void query_answered(struct query *query, struct agent_call *call);

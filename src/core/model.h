@@ -105,6 +105,7 @@ struct device {
     struct list watches; /* core-private: observed resources */
     unsigned watch_count;
     struct agent_call *call;   /* the one outstanding exchange, or NULL */
+    struct timer census;       /* core-private: the next question for all that it holds (census.c) */
     struct timer call_timer;   /* core-private: for a look whether the device still listens to it */
     struct rendering rendered; /* core-private from here on */
     bool query_turn;           /* a waiting query goes before the next step of an operation */

@@ -33,9 +33,9 @@ static const char *const operation_states[OPERATION_STATE_COUNT] = {
 };
 
 static const char *const agent_verbs[AGENT_CALL_COUNT] = {
-    [AGENT_CALL_PROBE] = "probe",   [AGENT_CALL_LOAD] = "load",         [AGENT_CALL_START] = "start",
-    [AGENT_CALL_STATUS] = "status", [AGENT_CALL_STOP] = "stop",         [AGENT_CALL_REMOVE] = "remove",
-    [AGENT_CALL_LOG] = "log",       [AGENT_CALL_RESOURCE] = "resource",
+    [AGENT_CALL_PROBE] = "probe",   [AGENT_CALL_LOAD] = "load", [AGENT_CALL_START] = "start",
+    [AGENT_CALL_STATUS] = "status", [AGENT_CALL_STOP] = "stop", [AGENT_CALL_REMOVE] = "remove",
+    [AGENT_CALL_LIST] = "list",     [AGENT_CALL_LOG] = "log",   [AGENT_CALL_RESOURCE] = "resource",
 };
 
 static const char *find_name(const char *const *names, size_t count, unsigned value)

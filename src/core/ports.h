@@ -16,6 +16,7 @@ enum agent_verb {
     AGENT_CALL_STOP,
     AGENT_CALL_REMOVE,
     AGENT_CALL_LOG,
+    AGENT_CALL_LIST,     /* all containers that the device holds: agent_call.held */
     AGENT_CALL_RESOURCE, /* any CoAP request to any resource: agent_call.resource */
     AGENT_CALL_COUNT
 };
@@ -83,6 +84,14 @@ struct agent_manifest {
     char code_digest[CORE_DIGEST_TEXT]; /* of the artifact's code */
 };
 
+/* A container that a device says it holds. */
+struct agent_held {
+    char uid[CORE_ID_MAX + 1];
+    enum container_state state;
+    char artifact_seen[CORE_DIGEST_TEXT]; /* as in agent_call */
+};
+#define AGENT_HELD_MAX 64
+
 struct agent_call {
     enum agent_verb verb;
     const struct device *device; /* stays until done was called: the core cancels before it frees a device */
@@ -112,6 +121,8 @@ struct agent_call {
     struct agent_probe probe;
     uint8_t *log; /* LOG: malloc'ed text, owned by the call's owner, who frees it */
     size_t log_size;
+    struct agent_held *held; /* LIST: malloc'ed, owned by the call's owner, who frees it */
+    size_t held_count;
     struct agent_response response; /* RESOURCE, for AGENT_OK: any code that the device answered, errors too */
 
     void (*done)(struct agent_call *call); /* exactly once per begin, unless cancelled; never from within begin */
@@ -124,6 +135,7 @@ struct agent_features {
     bool load_is_idempotent; /* the same load twice is one container (v2) */
     bool can_replace;        /* a load with a uid in use replaces (v2) */
     bool can_stop, can_remove, can_log;
+    bool can_list;      /* AGENT_CALL_LIST (v2) */
     bool start_is_true; /* the answer to start is given when it is true (v2); no verification delay needed */
 };
 

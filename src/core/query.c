@@ -23,6 +23,7 @@ struct query {
     char uid[CORE_ID_MAX + 1];
     enum core_query_kind kind;
     struct agent_resource *resource; /* of one waiter; NULL: about a container */
+    bool list;                       /* of all containers, for nobody in particular */
     bool kept;                       /* a read whose answer goes to the cache, and which others may share */
     bool under_way;
     bool lost;           /* it was under way and was given up, and may not be repeated */
@@ -141,7 +142,7 @@ static struct query *find_shared(const struct device *device, const char *uid)
     {
         struct query *query = container_of(node, struct query, node);
 
-        if (!query->resource && query->kind == CORE_QUERY_STATUS && strcmp(query->uid, uid) == 0)
+        if (!query->resource && !query->list && query->kind == CORE_QUERY_STATUS && strcmp(query->uid, uid) == 0)
             return query;
     }
     return NULL;
@@ -294,6 +295,8 @@ static enum agent_verb verb_of(const struct query *query)
 {
     if (query->resource)
         return AGENT_CALL_RESOURCE;
+    if (query->list)
+        return AGENT_CALL_LIST;
     return query->kind == CORE_QUERY_LOG ? AGENT_CALL_LOG : AGENT_CALL_STATUS;
 }
 
@@ -346,7 +349,7 @@ static bool is_premature(const struct container *c, const struct agent_call *cal
     return op->state == OPERATION_RUNNING && strcmp(op->uid, c->uid) == 0;
 }
 
-static void apply_status(struct container *c, const struct agent_call *call)
+void query_apply_status(struct container *c, const struct agent_call *call)
 {
     enum container_state state = c->reported;
     enum container_load load = c->load;
@@ -389,7 +392,7 @@ static void container_answered(struct query *query, struct agent_call *call)
     }
     if (call->outcome == AGENT_OK || (status && call->outcome == AGENT_ABSENT)) {
         if (status)
-            apply_status(c, call);
+            query_apply_status(c, call);
         result->log = call->log;
         result->log_size = call->log_size;
     } else {
@@ -398,8 +401,35 @@ static void container_answered(struct query *query, struct agent_call *call)
     query_finish(query, &outcome);
 }
 
+bool query_list(struct device *device)
+{
+    struct query *query;
+    struct fault fault;
+
+    list_each(node, &device->queries)
+    {
+        if (container_of(node, struct query, node)->list)
+            return true;
+    }
+    if (device_check_queue(device, &fault))
+        return false;
+    query = query_new(device);
+    if (!query)
+        return false;
+    query->list = true;
+    device_pump(device);
+    return true;
+}
+
 void query_answered(struct query *query, struct agent_call *call)
 {
+    struct device *device = query->device;
+
+    if (query->list) {
+        query_finish(query, &(struct outcome){.response = NULL});
+        census_take(device, call);
+        return;
+    }
     if (query->resource)
         resource_answered(query, call);
     else

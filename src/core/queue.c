@@ -31,6 +31,7 @@ static struct exchange *exchange_of(const struct device *device)
 static void exchange_free(struct exchange *exchange)
 {
     free(exchange->call.log);
+    free(exchange->call.held);
     free(exchange->call.response.body);
     free(exchange);
 }

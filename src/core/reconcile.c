@@ -336,8 +336,9 @@ void reconcile_changed(struct device *device)
 
 void reconcile_restarted(struct device *device)
 {
+    census_due(device, 0);
     for (struct container *c = device->containers; c; c = c->hh.next) {
-        c->ask = true;
+        c->ask = !device_features(device)->can_list;
         look_at(c, 0);
     }
     reconcile_changed(device);
@@ -347,9 +348,11 @@ void reconcile_start(struct core *core)
 {
     int64_t spread = 0;
 
-    for (struct device *device = core->devices; device; device = device->hh.next)
+    for (struct device *device = core->devices; device; device = device->hh.next) {
+        census_due(device, core->options.reconcile.interval_ms + spread++);
         for (struct container *c = device->containers; c; c = c->hh.next) {
             core->has_services |= c->service != NULL; /* which may be gone: that has to be seen to */
             look_at(c, spread += SPREAD_MS);
         }
+    }
 }

@@ -9,6 +9,7 @@ static const struct agent_features features[AGENT_KIND_COUNT] = {
                   .can_stop = true,
                   .can_remove = true,
                   .can_log = true,
+                  .can_list = true,
                   .start_is_true = true},
 };
 
@@ -88,7 +89,7 @@ static void sim_begin(void *arg, struct agent_call *call)
 
     if (sim->call[i])
         sim->overlapped++;
-    ck_assert(call->verb == AGENT_CALL_PROBE || call->resource || text_is_name(call->uid, CORE_ID_MAX));
+    ck_assert(call->verb == AGENT_CALL_PROBE || call->verb == AGENT_CALL_LIST || call->resource || text_is_name(call->uid, CORE_ID_MAX));
     ck_assert_int_eq(call->verb == AGENT_CALL_RESOURCE, call->resource != NULL);
     ck_assert(call->verb != AGENT_CALL_LOAD || (call->artifact && call->code && call->code_size > 0));
     sim->device[i].calls[call->verb]++;
@@ -269,6 +270,7 @@ static enum agent_outcome execute(struct sim_device *device, const struct sim_gh
             memset(slot, 0, sizeof *slot);
         return slot ? AGENT_OK : AGENT_ABSENT;
     case AGENT_CALL_PROBE:
+    case AGENT_CALL_LIST:
     case AGENT_CALL_RESOURCE:
     case AGENT_CALL_COUNT:
         break;
@@ -331,6 +333,17 @@ static void fill_answer(struct sim *sim, struct sim_device *device, struct agent
         call->response.body_size = (size_t)n;
         if (sim->reply.body)
             reply(sim, call);
+    }
+    if (call->verb == AGENT_CALL_LIST) {
+        call->held = calloc(device->slots, sizeof *call->held);
+        for (unsigned i = 0; i < device->slots; i++) {
+            struct agent_held *held = &call->held[call->held_count];
+
+            call->held_count += *device->slot[i].uid != 0;
+            memcpy(held->uid, device->slot[i].uid, sizeof held->uid);
+            held->state = device->slot[i].state;
+            memcpy(held->artifact_seen, device->slot[i].code, sizeof held->artifact_seen);
+        }
     }
     if (call->verb == AGENT_CALL_LOG) {
         call->log = (uint8_t *)strdup("line\n");

@@ -283,9 +283,9 @@ START_TEST(leaves_alone)
     device = core_find_device(f.core, "a");
     core_advance(&f, 10 * INTERVAL);
     ck_assert_uint_le(sim_of(device)->calls[AGENT_CALL_STATUS], 22);
-    ck_assert_uint_ge(sim_of(device)->calls[AGENT_CALL_STATUS], 18);
+    ck_assert_uint_ge(sim_of(device)->calls[AGENT_CALL_STATUS] + sim_of(device)->calls[AGENT_CALL_LIST], 18);
     for (int verb = 0; verb < AGENT_CALL_COUNT; verb++)
-        ck_assert(verb == AGENT_CALL_STATUS || sim_of(device)->calls[verb] == 0);
+        ck_assert(verb == AGENT_CALL_STATUS || verb == AGENT_CALL_LIST || sim_of(device)->calls[verb] == 0);
 }
 END_TEST
 
@@ -358,6 +358,42 @@ START_TEST(parameters)
 }
 END_TEST
 
+/* _i: the policy. What a device holds and nobody asked for is visible in any case. */
+START_TEST(unasked)
+{
+    struct device *device = add_device(&f, "a", AGENT_V2);
+    const char *job = add_artifact(&f, "1", NULL);
+    struct sim_slot *slot = &sim_of(device)->slot[1];
+    struct container *c;
+
+    f.options.reconcile.unasked = (enum unasked)_i;
+    core_configure(f.core, &f.options);
+    (void)text_copy(slot->uid, sizeof slot->uid, "stray");
+    (void)text_copy(slot->artifact, sizeof slot->artifact, job);
+    (void)text_copy(slot->code, sizeof slot->code, core_find_artifact(f.core, job)->code_digest);
+    slot->state = CONTAINER_RUNNING;
+    device_restarted(device);
+    core_settle(&f);
+    c = core_find_container(device, "stray");
+    ck_assert_int_eq(c != NULL, _i != UNASKED_REMOVE);
+    ck_assert_int_eq(sim_find(sim_of(device), "stray") != NULL, _i != UNASKED_REMOVE);
+    if (c) {
+        ck_assert_int_eq(c->desired, _i == UNASKED_ADOPT ? CONTAINER_RUNNING : CONTAINER_UNKNOWN);
+        ck_assert_int_eq(c->reported, CONTAINER_RUNNING);
+        ck_assert_str_eq(c->reported_artifact, job);
+    }
+    ck_assert_uint_eq(sim_of(device)->loads, 0);
+
+    /* It is restored if it was adopted, and forgotten if it was not. */
+    core_restart(&f);
+    device = core_find_device(f.core, "a");
+    sim_restart(sim_of(device));
+    core_advance(&f, 2 * INTERVAL);
+    ck_assert_int_eq(core_find_container(device, "stray") != NULL, _i == UNASKED_ADOPT);
+    ck_assert_uint_eq(sim_of(device)->loads, _i == UNASKED_ADOPT);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core_reconcile");
@@ -378,6 +414,7 @@ int main(void)
     tcase_add_test(tcase, needs);
     tcase_add_test(tcase, sleeper);
     tcase_add_loop_test(tcase, parameters, 0, 2);
+    tcase_add_loop_test(tcase, unasked, UNASKED_REPORT, UNASKED_REMOVE + 1);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);
 }

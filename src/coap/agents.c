@@ -141,6 +141,7 @@ struct agent_port agents_port(struct agents *agents)
         .check = check,
         .begin = begin,
         .cancel = cancel,
+        .pause = push_pause,
         .observe = observe_begin,
         .unobserve = observe_end,
         .refresh = observe_refresh,
@@ -261,7 +262,8 @@ int agents_new(struct agents **out, const struct agents_options *options)
     }
     (void)uv_timer_init(options->loop, &agents->update_timer);
     updates_init(&agents->updates, clock_system());
-    agents->open_handles = 2;
+    links_init(&agents->links, options->loop);
+    agents->open_handles = 3;
     *out = agents;
     return 0;
 }
@@ -355,6 +357,7 @@ void agents_close(struct agents *agents, void (*closed)(void *arg), void *arg)
     }
     observe_close_all(agents);
     uv_close((uv_handle_t *)&agents->update_timer, on_update_timer_closed);
+    links_close(&agents->links, agents_release, agents);
     if (agents->core) /* what is still being written may drop credentials, of which nothing is left here */
         keyring_set_port(agents->core, NULL);
     if (agents->server)

@@ -36,6 +36,14 @@ void block_resume(struct block_transfer *transfer, uint64_t held)
     transfer->offset = (size_t)(at - at % block_size(transfer));
 }
 
+bool block_resize(struct block_transfer *transfer, uint8_t szx)
+{
+    if (!transfer->in_blocks || transfer->offset % ((size_t)16 << szx) != 0)
+        return false;
+    transfer->szx = szx;
+    return true;
+}
+
 void block_end(struct block_transfer *transfer)
 {
     buffer_clear(&transfer->answer);

@@ -44,6 +44,8 @@ void block_begin(struct block_transfer *transfer, const void *body, size_t size,
                  size_t limit);
 /* Goes on where an earlier upload of the same body broke off: at the block that holds the byte after `held`. */
 void block_resume(struct block_transfer *transfer, uint64_t held);
+/* Goes on with blocks of another size, when the upload stands where one of that size begins; false otherwise. */
+bool block_resize(struct block_transfer *transfer, uint8_t szx);
 /* Frees the answer. */
 void block_end(struct block_transfer *transfer);
 

@@ -84,7 +84,7 @@ static void on_load(struct task *task, const struct coapmsg *response)
         end_with_error(task, response, "load");
 }
 
-static void begin_load(struct task *task)
+static void send_load(struct task *task)
 {
     uint8_t metadata[METADATA_MAX_SIZE];
     size_t bytes = task_make_metadata(task, metadata);
@@ -94,6 +94,15 @@ static void begin_load(struct task *task)
         return;
     prepare_load(&request, metadata, bytes, task->call);
     task_send(task, &request, true, on_load);
+}
+
+static void begin_load(struct task *task)
+{
+    const struct agent_call *call = task->call;
+    struct metadata md;
+
+    push_begin(task, (size_t)load_size(task_describe(call->uid, call->artifact, &md), call->data_size, call->code_size),
+               send_load);
 }
 
 static void on_start(struct task *task, const struct coapmsg *response)

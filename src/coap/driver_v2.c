@@ -268,6 +268,18 @@ static int check(const struct device *device, const char *uid, const struct arti
                            fault);
 }
 
+/* The largest block that the device, its link and an earlier part of the same transfer allow. */
+static uint8_t load_szx(const struct task *task)
+{
+    const struct agent_call *call = task->call;
+    uint8_t szx = task_szx(task);
+
+    while (szx > 0 &&
+           ((call->link.block && 16u << szx > call->link.block) || (call->block && 16u << szx > call->block)))
+        szx--;
+    return szx;
+}
+
 /* Makes the package and begins its transfer; false when the task was ended. */
 static bool make_package(struct task *task)
 {
@@ -291,7 +303,7 @@ static bool make_package(struct task *task)
     cborio_put_bytes(&w, call->code, call->code_size);
     size = cborio_written(&w);
     token_digest(task->package, size, NULL, 0, digest);
-    block_begin(&task->transfer, task->package, size, digest, task_szx(task), SMALL_MAX);
+    block_begin(&task->transfer, task->package, size, digest, load_szx(task), SMALL_MAX);
     return true;
 }
 
@@ -328,7 +340,9 @@ static void on_held(struct task *task, const struct coapmsg *response)
         strcmp(view.held.uid, task->call->uid) == 0 && view.held.tag_size == sizeof transfer->tag &&
         memcmp(view.held.tag, transfer->tag, sizeof transfer->tag) == 0)
         block_resume(transfer, view.held.bytes);
-    task_transfer(task, on_load);
+    else if (response->code == COAPMSG_CONTENT && !view.held.uid[0])
+        block_resume(transfer, task->call->resume_at); /* it may not tell; if it holds nothing it says so now */
+    push_blocks(task, on_load);
 }
 
 static void begin_load(struct task *task)
@@ -339,8 +353,10 @@ static void begin_load(struct task *task)
     task->request.format = COAPMSG_FORMAT_CBOR;
     if (!make_package(task))
         return;
-    if (!task->transfer.in_blocks) {
-        task_transfer(task, on_load);
+    if (task->call->resume_sure)
+        block_resume(&task->transfer, task->call->resume_at);
+    if (!task->transfer.in_blocks || task->call->resume_sure) {
+        push_blocks(task, on_load);
         return;
     }
     coapmsg_init(&request, COAPMSG_CON, COAPMSG_GET);

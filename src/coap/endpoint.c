@@ -148,8 +148,14 @@ int endpoint_open_channel(struct endpoint *endpoint, const char *address, const 
     return t->ops->open_channel(t, &peer, address, security, fresh, owner, out);
 }
 
+unsigned channel_retransmissions(const struct channel *channel)
+{
+    return channel->retransmissions;
+}
+
 int channel_send(struct channel *channel, struct coapmsg *request, uint32_t ack_timeout_ms, uint32_t max_retransmit)
 {
+    channel->retransmissions = 0;
     return channel->transport->ops->send(channel, request, ack_timeout_ms, max_retransmit);
 }
 

@@ -122,6 +122,9 @@ int endpoint_open_channel(struct endpoint *endpoint, const char *address, const 
 int channel_send(struct channel *channel, struct coapmsg *request, uint32_t ack_timeout_ms,
                  uint32_t max_retransmit) must_check;
 
+/* How often the last request was sent again, as far as is known: 0 for the connected transports. */
+unsigned channel_retransmissions(const struct channel *channel);
+
 /* True while the last request was neither acknowledged nor answered nor given up. */
 bool channel_awaits_ack(const struct channel *channel);
 

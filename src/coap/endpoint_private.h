@@ -55,7 +55,8 @@ struct endpoint {
 
 struct channel {
     struct transport *transport;
-    void *owner; /* what handlers are called with */
+    void *owner;              /* what handlers are called with */
+    unsigned retransmissions; /* of the last request */
 };
 
 struct incoming {

@@ -5,6 +5,7 @@
 static void finish(struct exchange *x, enum exchange_result result, const struct coapmsg *response, bool keep_channel)
 {
     (void)uv_timer_stop(&x->timer);
+    x->retransmissions = x->channel ? channel_retransmissions(x->channel) : 0;
     x->channel = channel_close(x->channel, keep_channel);
     x->lasts = false;
     x->done(x, result, response, x->error);

@@ -55,6 +55,7 @@ struct exchange {
     bool acknowledged;
     enum exchange_result result; /* to be told by the timer */
     int error;
+    unsigned retransmissions; /* of the request that was answered */
 };
 
 /* What the endpoint must be made with. */

@@ -37,6 +37,8 @@ static void send_request(struct task *task, const struct coapmsg *request, const
                          unsigned flags, task_answer_fn answer)
 {
     task->answer = answer;
+    if (task->call->link.rate && task->call->verb != AGENT_CALL_LOAD)
+        link_charge(&task->agents->links, &task->call->link, coapmsg_size(request));
     secure_start(&task->secure, task->call->device, request, times, flags, on_secure_done);
 }
 
@@ -52,13 +54,14 @@ void task_send(struct task *task, struct coapmsg *request, bool once, task_answe
     send_request(task, request, &times, once ? SECURE_UNREPEATABLE : 0, answer);
 }
 
-static void send_block(struct task *task);
-
 static void on_block(struct task *task, const struct coapmsg *response)
 {
     switch (block_take(&task->transfer, response)) {
     case BLOCK_MORE:
-        send_block(task);
+        if (task->push.active && task->transfer.uploading)
+            push_go_on(task);
+        else
+            task_send_block(task);
         break;
     case BLOCK_DONE:
     case BLOCK_E_TOO_LARGE:
@@ -83,7 +86,7 @@ static void add_etag(const struct task *task, struct coapmsg *request)
         coapmsg_add(request, COAPMSG_OPT_ETAG, resource->etag, resource->etag_size);
 }
 
-static void send_block(struct task *task)
+void task_send_block(struct task *task)
 {
     const struct task_request *from = &task->request;
     const struct agents_options *options = &task->agents->options;
@@ -108,7 +111,7 @@ static void send_block(struct task *task)
 void task_transfer(struct task *task, task_answer_fn answer)
 {
     task->last_answer = answer;
-    send_block(task);
+    task_send_block(task);
 }
 
 uint8_t task_szx(const struct task *task)
@@ -132,8 +135,10 @@ struct agent_call *task_release(struct task *task)
     struct agents *agents = task->agents;
 
     call->driver = NULL;
-    agents->running -= list_empty(&task->waiting_node);
+    call->waiting = false;
+    agents->running -= list_empty(&task->waiting_node) && !task->push.parked;
     list_unlink(&task->waiting_node);
+    push_end(task);
     secure_stop(&task->secure);
     suit_release(task);
     block_end(&task->transfer);

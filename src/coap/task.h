@@ -4,6 +4,8 @@
 #include "base/list.h"
 #include "coap/agents.h"
 #include "coap/block.h"
+#include "coap/link.h"
+#include "coap/pace.h"
 #include "coap/secure.h"
 #include "coap/update.h"
 
@@ -37,6 +39,7 @@ struct agents {
     struct list secures;      /* exchanges under way */
     struct list observations; /* all of them */
     uint32_t observation_count;
+    struct links links; /* transfers in turn */
     struct secure_scratch *scratch;
     struct renewal *renewals;    /* by credential; of the last minute */
     struct task *tasks, *unused; /* all of them, freed at the end only; those without a call */
@@ -104,7 +107,28 @@ struct task {
     bool is_following;     /* the device has been told to fetch it */
     bool is_ietf;
     char board[64];
+    struct push { /* of a load (push.c) */
+        bool active, pausing;
+        bool parked; /* waits for its link and is not among the running ones */
+        struct link_place place;
+        struct pace pace;
+        void (*send)(struct task *task);
+        size_t bytes;   /* of the block to be sent, with what is around it */
+        uint64_t begun; /* loop time at which the block under way was sent, ms */
+    } push;
 };
+
+/* Sends a load's bytes in turn with others on its link: `send` is called, maybe later, when so many bytes may go. */
+void push_begin(struct task *task, size_t bytes, void (*send)(struct task *task));
+/* The same for the body that task->transfer was begun with, block by block, as task_transfer. */
+void push_blocks(struct task *task, task_answer_fn answer);
+/* A block was taken; sends the next one. Of task.c. */
+void push_go_on(struct task *task);
+/* agent_port.pause */
+void push_pause(void *agents, struct agent_call *call);
+void push_end(struct task *task); /* gives its place on the link back */
+/* Sends the next block of task->transfer. */
+void task_send_block(struct task *task);
 
 /* The call is not under way any more: frees what it needed. Returns the call. */
 struct agent_call *task_release(struct task *task);

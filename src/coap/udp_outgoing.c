@@ -16,6 +16,8 @@ static void on_timeout(struct udp *udp, struct udp_alarm *alarm)
     out->left--;
     out->timeout_ms *= 2;
     udp->stats.retransmitted++;
+    if (out->kind == UDP_CHANNEL)
+        container_of(out, struct udp_channel, out)->base.retransmissions++;
     (void)udp->driver->send(udp, &out->peer, out->data, out->size, true);
     if (udp_set_alarm(udp, alarm, udp_now(udp) + out->timeout_ms) < 0)
         abort(); /* it was set a moment ago: there is room */

@@ -73,6 +73,9 @@ struct conf {
     int64_t telemetry_max_age_ms, telemetry_downsample_ms, telemetry_downsampled_age_ms, telemetry_max_bytes;
     /* [journal] */
     int64_t journal_max_age_ms, journal_max_bytes, journal_memory_bytes;
+    /* [transfer] */
+    int64_t transfer_parallel, transfer_rate, transfer_block;
+
     /* [presence] */
     int64_t presence_online_ms, presence_late_ms, presence_awake_ms, presence_failures;
     /* [directory] */

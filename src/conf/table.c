@@ -188,6 +188,13 @@ const struct conf_key conf_table[] = {
     {"journal", "memory", CONF_SIZE, true, MEMBER(journal_memory_bytes), 64 * KIB, 1024 * MIB, NULL, "4M",
      "Memory for the newest entries, which readers share."},
 
+    {"transfer", "parallel", CONF_INT, true, MEMBER(transfer_parallel), 0, 100000, NULL, "256",
+     "Containers that are on their way to devices at a time over one link; 0: any number."},
+    {"transfer", "rate", CONF_SIZE, true, MEMBER(transfer_rate), 0, 1024 * MIB, NULL, "0",
+     "Bytes a second to the devices of one link, above which transfers wait; 0: any number."},
+    {"transfer", "block", CONF_INT, true, MEMBER(transfer_block), 16, 1024, NULL, "1024",
+     "Largest block in bytes, rounded down to a power of two."},
+
     {"presence", "online", CONF_DURATION, true, MEMBER(presence_online_ms), SECONDS, 45 * DAYS, NULL, "5m",
      "How long a device counts as online after it was heard, when it told no lifetime and no sleep."},
     {"presence", "late", CONF_DURATION, true, MEMBER(presence_late_ms), SECONDS, 45 * DAYS, NULL, "5m",

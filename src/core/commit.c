@@ -1,4 +1,5 @@
 #include "core/internal.h"
+#include "core/transfer.h"
 
 #include "base/log.h"
 #include "core/event.h"
@@ -173,6 +174,8 @@ static void tell_container(struct store_batch *batch, struct container *c)
 
 void batch_put_container(struct store_batch *batch, struct container *container)
 {
+    const struct transfer *transfer = container->transfer;
+
     tell_container(batch, container);
     sequence_note_container(container, batch);
     store_batch_put_container(batch, &(struct store_container){
@@ -201,6 +204,12 @@ void batch_put_container(struct store_batch *batch, struct container *container)
                                          .retry = container->retry,
                                          .manifest = container->manifest,
                                          .manifest_sent = container->manifest_sent,
+                                         .transfer = transfer ? transfer->artifact : NULL,
+                                         .transfer_done = transfer ? transfer->done : 0,
+                                         .transfer_total = transfer ? transfer->total : 0,
+                                         .transfer_started = transfer ? transfer->started : 0,
+                                         .transfer_breaks = transfer ? transfer->breaks : 0,
+                                         .transfer_block = transfer ? transfer->block : 0,
                                      });
 }
 

@@ -4,6 +4,7 @@
 #include "core/bodycheck.h"
 #include "core/event.h"
 #include "core/service.h"
+#include "core/transfer.h"
 #include "core/trust.h"
 
 #include <errno.h>
@@ -35,6 +36,7 @@ void container_drop(struct container *c)
     device_changed(c->device);
     index_drop_container(c);
     core_disarm(c->device->core, &c->timer);
+    transfer_end(c);
     rendering_drop(&c->rendered);
     free(c->service);
     free(c->needs);

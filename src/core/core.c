@@ -81,6 +81,7 @@ int core_new(struct core **out, const struct core_options *options)
     core->artifact_sweep.fire = artifacts_sweep;
     list_init(&core->commits);
     list_init(&core->dead_letters);
+    list_init(&core->transfers);
     list_init(&core->part_requests);
     list_init(&core->shadow_reads);
     core->join_until = INT64_MIN;

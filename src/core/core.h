@@ -57,6 +57,9 @@ struct core_options {
     struct {
         uint32_t online_ms, late_ms, awake_ms, failures;
     } presence;
+    struct {
+        uint32_t parallel, rate, block; /* what a link (link.h) does not say itself; 0: no limit */
+    } transfer;
     uint32_t max_registrations, max_registrations_per_address;
     uint64_t cache_bytes;
     struct {

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "core/event.h"
 #include "core/internal.h"
+#include "core/link.h"
 #include "core/trust_private.h"
 #include "core/service.h"
 
@@ -19,6 +20,7 @@ static const struct document_class classes[DOCUMENT_KIND_COUNT] = {
                           .changed = trust_changed},
     [DOCUMENT_POLICY] =
         {.name = "policy", .max = 256, .parse = policy_parse, .free = policy_free, .changed = trust_changed},
+    [DOCUMENT_LINK] = {.name = "link", .max = 100, .parse = link_parse, .free = free},
     [DOCUMENT_ROLLOUT] = {.name = "rollout", .load = rollout_load},
     [DOCUMENT_ROLLOUT_DEVICE] = {.name = "rollout-device", .load = rollout_load_member},
     [DOCUMENT_SERVICE] = {"service", SERVICES_MAX, service_parse, service_free, service_changed, NULL},

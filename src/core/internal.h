@@ -50,6 +50,7 @@ struct core {
     int64_t announced;        /* the deadline that the loop was last told of */
     struct list commits;      /* under way */
     struct list dead_letters; /* dead_letter.node (deadletter.c) */
+    struct list transfers;    /* transfer.node, the oldest first (transfer.c) */
     bool storing_fails;       /* as the log has it */
     int64_t storing_quiet_until;
     struct list part_requests; /* reads of artifact parts under way */
@@ -455,7 +456,9 @@ void probe_answered(struct operation *op, const struct agent_call *call);
 void deploy_begin(struct operation *op, struct container *container);
 void deploy_asked(struct operation *op, struct container *container, const struct agent_call *call);
 void deploy_fetch(struct operation *op, struct container *container); /* reads the artifact's parts, then loads */
-void deploy_fill_load(struct operation *op, struct agent_call *call);
+void deploy_fill_load(struct operation *op, struct container *container, struct agent_call *call);
+/* Whether it was a load that made room for something else, and goes on: the operation stays as it is. */
+bool deploy_paused(struct operation *op, struct container *container, const struct agent_call *call);
 void deploy_loaded(struct operation *op, struct container *container, const struct agent_call *call);
 /* The load that was written ahead was not sent. */
 void deploy_revert_load(const struct operation *op, struct container *container);

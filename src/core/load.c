@@ -1,4 +1,5 @@
 #include "core/internal.h"
+#include "core/transfer.h"
 
 #include "base/log.h"
 #include "core/selector.h"
@@ -133,7 +134,7 @@ static int load_wish(struct container *c, const struct store_container *row)
     c->retry = row->retry;
     c->manifest = row->manifest;
     c->manifest_sent = row->manifest_sent;
-    return 0;
+    return transfer_load(c, row);
 }
 
 static int load_container(void *arg, const struct store_container *row)

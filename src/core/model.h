@@ -55,6 +55,7 @@ struct cache_entries;
 struct device_series;
 struct presence_record;
 struct shadow_states;
+struct transfer;
 struct core;
 
 /* A representation that is kept until its record changes; a time in it that changes often is patched in place. */
@@ -160,13 +161,14 @@ struct container {
     bool rollback;                            /* a lower sequence number is wanted */
     /* SUIT: numbers of the manifest that the device took, and of the one that was sent since; 0: none (suit.c) */
     uint64_t manifest, manifest_sent;
-    uint32_t attempts;    /* that failed in a row */
-    int64_t attempted;    /* wall ms of the last one; 0: none */
-    int64_t retry;        /* wall ms of the next one; 0: none is planned */
-    struct timer timer;   /* core-private from here on: for the next look (reconcile.c) */
-    bool ask;             /* the device is to be asked what became of it */
-    bool converged;       /* it was as desired at the last look */
-    int64_t converged_at; /* monotonic ms at which `converged` changed */
+    uint32_t attempts;         /* that failed in a row */
+    int64_t attempted;         /* wall ms of the last one; 0: none */
+    int64_t retry;             /* wall ms of the next one; 0: none is planned */
+    struct transfer *transfer; /* core-private from here on: of its package; NULL: none has begun */
+    struct timer timer;        /* for the next look (reconcile.c) */
+    bool ask;                  /* the device is to be asked what became of it */
+    bool converged;            /* it was as desired at the last look */
+    int64_t converged_at;      /* monotonic ms at which `converged` changed */
 
     struct rendering rendered;
     bool dirty;    /* differs from its row, which could not be written */

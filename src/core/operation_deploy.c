@@ -1,4 +1,5 @@
 #include "core/internal.h"
+#include "core/transfer.h"
 #include "core/trust.h"
 
 #include <errno.h>
@@ -154,6 +155,8 @@ void deploy_asked(struct operation *op, struct container *c, const struct agent_
         return;
     }
     container_apply_status(c, call);
+    if (c->load == LOAD_DONE && strcmp(c->reported_artifact, op->artifact) == 0)
+        transfer_end(c); /* only its answer was lost */
     if (device_features(op->device)->load_is_idempotent)
         asked_exact(op, c, was_starting);
     else
@@ -307,7 +310,7 @@ void deploy_fetch(struct operation *op, struct container *c)
 
 /* The load itself -------------------------------------------------------------------------------------------------- */
 
-void deploy_fill_load(struct operation *op, struct agent_call *call)
+void deploy_fill_load(struct operation *op, struct container *c, struct agent_call *call)
 {
     call->artifact = index_find_artifact(op->device->core, op->artifact);
     call->code = op->parts->code;
@@ -315,6 +318,17 @@ void deploy_fill_load(struct operation *op, struct agent_call *call)
     call->data = op->parameters ? op->parameters : op->parts->data;
     call->data_size = op->parameters ? op->parameters_size : op->parts->data_size;
     op->loads++;
+    transfer_begin(op, c, call);
+}
+
+bool deploy_paused(struct operation *op, struct container *c, const struct agent_call *call)
+{
+    if (c && call->verb == AGENT_CALL_LOAD)
+        transfer_stopped(c, call);
+    if (call->outcome != AGENT_PAUSED)
+        return false;
+    op->loads -= op->loads > 0;
+    return true;
 }
 
 void deploy_revert_load(const struct operation *op, struct container *c)
@@ -328,6 +342,7 @@ void deploy_revert_load(const struct operation *op, struct container *c)
 
 static void loaded(struct operation *op, struct container *c)
 {
+    transfer_end(c);
     container_set_load(c, LOAD_DONE);
     suit_installed(c);
     container_set_artifact(c, c->reported_artifact, op->artifact);
@@ -386,10 +401,12 @@ void deploy_loaded(struct operation *op, struct container *c, const struct agent
         operation_fail_call(op, call);
         return;
     case AGENT_REFUSED:
+        transfer_end(c);
         deploy_revert_load(op, c);
         refused(op, c, call);
         return;
     default:
+        transfer_end(c);
         deploy_revert_load(op, c);
         operation_fail_call(op, call);
         return;

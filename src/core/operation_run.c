@@ -126,7 +126,7 @@ static void send_call(struct operation *op)
     call->resource = op->request;
     suit_fill_call(operation_container(op), call);
     if (call->verb == AGENT_CALL_LOAD)
-        deploy_fill_load(op, call);
+        deploy_fill_load(op, operation_container(op), call);
     device_send_call(op->device, call);
 }
 
@@ -181,6 +181,8 @@ void operation_answer(struct operation *op, const struct agent_call *call)
 
     log_debug("device answered", "operation", op->id, "device", op->device_id, "container", op->uid, "verb",
               agent_verb_name(call->verb), "detail", call->detail, NULL);
+    if (deploy_paused(op, c, call))
+        return;
     parts_free(op);
     steps[op->machine].answered(op, c, call);
 }
@@ -211,6 +213,7 @@ static const struct {
     [AGENT_UNVERIFIED] = {FAULT_VERIFICATION_REFUSED, "could not verify the container"},
     [AGENT_ABSENT] = {FAULT_CONTAINER_NOT_ON_DEVICE, "does not hold the container"},
     [AGENT_UNSUPPORTED] = {FAULT_AGENT_UNSUPPORTED, "does not support this"},
+    [AGENT_PAUSED] = {FAULT_INTERNAL, "was not asked: the request made room for another one"},
     [AGENT_LOCAL] = {FAULT_INTERNAL, "was not asked: the gateway failed"},
 };
 

@@ -91,15 +91,29 @@ struct agent_held {
     char artifact_seen[CORE_DIGEST_TEXT]; /* as in agent_call */
 };
 #define AGENT_HELD_MAX 64
+#define CORE_LINK_MAX 63
+
+/* What devices share (link.h). */
+struct link {
+    char name[CORE_LINK_MAX + 1]; /* empty: none that has limits */
+    uint32_t parallel;            /* transfers at a time; 0: any number */
+    uint32_t rate;                /* bytes per second; 0: any number */
+    uint32_t block;               /* largest block in bytes, 16 to 1024; 0: 1024 */
+};
 
 struct agent_call {
     enum agent_verb verb;
     const struct device *device; /* stays until done was called: the core cancels before it frees a device */
     char uid[CORE_ID_MAX + 1];
+    struct link link;                /* of its device; for all but LOAD only where some link has a limit of bytes */
     const struct artifact *artifact; /* LOAD: endpoints, limits, type */
     const uint8_t *code, *data;      /* LOAD: owned by the caller until done */
     size_t code_size, data_size;
     size_t resume_at;  /* LOAD: bytes of the package that the device is believed to hold; 0: none */
+    bool resume_sure;  /* LOAD: it said so a moment ago: it need not be asked */
+    uint32_t block;    /* LOAD: bytes of a block to begin with, 0: the largest; the port keeps what it is at */
+    uint64_t turn;     /* LOAD: its place in the queue of its link, 0: the last; the port keeps it */
+    bool waiting;      /* LOAD: for its turn on its link; the port's */
     uint64_t sequence; /* LOAD: of the release; 0: it has none */
     /* SUIT: the manifest that the device is known to have taken for the container, and the one that was sent since, or
      * is to be sent now. */

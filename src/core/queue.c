@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "core/cache.h"
+#include "core/link.h"
 
 #include <errno.h>
 #include <string.h>
@@ -16,6 +17,7 @@ struct exchange {
     struct device *device;
     struct operation *op; /* or */
     struct query *query;
+    bool pausing;  /* a load that was asked to make room */
     int64_t begun; /* monotonic ms */
 };
 
@@ -95,7 +97,7 @@ static bool is_failure(enum agent_outcome outcome)
 static bool is_sign_of_life(enum agent_outcome outcome)
 {
     return outcome != AGENT_NO_ANSWER && outcome != AGENT_UNREACHABLE && outcome != AGENT_LOCAL &&
-           outcome != AGENT_INSECURE && outcome != AGENT_UNTRUSTED;
+           outcome != AGENT_INSECURE && outcome != AGENT_UNTRUSTED && outcome != AGENT_PAUSED;
 }
 
 /* What the call may have changed, also where it is not known whether it did. */
@@ -146,6 +148,8 @@ struct agent_call *device_new_call(struct device *device, enum agent_verb verb, 
     exchange->call.device = device;
     exchange->call.done = call_done;
     exchange->call.owner = exchange;
+    if (verb == AGENT_CALL_LOAD || link_any_rate(device->core))
+        exchange->call.link = link_of(device);
     return &exchange->call;
 }
 
@@ -229,6 +233,19 @@ static struct query *ready_query(const struct device *device)
     return device_is_awake(device) ? query_first(device) : NULL;
 }
 
+/* A load takes long, block after block. What somebody waits for, and a cancellation, go in between. */
+static void make_room(struct device *device)
+{
+    const struct agent_port *port = &device->core->options.agents;
+    struct exchange *exchange = exchange_of(device);
+
+    if (!exchange || exchange->call.verb != AGENT_CALL_LOAD || exchange->pausing || !port->pause ||
+        (!ready_query(device) && !exchange->op->cancel_requested))
+        return;
+    exchange->pausing = true;
+    port->pause(port->arg, &exchange->call);
+}
+
 void device_pump(struct device *device)
 {
     const struct core *core = device->core;
@@ -247,4 +264,5 @@ void device_pump(struct device *device)
             return;
         }
     }
+    make_room(device);
 }

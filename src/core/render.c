@@ -1,6 +1,7 @@
 #include "core/directory.h"
 #include "core/internal.h"
 #include "core/presence.h"
+#include "core/transfer.h"
 #include "core/trust.h"
 
 #include <string.h>
@@ -73,6 +74,15 @@ static void add_waiting(json_t *json, const struct operation *op)
         (void)json_object_set_new(json, "request", request_describe(op));
 }
 
+/* Of the load that it is at. */
+static json_t *progress_of(const struct operation *op)
+{
+    const struct container *c = operation_container(op);
+    const struct transfer *transfer = c ? c->transfer : NULL;
+
+    return transfer && strcmp(transfer->artifact, op->artifact) == 0 ? transfer_progress_json(transfer) : json_null();
+}
+
 json_t *core_operation_json(const struct operation *op)
 {
     bool ended = operation_is_finished(op);
@@ -89,6 +99,8 @@ json_t *core_operation_json(const struct operation *op)
                      ended ? json_time(op->ended) : json_null(), "expires_at", json_time(op->expires));
     if (json)
         add_waiting(json, op);
+    if (json)
+        (void)json_object_set_new(json, "progress", progress_of(op));
     return json;
 }
 

@@ -228,6 +228,11 @@ struct store_container {
     int64_t attempted, retry;      /* wall ms of the last one and of the next; retry 0: none is planned */
     uint64_t manifest;             /* SUIT: number of the one that the device took; 0: none */
     uint64_t manifest_sent;        /* and of the one that was sent since */
+    const char *transfer;          /* artifact whose transfer to the device has begun and not ended; NULL: none */
+    uint64_t transfer_done, transfer_total; /* bytes of its package that the device has acknowledged, of so many */
+    int64_t transfer_started;               /* wall ms */
+    uint32_t transfer_breaks;               /* how often it was broken off */
+    uint32_t transfer_block;                /* bytes of a block to go on with; 0: the largest */
 };
 
 struct store_operation {

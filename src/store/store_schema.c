@@ -107,6 +107,12 @@ static const char version_4[] =
     "ALTER TABLE container ADD COLUMN retry INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE container ADD COLUMN manifest INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE container ADD COLUMN manifest_sent INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE container ADD COLUMN transfer TEXT;"
+    "ALTER TABLE container ADD COLUMN transfer_done INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE container ADD COLUMN transfer_total INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE container ADD COLUMN transfer_started INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE container ADD COLUMN transfer_breaks INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE container ADD COLUMN transfer_block INTEGER NOT NULL DEFAULT 0;"
     "CREATE TABLE document(kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY(kind, key));"
     "CREATE TABLE sequence(device TEXT NOT NULL, component TEXT NOT NULL, highest INTEGER NOT NULL,"
     " PRIMARY KEY(device, component)) WITHOUT ROWID;";

@@ -129,6 +129,21 @@ static const struct option_spec cache_options[] = {
     OPTION_END,
 };
 
+static const struct option_spec transfer_options[] = {
+    {"device", 0, "DEVICE", NULL, "to one device only"},
+    {"link", 0, "LINK", NULL, "over one link only"},
+    OPTION_END,
+};
+
+static const struct option_spec link_options[] = {
+    {"prefix", 0, "PREFIX...", NULL, "of the addresses of its devices: 2001:db8:15::/64, 192.0.2.0/24"},
+    {"zone", 0, "INTERFACE...", NULL, "that its devices are reached through"},
+    {"parallel", 0, "NUMBER", NULL, "containers on their way at a time; 0: any number"},
+    {"rate", 0, "BYTES", NULL, "per second, above which transfers wait; 0: any number"},
+    {"block", 0, "BYTES", NULL, "largest block"},
+    OPTION_END,
+};
+
 static const struct option_spec group_options[] = {
     {"observe", 0, "PATH...", NULL, "resources of its devices that the gateway observes; none without"},
     OPTION_END,
@@ -399,6 +414,31 @@ const struct command command_table[] = {
      NULL,
      sink_resend},
     {"sink drop", "SINK NUMBER", {NULL}, "remove a dead letter", NULL, NULL, sink_drop},
+    {"transfer list",
+     "",
+     {transfer_options},
+     "list containers that are on their way to devices",
+     NULL,
+     NULL,
+     transfer_list},
+    {"transfer watch",
+     "",
+     {transfer_options},
+     "show them every second until there are none",
+     NULL,
+     NULL,
+     transfer_watch},
+    {"link list", "", {NULL}, "list the links that devices share", NULL, NULL, link_list},
+    {"link show", "LINK", {NULL}, "show a link", NULL, NULL, link_show},
+    {"link set",
+     "LINK",
+     {link_options},
+     "say which devices share a link, and how much goes over it",
+     "What is not given is as in section [transfer] of tcgw.conf(5). Devices that no link matches belong to the one "
+     "that is named like their interface, or to default.",
+     "  tcgw link set field --prefix 2001:db8:15::/64 --parallel 2 --rate 8000 --block 64\n",
+     link_set},
+    {"link remove", "LINK", {NULL}, "remove a link", NULL, NULL, link_remove},
     {"group list", "", {NULL}, "list the groups of devices", NULL, NULL, group_list},
     {"group show", "NAME", {NULL}, "show a group", NULL, NULL, group_show},
     {"group set",

@@ -48,6 +48,14 @@ int resource_patch(struct cli *cli, const struct arguments *args);
 int resource_delete(struct cli *cli, const struct arguments *args);
 int resource_observe(struct cli *cli, const struct arguments *args);
 
+/* cmd_transfer.c */
+int transfer_list(struct cli *cli, const struct arguments *args);
+int transfer_watch(struct cli *cli, const struct arguments *args);
+int link_list(struct cli *cli, const struct arguments *args);
+int link_show(struct cli *cli, const struct arguments *args);
+int link_set(struct cli *cli, const struct arguments *args);
+int link_remove(struct cli *cli, const struct arguments *args);
+
 /* cmd_group.c */
 int group_list(struct cli *cli, const struct arguments *args);
 int group_show(struct cli *cli, const struct arguments *args);

@@ -87,6 +87,22 @@ static const struct field group_fields[] = {
     {"Observes", "observe", FIELD_TEXT, true},
 };
 
+static const struct field transfer_fields[] = {
+    {"Device", "device", FIELD_TEXT, true},        {"Container", "container", FIELD_TEXT, true},
+    {"State", "state", FIELD_TEXT, true},          {"Bytes", "bytes", FIELD_BYTES, true},
+    {"Total", "total", FIELD_BYTES, true},         {"Rate", "rate", FIELD_BYTES, true},
+    {"Left", "remaining_s", FIELD_SECONDS, true},  {"Link", "link", FIELD_TEXT, true},
+    {"Block", "block", FIELD_TEXT, false},         {"Breaks", "breaks", FIELD_TEXT, true},
+    {"Artifact", "artifact", FIELD_DIGEST, false}, {"Started", "started_at", FIELD_TIME, true},
+};
+
+static const struct field network_fields[] = {
+    {"Name", "name", FIELD_TEXT, true},       {"Prefixes", "prefixes", FIELD_TEXT, true},
+    {"Zones", "zones", FIELD_TEXT, true},     {"Parallel", "parallel", FIELD_LIMIT, true},
+    {"Rate", "rate", FIELD_LIMIT, true},      {"Block", "block", FIELD_BYTES, true},
+    {"Running", "running", FIELD_TEXT, true}, {"Waiting", "waiting", FIELD_TEXT, true},
+};
+
 static const struct field link_fields[] = {
     {"Path", "href", FIELD_TEXT, true},   {"Type", "rt", FIELD_TEXT, true},  {"Interface", "if", FIELD_TEXT, true},
     {"Format", "ct", FIELD_TEXT, true},   {"Size", "sz", FIELD_BYTES, true}, {"Observable", "obs", FIELD_TEXT, true},
@@ -313,6 +329,8 @@ const struct view view_group =
 const struct view view_service =
     VIEW("service", "services", "name", "Set one with: tcgw service set NAME FILE", service_fields);
 const struct view view_explanation = VIEW("explanation", "explanations", "container", "", explanation_fields);
+const struct view view_transfer = VIEW("transfer", "transfers", "container", "", transfer_fields);
+const struct view view_network = VIEW("link", "links", "name", "", network_fields);
 const struct view view_link = VIEW("resource", "resources", "href", "", link_fields);
 const struct view view_observation = VIEW("observation", "observations", "path",
                                           "Let one be with: tcgw device set DEVICE --observe PATH", observation_fields);

@@ -9,7 +9,7 @@
 #define BURST_MIN 1280
 
 struct link_state {
-    struct link settings;
+    struct agent_link settings;
     uint32_t running;
     struct list places; /* link_place.node: who waits for a place, in the order of turns */
     struct list blocks; /* who has one and waits for bytes, first come, first served */
@@ -146,7 +146,7 @@ static void on_time(uv_timer_t *timer)
 
 /* Transfers ------------------------------------------------------------------------------------------------------- */
 
-static struct link_state *state_of(struct links *links, const struct link *link)
+static struct link_state *state_of(struct links *links, const struct agent_link *link)
 {
     struct link_state *state = find(links, link->name);
 
@@ -165,7 +165,7 @@ static struct link_state *state_of(struct links *links, const struct link *link)
     return state;
 }
 
-bool link_enter(struct links *links, struct link_place *place, const struct link *link, uint64_t turn,
+bool link_enter(struct links *links, struct link_place *place, const struct agent_link *link, uint64_t turn,
                 void (*ready)(struct link_place *place))
 {
     *place = (struct link_place){.ready = ready, .turn = turn ? turn : ++links->turns};
@@ -226,7 +226,7 @@ void link_leave(struct links *links, struct link_place *place)
         arm(links);
 }
 
-void link_charge(struct links *links, const struct link *link, size_t bytes)
+void link_charge(struct links *links, const struct agent_link *link, size_t bytes)
 {
     struct link_state *state = find(links, link->name);
 

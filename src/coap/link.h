@@ -35,13 +35,13 @@ void links_close(struct links *links, void (*closed)(void *arg), void *arg);
 
 /* A transfer comes to its link. turn: what it had when it was here before, so that it stands where it stood; 0: it was
  * not. False: out of memory, and it goes without limits. */
-bool link_enter(struct links *links, struct link_place *place, const struct link *link, uint64_t turn,
+bool link_enter(struct links *links, struct link_place *place, const struct agent_link *link, uint64_t turn,
                 void (*ready)(struct link_place *place));
 /* Whether it may send so many bytes now, which count then; else `ready` is called when it may ask again. */
 bool link_take(struct links *links, struct link_place *place, size_t bytes);
 /* Its place is free, and it waits no more. May be called twice. */
 void link_leave(struct links *links, struct link_place *place);
 /* So many bytes went over it, whatever its limit says. */
-void link_charge(struct links *links, const struct link *link, size_t bytes);
+void link_charge(struct links *links, const struct agent_link *link, size_t bytes);
 
 #endif

@@ -90,12 +90,12 @@ static bool is_of(const struct place *place, const struct rule *rule)
     return false;
 }
 
-static struct link make(const struct core *core, const char *name, const struct rule *rule)
+static struct agent_link make(const struct core *core, const char *name, const struct rule *rule)
 {
     const struct core_options *options = &core->options;
-    struct link link = {.parallel = options->transfer.parallel,
-                        .rate = options->transfer.rate,
-                        .block = options->transfer.block ? options->transfer.block : 1024};
+    struct agent_link link = {.parallel = options->transfer.parallel,
+                              .rate = options->transfer.rate,
+                              .block = options->transfer.block ? options->transfer.block : 1024};
 
     (void)text_copy(link.name, sizeof link.name, name);
     if (rule && rule->parallel >= 0)
@@ -107,14 +107,14 @@ static struct link make(const struct core *core, const char *name, const struct 
     return link;
 }
 
-static struct link find(const struct core *core, const char *name)
+static struct agent_link find(const struct core *core, const char *name)
 {
     const struct document *document = document_find(core, DOCUMENT_LINK, name);
 
     return make(core, name, document ? document->object : NULL);
 }
 
-struct link link_of(const struct device *device)
+struct agent_link link_of(const struct device *device)
 {
     struct place place = read_place(device->address);
 
@@ -237,7 +237,7 @@ static json_t *texts_of(const struct document *document, const char *name)
 
 static json_t *link_json(const struct core *core, const char *name, const struct document *document)
 {
-    struct link link = find(core, name);
+    struct agent_link link = find(core, name);
     size_t running, waiting;
 
     transfers_count(core, name, &running, &waiting);

@@ -94,7 +94,7 @@ struct agent_held {
 #define CORE_LINK_MAX 63
 
 /* What devices share (link.h). */
-struct link {
+struct agent_link {
     char name[CORE_LINK_MAX + 1]; /* empty: none that has limits */
     uint32_t parallel;            /* transfers at a time; 0: any number */
     uint32_t rate;                /* bytes per second; 0: any number */
@@ -105,7 +105,7 @@ struct agent_call {
     enum agent_verb verb;
     const struct device *device; /* stays until done was called: the core cancels before it frees a device */
     char uid[CORE_ID_MAX + 1];
-    struct link link;                /* of its device; for all but LOAD only where some link has a limit of bytes */
+    struct agent_link link;          /* of its device; for all but LOAD only where some link has a limit of bytes */
     const struct artifact *artifact; /* LOAD: endpoints, limits, type */
     const uint8_t *code, *data;      /* LOAD: owned by the caller until done */
     size_t code_size, data_size;

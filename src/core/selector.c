@@ -2,6 +2,7 @@
 
 #include "core/bodycheck.h"
 #include "core/internal.h"
+#include "core/link.h"
 #include "core/selector_expression.h"
 
 #include <errno.h>
@@ -250,8 +251,8 @@ int labels_check(const json_t *labels, const char *pointer, struct fault *fault)
 
 const char *device_link(const struct device *device, char *out, size_t size)
 {
-    const char *zone = strstr(device->address, "%25");
+    struct agent_link link = link_of(device);
 
-    (void)snprintf(out, size, "%.*s", zone ? (int)strcspn(zone + 3, "]") : 7, zone ? zone + 3 : "default");
+    (void)text_copy(out, size, link.name);
     return out;
 }

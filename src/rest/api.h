@@ -92,6 +92,13 @@ void api_show_core(struct http_request *req);
 void api_list_resources(struct http_request *req);
 void api_list_observations(struct http_request *req);
 
+/* api_transfer.c */
+void api_list_transfers(struct http_request *req);
+void api_list_links(struct http_request *req);
+void api_show_link(struct http_request *req);
+void api_put_link(struct http_request *req);
+void api_remove_link(struct http_request *req);
+
 /* api_group.c */
 void api_list_groups(struct http_request *req);
 void api_show_group(struct http_request *req);

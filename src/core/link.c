@@ -114,7 +114,7 @@ static struct agent_link find(const struct core *core, const char *name)
     return make(core, name, document ? document->object : NULL);
 }
 
-struct agent_link link_of(const struct device *device)
+struct agent_link core_link_of(const struct device *device)
 {
     struct place place = read_place(device->address);
 

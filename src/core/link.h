@@ -10,7 +10,7 @@
  * or a zone of its address; else to the link named like its zone, else to "default". The document "default" is for
  * those.
  */
-struct agent_link link_of(const struct device *device);
+struct agent_link core_link_of(const struct device *device);
 bool link_any_rate(struct core *core); /* some link has a limit of bytes */
 
 /* Of document.c. FAULT_INVALID_FIELD */

@@ -149,7 +149,7 @@ struct agent_call *device_new_call(struct device *device, enum agent_verb verb, 
     exchange->call.done = call_done;
     exchange->call.owner = exchange;
     if (verb == AGENT_CALL_LOAD || link_any_rate(device->core))
-        exchange->call.link = link_of(device);
+        exchange->call.link = core_link_of(device);
     return &exchange->call;
 }
 

@@ -251,7 +251,7 @@ int labels_check(const json_t *labels, const char *pointer, struct fault *fault)
 
 const char *device_link(const struct device *device, char *out, size_t size)
 {
-    struct agent_link link = link_of(device);
+    struct agent_link link = core_link_of(device);
 
     (void)text_copy(out, size, link.name);
     return out;

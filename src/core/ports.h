@@ -91,6 +91,7 @@ struct agent_held {
     char artifact_seen[CORE_DIGEST_TEXT]; /* as in agent_call */
 };
 #define AGENT_HELD_MAX 64
+
 #define CORE_LINK_MAX 63
 
 /* What devices share (link.h). */

@@ -330,7 +330,7 @@ START_TEST(probe)
     ck_assert_uint_gt(fresh->revision, revision);
     json = core_operation_json(op);
     ck_assert_str_eq(json_string_value(json_object_get(json_object_get(json, "result"), "agent")), "v2");
-    ck_assert_uint_eq(json_object_size(json), 15);
+    ck_assert_uint_eq(json_object_size(json), 16);
     json_decref(json);
     /* What a person configured stays. */
     ck_assert_int_eq(core_probe_device(f.core, v1, 0, NULL, NULL, NULL, &op), 0);

@@ -105,6 +105,17 @@ void api_show_group(struct http_request *req);
 void api_put_group(struct http_request *req);
 void api_remove_group(struct http_request *req);
 
+/* api_rollout.c */
+void api_list_rollouts(struct http_request *req);
+void api_add_rollout(struct http_request *req);
+void api_show_rollout(struct http_request *req);
+void api_list_rollout_devices(struct http_request *req);
+void api_pause_rollout(struct http_request *req);
+void api_resume_rollout(struct http_request *req);
+void api_abort_rollout(struct http_request *req);
+void api_roll_back(struct http_request *req);
+void api_remove_rollout(struct http_request *req);
+
 /* api_shadow.c */
 void api_show_desired(struct http_request *req);
 void api_put_desired(struct http_request *req);

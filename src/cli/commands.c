@@ -144,6 +144,44 @@ static const struct option_spec link_options[] = {
     OPTION_END,
 };
 
+static const struct option_spec rollout_devices_options[] = {
+    {"select", 0, "EXPRESSION", NULL, "devices for which it holds: site=paris,runtime in (wasm,rbpf),!spare"},
+    {"group", 0, "NAME[,NAME]...", NULL, "devices that are in one of these groups"},
+    {"device", 0, "DEVICE[,DEVICE]...", NULL, "these devices"},
+    {"all", 0, NULL, NULL, "all devices"},
+    {"dynamic", 0, NULL, NULL, "devices that match later, while it is under way, are taken in"},
+    OPTION_END,
+};
+
+static const struct option_spec rollout_options[] = {
+    {"name", 0, "NAME", NULL, "a name for people"},
+    {"stopped", 0, NULL, NULL, "load it, and do not start it"},
+    {"canaries", 0, "COUNT", NULL, "devices of a first wave"},
+    {"wave", 0, "COUNT|PERCENT%...", NULL, "devices of a further wave; the last one takes those that are left"},
+    {"running-for", 0, "SECONDS", NULL, "how long it has to run on a device"},
+    {"telemetry", 0, "NAME=MIN..MAX", NULL, "what the device has to report while it runs"},
+    {"max-failures", 0, "COUNT|PERCENT%", NULL, "devices that may fail (0)"},
+    {"max-attempts", 0, "COUNT", NULL, "attempts until a device has failed (3)"},
+    {"device-timeout", 0, "SECONDS", NULL, "how long a device may take (1h)"},
+    {"parallel", 0, "COUNT", NULL, "devices at once (256)"},
+    {"parallel-per-link", 0, "COUNT", NULL, "devices at once on a link"},
+    {"window", 0, "FROM-TO[,DAY]...", NULL, "when updates may begin: 22:00-05:00,sat,sun"},
+    {"pause-after-wave", 0, NULL, NULL, "pause after each wave"},
+    {"auto-rollback", 0, NULL, NULL, "roll back by itself when too many fail"},
+    {"dry-run", 0, NULL, NULL, "tell what would happen"},
+    OPTION_END,
+};
+
+static const struct option_spec rollout_watch_options[] = {
+    {"watch", 0, NULL, NULL, "follow it until it has ended or is paused"},
+    OPTION_END,
+};
+
+static const struct option_spec rollout_state_options[] = {
+    {"state", 0, "STATE", "pending updating done failed skipped reverting reverted", "in one state only"},
+    OPTION_END,
+};
+
 static const struct option_spec group_options[] = {
     {"observe", 0, "PATH...", NULL, "resources of its devices that the gateway observes; none without"},
     OPTION_END,
@@ -439,6 +477,47 @@ const struct command command_table[] = {
      "  tcgw link set field --prefix 2001:db8:15::/64 --parallel 2 --rate 8000 --block 64\n",
      link_set},
     {"link remove", "LINK", {NULL}, "remove a link", NULL, NULL, link_remove},
+    {"rollout create",
+     "CONTAINER RELEASE",
+     {rollout_devices_options, rollout_options, rollout_watch_options},
+     "bring a release, or an artifact, to many devices in waves",
+     "It pauses when more devices fail than may. RELEASE is name@version, or an artifact.",
+     "  tcgw rollout create door door@2 --select site=paris --canaries 1 --wave 10% --running-for 60 --watch\n"
+     "  tcgw rollout create door door@2 --all --dry-run\n",
+     rollout_create},
+    {"rollout list", "", {NULL}, "list the rollouts", NULL, NULL, rollout_list},
+    {"rollout show",
+     "ROLLOUT",
+     {NULL},
+     "show a rollout",
+     "ROLLOUT is an id, or the newest with that name.",
+     NULL,
+     rollout_show},
+    {"rollout devices",
+     "ROLLOUT",
+     {rollout_state_options},
+     "list the devices of a rollout",
+     NULL,
+     "  tcgw rollout devices door-2 --state failed\n",
+     rollout_devices},
+    {"rollout watch", "ROLLOUT", {NULL}, "follow a rollout until it has ended or is paused", NULL, NULL, rollout_watch},
+    {"rollout pause", "ROLLOUT", {NULL}, "begin with no further devices", NULL, NULL, rollout_pause},
+    {"rollout resume",
+     "ROLLOUT",
+     {rollout_watch_options},
+     "let a rollout go on",
+     "Failures so far are accepted.",
+     NULL,
+     rollout_resume},
+    {"rollout abort", "ROLLOUT", {NULL}, "end a rollout where it stands", NULL, NULL, rollout_abort},
+    {"rollout rollback",
+     "ROLLOUT",
+     {rollout_watch_options},
+     "bring a rollout's devices back to what they had",
+     NULL,
+     NULL,
+     rollout_rollback},
+    {"rollout remove", "ROLLOUT", {NULL}, "forget a rollout that has ended", NULL, NULL, rollout_remove},
     {"group list", "", {NULL}, "list the groups of devices", NULL, NULL, group_list},
     {"group show", "NAME", {NULL}, "show a group", NULL, NULL, group_show},
     {"group set",

@@ -55,6 +55,17 @@ int link_list(struct cli *cli, const struct arguments *args);
 int link_show(struct cli *cli, const struct arguments *args);
 int link_set(struct cli *cli, const struct arguments *args);
 int link_remove(struct cli *cli, const struct arguments *args);
+/* cmd_rollout.c */
+int rollout_create(struct cli *cli, const struct arguments *args);
+int rollout_list(struct cli *cli, const struct arguments *args);
+int rollout_show(struct cli *cli, const struct arguments *args);
+int rollout_devices(struct cli *cli, const struct arguments *args);
+int rollout_watch(struct cli *cli, const struct arguments *args);
+int rollout_pause(struct cli *cli, const struct arguments *args);
+int rollout_resume(struct cli *cli, const struct arguments *args);
+int rollout_abort(struct cli *cli, const struct arguments *args);
+int rollout_rollback(struct cli *cli, const struct arguments *args);
+int rollout_remove(struct cli *cli, const struct arguments *args);
 
 /* cmd_group.c */
 int group_list(struct cli *cli, const struct arguments *args);

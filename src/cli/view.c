@@ -101,6 +101,39 @@ static const struct field network_fields[] = {
     {"Zones", "zones", FIELD_TEXT, true},     {"Parallel", "parallel", FIELD_LIMIT, true},
     {"Rate", "rate", FIELD_LIMIT, true},      {"Block", "block", FIELD_BYTES, true},
     {"Running", "running", FIELD_TEXT, true}, {"Waiting", "waiting", FIELD_TEXT, true},
+static const struct field rollout_fields[] = {
+    {"Id", "id", FIELD_TEXT, true},
+    {"Name", "name", FIELD_TEXT, true},
+    {"Container", "container", FIELD_TEXT, true},
+    {"Release", "spec.release", FIELD_TEXT, true},
+    {"Artifact", "spec.artifact", FIELD_DIGEST, true},
+    {"State", "state", FIELD_STATE, true},
+    {"Reason", "reason", FIELD_TEXT, false},
+    {"Wave", "wave", FIELD_TEXT, true},
+    {"Devices", "counts.total", FIELD_TEXT, true},
+    {"Pending", "counts.pending", FIELD_TEXT, false},
+    {"Updating", "counts.updating", FIELD_TEXT, true},
+    {"Done", "counts.done", FIELD_TEXT, true},
+    {"Failed", "counts.failed", FIELD_TEXT, true},
+    {"Skipped", "counts.skipped", FIELD_TEXT, false},
+    {"Reverting", "counts.reverting", FIELD_TEXT, false},
+    {"Reverted", "counts.reverted", FIELD_TEXT, false},
+    {"Created", "created_at", FIELD_TIME, true},
+    {"Updated", "updated_at", FIELD_TIME, false},
+    {"Ended", "ended_at", FIELD_TIME, false},
+};
+
+static const struct field rollout_device_fields[] = {
+    {"Device", "device", FIELD_TEXT, true},      {"Wave", "wave", FIELD_TEXT, true},
+    {"State", "state", FIELD_STATE, true},       {"Since", "since", FIELD_TIME, true},
+    {"Error", "error.detail", FIELD_TEXT, true},
+};
+
+static const struct field rollout_plan_fields[] = {
+    {"Device", "device", FIELD_TEXT, true},
+    {"Wave", "wave", FIELD_TEXT, true},
+    {"Action", "action", FIELD_TEXT, true},
+    {"Refused", "refused.detail", FIELD_TEXT, true},
 };
 
 static const struct field link_fields[] = {
@@ -331,6 +364,10 @@ const struct view view_service =
 const struct view view_explanation = VIEW("explanation", "explanations", "container", "", explanation_fields);
 const struct view view_transfer = VIEW("transfer", "transfers", "container", "", transfer_fields);
 const struct view view_network = VIEW("link", "links", "name", "", network_fields);
+const struct view view_rollout =
+    VIEW("rollout", "rollouts", "id", "Begin one with: tcgw rollout create CONTAINER RELEASE --all", rollout_fields);
+const struct view view_rollout_device = VIEW("device", "devices", "device", "", rollout_device_fields);
+const struct view view_rollout_plan = VIEW("device", "devices", "device", "", rollout_plan_fields);
 const struct view view_link = VIEW("resource", "resources", "href", "", link_fields);
 const struct view view_observation = VIEW("observation", "observations", "path",
                                           "Let one be with: tcgw device set DEVICE --observe PATH", observation_fields);

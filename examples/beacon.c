@@ -22,6 +22,7 @@ int32_t tcgw_loop(void)
         runs /= *(volatile uint32_t *)&neighbours;
     end = tcgw_put_unsigned(tcgw_put_text(line, "version "), VERSION);
     end = tcgw_put_unsigned(tcgw_put_text(end, ", run "), runs);
-    tcgw_log_bytes(line, (uint32_t)(end - line));
+    *end = 0;
+    tcgw_log(line);
     return 0;
 }

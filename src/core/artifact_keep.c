@@ -133,12 +133,13 @@ static void note_releases(struct core *core, json_t *named)
 /* A set of artifact ids; NULL: out of memory. */
 static json_t *find_named(struct core *core)
 {
-    static const enum document_kind kinds[] = {DOCUMENT_SERVICE, DOCUMENT_ROLLOUT};
-    json_t *named = json_object();
+    json_t *named = json_object(), *rollouts = rollout_names(core);
 
-    for (size_t i = 0; named && i < array_size(kinds); i++)
-        for (const struct document *d = document_first(core, kinds[i]); d; d = d->hh.next)
-            note_names(core, named, d->body);
+    for (const struct document *d = document_first(core, DOCUMENT_SERVICE); d && named; d = d->hh.next)
+        note_names(core, named, d->body);
+    if (named)
+        note_names(core, named, rollouts);
+    json_decref(rollouts);
     if (named)
         note_releases(core, named);
     return named;

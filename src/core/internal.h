@@ -44,8 +44,8 @@ struct core {
     bool operations_unsorted;
     struct answer *answers; /* uthash by key, oldest first */
     struct timers timers;
-    struct timer retry;       /* for rows that could not be written */
-    struct timer sweep;       /* for answers over their time */
+    struct timer retry; /* for rows that could not be written */
+    struct timer sweep; /* for answers over their time */
     struct timer artifact_sweep;
     int64_t announced;        /* the deadline that the loop was last told of */
     struct list commits;      /* under way */
@@ -550,6 +550,9 @@ void rollout_note_telemetry(struct device *device, const struct telemetry_record
 int rollout_load(struct core *core, const struct store_document *row);
 int rollout_load_member(struct core *core, const struct store_document *row);
 void rollouts_free(struct core *core);
+/* The artifacts and releases that they bring, or would have to bring back, as an array of texts; NULL: out of memory.
+ */
+json_t *rollout_names(const struct core *core);
 
 /* Dead letters (deadletter.c) ------------------------------------------------------------------------------------ */
 

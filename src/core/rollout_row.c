@@ -159,6 +159,38 @@ int rollout_load_member(struct core *core, const struct store_document *row)
     return result;
 }
 
+/* What they need --------------------------------------------------------------------------------------------------- */
+
+#define REVERTIBLE_MS (30 * 24 * INT64_C(3600000)) /* what was before stays for so long after the end */
+
+/* Most devices had the same before, so that only what differs from the one before is appended. */
+static void name_previous(const struct rollout *r, json_t *names)
+{
+    const char *last = "";
+
+    for (const struct member *m = r->members; m; m = m->hh.next) {
+        const char *artifact = body_text(m->previous, "artifact");
+
+        if (!artifact || strcmp(artifact, last) == 0)
+            continue;
+        last = artifact;
+        (void)json_array_append_new(names, json_string(artifact));
+    }
+}
+
+json_t *rollout_names(const struct core *core)
+{
+    json_t *names = json_array();
+
+    for (const struct rollout *r = core->rollouts; r && names; r = r->hh.next) {
+        if (rollout_is_unfinished(r))
+            (void)json_array_append_new(names, json_string(*r->spec->release ? r->spec->release : r->spec->artifact));
+        if (rollout_is_unfinished(r) || core_wall(core) - r->ended < REVERTIBLE_MS)
+            name_previous(r, names);
+    }
+    return names;
+}
+
 /* Shown ------------------------------------------------------------------------------------------------------------ */
 
 static json_t *counts_json(size_t total, const size_t counts[MEMBER_STATE_COUNT])

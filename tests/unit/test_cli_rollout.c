@@ -10,7 +10,7 @@
     "{\"id\":\"r-1\",\"name\":\"two\",\"container\":\"door\",\"state\":\"" state                                       \
     "\",\"reason\":\"so it is\",\"wave\":1,\"waves\":[{},{}],\"counts\":{\"total\":5,\"done\":2,\"updating\":1,"       \
     "\"failed\":1}}"
-#define LIST(state) "{\"items\":[" ROLLOUT(state) "]}"
+#define ROLLOUTS(state) "{\"items\":[" ROLLOUT(state) "]}"
 
 static void creates(const char *body, const char *line)
 {
@@ -36,7 +36,7 @@ START_TEST(creates_what_is_said)
             "--canaries 1 --max-attempts 2 --parallel 7 --parallel-per-link 3 --device-timeout 10m");
     creates("\"success\":{\"telemetry\":{\"name\":\"temp\",\"min\":-1.5,\"max\":40.0}}",
             "rollout create door door@2 --all --telemetry temp=-1.5..40");
-    creates("\"success\":{\"telemetry\":{\"name\":\"temp\",\"max\":40.0}},\"max_failures\":2,",
+    creates("\"max_failures\":2,\"success\":{\"telemetry\":{\"name\":\"temp\",\"max\":40.0}},",
             "rollout create door door@2 --all --telemetry temp=..40 --max-failures 2");
 }
 END_TEST
@@ -71,12 +71,12 @@ END_TEST
 START_TEST(watches_until_it_waits_or_ends)
 {
     const struct fake_step paused[] = {
-        {.request = "GET /v1/rollouts HTTP", .status = 200, .body = LIST("running")},
+        {.request = "GET /v1/rollouts HTTP", .status = 200, .body = ROLLOUTS("running")},
         {.request = "GET /v1/rollouts/r-1 HTTP", .status = 200, .body = ROLLOUT("running")},
         {.request = "GET /v1/rollouts/r-1 HTTP", .status = 200, .body = ROLLOUT("paused")},
         {0}};
     const struct fake_step acted[] = {
-        {.request = "GET /v1/rollouts HTTP", .status = 200, .body = LIST("paused")},
+        {.request = "GET /v1/rollouts HTTP", .status = 200, .body = ROLLOUTS("paused")},
         {.request = "POST /v1/rollouts/r-1/rollback HTTP", .status = 200, .body = ROLLOUT("rolling-back")},
         {.request = "GET /v1/rollouts/r-1 HTTP", .status = 200, .body = ROLLOUT("rolled-back")},
         {0}};
@@ -90,7 +90,7 @@ END_TEST
 
 static void acts(const char *request, const char *line)
 {
-    const struct fake_step script[] = {{.request = "GET /v1/rollouts HTTP", .status = 200, .body = LIST("running")},
+    const struct fake_step script[] = {{.request = "GET /v1/rollouts HTTP", .status = 200, .body = ROLLOUTS("running")},
                                        {.request = request, .status = 200, .body = ROLLOUT("paused")},
                                        {0}};
 
@@ -103,12 +103,12 @@ START_TEST(acts_and_shows)
     acts("POST /v1/rollouts/r-1/resume HTTP", "rollout resume r-1");
     acts("POST /v1/rollouts/r-1/abort HTTP", "rollout abort r-1");
     acts("DELETE /v1/rollouts/r-1 HTTP", "rollout remove r-1");
-    acts("GET /v1/rollouts/r-1/devices?state=failed HTTP", "rollout devices two --state failed --format json");
-    fake_one("GET /v1/rollouts HTTP", 200, LIST("running"), "rollout show two", CLI_OK);
+    acts("GET /v1/rollouts/r-1/devices?state=failed HTTP", "rollout devices two --state failed");
+    fake_one("GET /v1/rollouts HTTP", 200, ROLLOUTS("running"), "rollout show two", CLI_OK);
     OUT_HAS("so it is");
-    fake_one("GET /v1/rollouts HTTP", 200, LIST("running"), "rollout list", CLI_OK);
+    fake_one("GET /v1/rollouts HTTP", 200, ROLLOUTS("running"), "rollout list", CLI_OK);
     OUT_HAS("door");
-    fake_one("GET /v1/rollouts HTTP", 200, LIST("running"), "rollout show other", CLI_NOT_FOUND);
+    fake_one("GET /v1/rollouts HTTP", 200, ROLLOUTS("running"), "rollout show other", CLI_NOT_FOUND);
 }
 END_TEST
 

@@ -36,6 +36,7 @@ static void setup(void)
     f.options.reconcile.retry_min_ms = 2000;
     f.options.reconcile.retry_max_ms = 8000;
     f.options.operation_ttl_ms = 10000;
+    f.options.keep.count = 10;
     core_configure(f.core, &f.options);
     for (int i = 0; i < DEVICES; i++)
         (void)add_device(&f, name_of(i), AGENT_V2);

@@ -101,6 +101,8 @@ static const struct field network_fields[] = {
     {"Zones", "zones", FIELD_TEXT, true},     {"Parallel", "parallel", FIELD_LIMIT, true},
     {"Rate", "rate", FIELD_LIMIT, true},      {"Block", "block", FIELD_BYTES, true},
     {"Running", "running", FIELD_TEXT, true}, {"Waiting", "waiting", FIELD_TEXT, true},
+};
+
 static const struct field rollout_fields[] = {
     {"Id", "id", FIELD_TEXT, true},
     {"Name", "name", FIELD_TEXT, true},

@@ -26,7 +26,7 @@ int artifact_missing(const struct core *core, const char *id, struct fault *faul
     const struct pull_port *port = &core->options.pull;
     struct fault found;
 
-    (void)fault_set(&found, FAULT_NOT_FOUND, "There is no artifact '%s'.", id);
+    (void)fault_set_at(&found, FAULT_NOT_FOUND, "/artifact", "There is no artifact '%s'.", id);
     if (port->pull && !core->stopped && is_digest(id))
         port->pull(port->arg, id, &found);
     if (fault)

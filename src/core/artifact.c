@@ -39,12 +39,11 @@ json_t *core_artifact_json(struct core *core, const struct artifact *artifact)
     json_t *object = artifact_description(artifact);
 
     if (object)
-        (void)json_object_update_new(object,
-                                     json_pack("{s:s, s:s, s:o, s:I, s:o, s:b, s:o, s:o}", "id", artifact->id, "name",
-                                               artifact->name, "created_at", json_time(artifact->created), "users",
-                                               (json_int_t)artifact->users, "used_at", json_time(artifact->used),
-                                               "pinned", artifact->pinned, "memory", memory_json(artifact),
-                                               "releases", releases_of_artifact(core, artifact->id)));
+        (void)json_object_update_new(
+            object, json_pack("{s:s, s:s, s:o, s:I, s:o, s:b, s:o, s:o}", "id", artifact->id, "name", artifact->name,
+                              "created_at", json_time(artifact->created), "users", (json_int_t)artifact->users,
+                              "used_at", json_time(artifact->used), "pinned", artifact->pinned, "memory",
+                              memory_json(artifact), "releases", releases_of_artifact(core, artifact->id)));
     return object;
 }
 

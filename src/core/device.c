@@ -302,7 +302,7 @@ static void read_agent(struct settings *s, const json_t *agent)
 #define DEVICE_RULES(with_address)                                                                                     \
     {"name", BODY_TEXT, false, true, 0, CORE_NAME_MAX, NULL},                                                          \
         {"address", BODY_TEXT, with_address, false, 1, CORE_ADDRESS_MAX, NULL},                                        \
-        {"agent", BODY_CHOICE, false, true, 0, 0, "v1 v2 suit unknown"},                                                    \
+        {"agent", BODY_CHOICE, false, true, 0, 0, "v1 v2 suit unknown"},                                               \
         {"groups", BODY_ARRAY, false, true, 0, CORE_GROUPS_MAX, NULL},                                                 \
         {"labels", BODY_OBJECT, false, true, 0, 0, NULL},                                                              \
         {"observe", BODY_ARRAY, false, true, 0, WATCH_PATHS_MAX, NULL},                                                \

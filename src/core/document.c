@@ -4,8 +4,8 @@
 #include "core/event.h"
 #include "core/internal.h"
 #include "core/link.h"
-#include "core/trust_private.h"
 #include "core/service.h"
+#include "core/trust_private.h"
 
 #include <errno.h>
 #include <string.h>

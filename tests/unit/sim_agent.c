@@ -89,7 +89,8 @@ static void sim_begin(void *arg, struct agent_call *call)
 
     if (sim->call[i])
         sim->overlapped++;
-    ck_assert(call->verb == AGENT_CALL_PROBE || call->verb == AGENT_CALL_LIST || call->resource || text_is_name(call->uid, CORE_ID_MAX));
+    ck_assert(call->verb == AGENT_CALL_PROBE || call->verb == AGENT_CALL_LIST || call->resource ||
+              text_is_name(call->uid, CORE_ID_MAX));
     ck_assert_int_eq(call->verb == AGENT_CALL_RESOURCE, call->resource != NULL);
     ck_assert(call->verb != AGENT_CALL_LOAD || (call->artifact && call->code && call->code_size > 0));
     sim->device[i].calls[call->verb]++;

@@ -155,6 +155,8 @@ static struct curl_slist *make_headers(const struct client_request *request)
         add_header(&headers, "Content-Type", request->body_type ? request->body_type : "application/json");
     else if (request->raw)
         add_header(&headers, "Content-Type", NULL);
+    if (request->upload_offset)
+        add_header(&headers, "Upload-Offset", request->upload_offset);
     if (request->async)
         add_header(&headers, "Prefer", "respond-async");
     if (request->fresh)

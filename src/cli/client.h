@@ -45,6 +45,7 @@ struct client_request {
     const struct client_part *parts; /* instead of a body */
     size_t part_count;
     const char *accept;        /* NULL: JSON */
+    const char *upload_offset; /* of a piece of an upload; NULL: none */
     const char *last_event_id; /* of server-sent events, to go on behind; NULL: none */
     unsigned wait_s;           /* Prefer: wait; 0: none */
     bool async;                /* Prefer: respond-async */

@@ -2,6 +2,7 @@
 #include "cli/gateway.h"
 #include "cli/handlers.h"
 #include "cli/progress.h"
+#include "cli/resume.h"
 #include "cli/wait.h"
 
 #include <errno.h>
@@ -69,6 +70,13 @@ static int make_description(struct cli *cli, const struct arguments *args, const
     return *text ? 0 : CLI_FAILED;
 }
 
+static uint64_t file_size(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
 int artifact_upload(struct cli *cli, const struct arguments *args, const char *file, json_t **out)
 {
     const char *data = arguments_value(args, "data");
@@ -80,6 +88,8 @@ int artifact_upload(struct cli *cli, const struct arguments *args, const char *f
         rc = check_file(cli, data);
     if (!rc)
         rc = make_description(cli, args, file, &description, &text);
+    if (!rc && text && file_size(file) >= RESUME_MIN_BYTES)
+        return resume_upload(cli, text, file, data, out);
     return rc ? rc : send_parts(cli, description, file, data, out);
 }
 

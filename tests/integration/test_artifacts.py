@@ -3,6 +3,7 @@ import hashlib
 import http.server
 import json
 import socket
+import subprocess
 import threading
 
 import harness
@@ -79,6 +80,22 @@ class Uploads(harness.GatewayTest):
         self.assertEqual(gateway.delete("/v1/uploads/" + upload).status, 204)
         self.assert_problem(patch(gateway, upload, 0, CODE), 404, "not-found")
         self.assertEqual(gateway.get("/v1/uploads").json["items"], [])
+
+    def test_tcgw_sends_a_large_file_in_pieces_that_go_on(self):
+        gateway = self.gateway()
+        code = CODE * 4
+        name = gateway.directory + "/large.bin"
+        with open(name, "wb") as file:
+            file.write(code)
+        description = {"name": "large", "type": "native"}
+        begun = gateway.post("/v1/uploads", {"description": description, "code": part(code)}).json["id"]
+        self.assertEqual(patch(gateway, begun, 0, code[:5000]).status, 204)
+        for _ in range(2):  # the second time it is there already
+            pushed = subprocess.run([harness.program("tcgw"), "--socket", gateway.socket, "--json", "artifact", "push",
+                                     name, "--name", "large", "--type", "native"], capture_output=True, check=True)
+            self.assertEqual(json.loads(pushed.stdout)["code"], part(code))
+        uploads = gateway.get("/v1/uploads").json["items"]
+        self.assertEqual([upload["id"] for upload in uploads], [begun])  # went on with what was begun
 
     def test_plans_that_are_refused(self):
         gateway = self.gateway()

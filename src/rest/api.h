@@ -56,7 +56,7 @@ void api_pin_artifact(struct http_request *req);
 void api_unpin_artifact(struct http_request *req);
 void api_collect_artifacts(struct http_request *req);
 
-/* resumable.c */
+/* resumable_api.c */
 void api_list_uploads(struct http_request *req);
 void api_begin_upload(struct http_request *req);
 void api_show_upload(struct http_request *req);

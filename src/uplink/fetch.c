@@ -449,8 +449,8 @@ void fetches_want(struct fetches *fetches, const char *id, struct fault *fault)
     if (fetch && fetch->stage == FETCH_FAILED)
         (void)fault_set(fault, fetch->fault.code, "%s", fetch->fault.detail);
     else if (fetch)
-        (void)fault_set(fault, FAULT_ARTIFACT_PENDING, "Artifact %.12s is being fetched from the platform's store.",
-                        id);
+        (void)fault_set(fault, FAULT_ARTIFACT_PENDING, "Artifact %.12s is being fetched from the platform's store.%s%s",
+                        id, fetch->attempts ? " " : "", fetch->attempts ? fetch->fault.detail : "");
     else
         (void)fault_set(fault, FAULT_ARTIFACT_PENDING,
                         "Artifact %.12s is to be fetched from the platform's store, behind %d others.", id, FETCH_MAX);

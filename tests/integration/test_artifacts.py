@@ -2,9 +2,13 @@
 import hashlib
 import http.server
 import json
+import shutil
 import socket
+import ssl
 import subprocess
+import tempfile
 import threading
+import unittest
 
 import harness
 
@@ -156,12 +160,24 @@ class Store(http.server.ThreadingHTTPServer):
                     "data": part(data)}
         text = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
         self.id = hashlib.sha256(text).hexdigest()
-        self.bad, self.parts, self.asked = bad, {"code": code, "data": data}, []
+        self.bad, self.parts, self.asked, self.scheme = bad, {"code": code, "data": data}, [], "http"
         self.manifest = {**manifest, "name": "from afar", "users": 3, "id": self.id, **bad.get("manifest", {})}
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     def url(self):
-        return f"http://127.0.0.1:{self.server_address[1]}/store/"
+        return f"{self.scheme}://localhost:{self.server_address[1]}/store/"
+
+    def protect(self, directory):
+        """HTTPS from now on; the certificate, which is its own CA."""
+        name = directory + "/store.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-keyout", directory + "/store.key", "-out", name, "-subj", "/CN=localhost", "-addext",
+                        "subjectAltName=DNS:localhost", "-days", "2"], check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(name, directory + "/store.key")
+        self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+        self.scheme = "https"
+        return name
 
     def handle_error(self, request, client_address):
         pass  # the gateway hangs up on a store that says too much
@@ -171,8 +187,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
-    def send(self, status, content, length=None):
+    def send(self, status, content, length=None, extra=None):
         self.send_response(status)
+        for name, value in (extra or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(content) if length is None else length))
         self.end_headers()
         self.wfile.write(content)
@@ -181,8 +199,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         store, path = self.server, self.path.removeprefix("/store/")
         begin = int((self.headers.get("Range") or "bytes=0-")[6:-1])
         store.asked.append((path.partition("/")[2], begin))
-        if store.bad.get("status"):
-            self.send(store.bad["status"], b"no")
+        if store.bad.get("busy"):
+            store.bad["busy"] -= 1
+            self.send(503, b"later")
+        elif store.bad.get("status"):
+            self.send(store.bad["status"], b"no", extra=store.bad.get("headers", {}))
         elif path == store.id:
             self.send(200, json.dumps(store.manifest).encode())
         elif path.startswith(store.id + "/"):
@@ -203,10 +224,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class PullThrough(harness.GatewayTest):
-    def start(self, **bad):
+    def make_store(self, **bad):
         store = Store(CODE, DATA, **bad)
         self.addCleanup(store.server_close)
         self.addCleanup(store.shutdown)
+        return store
+
+    def start(self, **bad):
+        store = self.make_store(**bad)
         gateway = self.gateway("artifacts.store_url=" + store.url())
         gateway.add_device("box", self.agent())
         return gateway, store
@@ -247,11 +272,49 @@ class PullThrough(harness.GatewayTest):
                 self.wait_until_here(gateway, store)
                 self.assertEqual([begin for which, begin in store.asked if which == "code"], [0, 60000, 120000])
 
+    def test_a_store_that_is_busy_is_asked_again(self):
+        gateway, store = self.start(busy=1)
+        self.assert_problem(self.desire(gateway, store), 503, "artifact-pending")
+        harness.wait_for(lambda: "answers 503" in str(self.desire(gateway, store).json) or
+                         gateway.get("/v1/artifacts/" + store.id).status == 200, what="the reason of the delay")
+        harness.wait_for(lambda: gateway.get("/v1/artifacts/" + store.id).status == 200, what="the artifact")
+
+    def test_a_fetch_goes_on_after_the_gateway_was_killed(self):
+        gateway, store = self.start(stops=True)
+        self.assert_problem(self.desire(gateway, store), 503, "artifact-pending")
+        harness.wait_for(lambda: ("code", 60000) in store.asked, what="the first break")
+        gateway.kill()
+        gateway.start()
+        self.wait_until_here(gateway, store)
+        begins = [begin for which, begin in store.asked if which == "code"]
+        self.assertEqual(begins.count(0), 1, begins)
+
+    @unittest.skipUnless(shutil.which("openssl"), "this needs openssl")
+    def test_https(self):
+        for trusted in (True, False):
+            with self.subTest(trusted=trusted), tempfile.TemporaryDirectory() as directory:
+                store = self.make_store()
+                certificate = store.protect(directory)
+                gateway = self.gateway("artifacts.store_url=" + store.url(),
+                                       *(["artifacts.store_ca=" + certificate] if trusted else []))
+                gateway.add_device("box", self.agent())
+                if trusted:
+                    self.wait_until_here(gateway, store)
+                    self.assertEqual(self.desire(gateway, store).status, 202)
+                    continue
+                found = harness.wait_for(lambda: "certificate" in (a := self.desire(gateway, store)).json["detail"] and
+                                         a, what="the reason why there is no artifact")
+                self.assert_problem(found, 503, "artifact-pending")
+                self.assertEqual(store.asked, [])
+
     def test_a_store_that_lies(self):
         wrong = {"code": bytes(len(CODE)), "data": DATA}
+        elsewhere = {"status": 302, "headers": {"Location": "http://localhost:1/"}}
         for bad, status, slug in (({"manifest": {"syscalls": ["open"]}}, 422, "digest-mismatch"),
+                                  ({"manifest": {"padding": "x" * 100000}}, 502, "upstream-failed"),
                                   ({"parts": wrong}, 422, "digest-mismatch"),
-                                  ({"endless": True}, 422, "digest-mismatch"),
+                                  ({"parts": {"code": CODE, "data": DATA + b"x"}}, 422, "digest-mismatch"),
+                                  ({"endless": True}, 422, "digest-mismatch"), (elsewhere, 502, "upstream-failed"),
                                   ({"status": 404}, 404, "not-found"), ({"status": 403}, 502, "upstream-failed")):
             with self.subTest(str(bad)[:40]):
                 gateway, store = self.start(**bad)

@@ -195,9 +195,24 @@ int release_verify(struct core *core, const char *key, struct release *release, 
 
 /* Which of its artifacts ------------------------------------------------------------------------------------------- */
 
+static bool runs(const struct device *device, const struct artifact *artifact)
+{
+    return !device->caps.runtimes || device->caps.runtimes & 1u << artifact->type;
+}
+
+/* As far as the sizes tell; the agent's driver has the last word. */
+static bool fits(const struct device *device, const struct artifact *artifact)
+{
+    const struct device_caps *caps = &device->caps;
+
+    return (!caps->memory || artifact->memory <= caps->memory) &&
+           (!caps->package_max || artifact->code_size + artifact->data_size <= caps->package_max);
+}
+
 struct artifact *release_pick(const struct device *device, const char *release, struct fault *fault)
 {
     const struct release *found = release_find(device->core, release);
+    struct artifact *too_large = NULL;
     struct fault missing = {.code = FAULT_NOT_FOUND};
     char id[CORE_DIGEST_TEXT];
     size_t held = 0;
@@ -212,9 +227,13 @@ struct artifact *release_pick(const struct device *device, const char *release, 
         held += artifact != NULL;
         if (!artifact)
             (void)artifact_missing(device->core, id, &missing);
-        if (artifact && (!device->caps.runtimes || device->caps.runtimes & 1u << artifact->type))
+        if (artifact && runs(device, artifact) && fits(device, artifact))
             return artifact;
+        if (artifact && runs(device, artifact) && !too_large)
+            too_large = artifact;
     }
+    if (too_large && held == found->statement.artifact_count)
+        return too_large; /* whoever sends it will say by how much */
     if (held < found->statement.artifact_count && missing.code != FAULT_NOT_FOUND && fault)
         *fault = missing;
     else if (held < found->statement.artifact_count)

@@ -31,8 +31,8 @@ struct release;
 int trust_admit(const struct device *device, const char *uid, const struct artifact *artifact, const char *release,
                 bool rollback, struct fault *fault) must_check;
 
-/* The artifact of a release that a device takes, or that it would most likely take when its runtimes are not known.
- * NULL with FAULT_NOT_FOUND (no such release), FAULT_RUNTIME_UNSUPPORTED. */
+/* The first artifact of a release that a device can run and that fits it, as far as that is known; when none fits, one
+ * that it could run. NULL with FAULT_NOT_FOUND (no such release), FAULT_RUNTIME_UNSUPPORTED. */
 struct artifact *release_pick(const struct device *device, const char *release, struct fault *fault) must_check;
 /* 0: it has none, or there is no such release. */
 uint64_t release_sequence(const struct core *core, const char *release);

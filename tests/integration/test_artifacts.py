@@ -265,6 +265,24 @@ class PullThrough(harness.GatewayTest):
         self.assertEqual(answer.status, 201, answer)
         harness.wait_for(lambda: gateway.get("/v1/artifacts/" + store.id).status == 200, what="the artifact")
 
+    def test_each_device_gets_its_build_of_a_release(self):
+        """A gateway is the store of another one, where nothing was uploaded."""
+        store = self.gateway()
+        wasm, rbpf = store.push_example("door-watch"), store.push_example("counter")
+        gateway = self.gateway(f"artifacts.store_url=http://127.0.0.1:{store.port}/v1/artifacts")
+        for device, runtimes in (("small", "rbpf"), ("large", "wasm")):
+            gateway.add_device(device, self.agent("--runtimes=" + runtimes))
+        release = {"name": "door", "version": "1", "sequence": 1, "artifacts": [wasm, rbpf]}
+        self.assertEqual(gateway.post("/v1/releases", release).status, 201)
+        harness.wait_for(lambda: all(a["held"] for a in gateway.get("/v1/releases/door@1").json["artifacts"]),
+                         what="both builds")
+        for device, artifact in (("small", rbpf), ("large", wasm)):
+            done = gateway.put(f"/v1/devices/{device}/containers/job", {"release": "door@1"},
+                               headers={"Prefer": "wait=30"})
+            self.assertEqual(done.json.get("state"), "succeeded", done)
+            shown = gateway.container(device, "job").json["reported"]
+            self.assertEqual((shown["artifact"], shown["release"]), (artifact, "door@1"))
+
     def test_a_store_that_stops_in_the_middle_is_asked_for_the_rest(self):
         for bad in ({"stops": True}, {"stops": True, "no_range": True}):
             with self.subTest(str(bad)):

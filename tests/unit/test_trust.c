@@ -425,6 +425,32 @@ START_TEST(a_release_has_builds_for_several_runtimes)
 }
 END_TEST
 
+START_TEST(the_build_that_fits_is_picked)
+{
+    static const char *const sizes[] = {"{'capabilities':{'package_max':1000}}",
+                                        "{'capabilities':{'package_max':3000}}"};
+    char code[2001], first[CORE_DIGEST_TEXT];
+
+    memset(code, 'x', sizeof code - 1);
+    code[sizeof code - 1] = 0;
+    (void)text_copy(first, sizeof first, add_artifact(&f, code, NULL));
+    ck_assert_int_eq(adds(json_pack("{s:s, s:s, s:i, s:[s, s]}", "name", "lamp", "version", "1", "sequence", 1,
+                                    "artifacts", first, one)),
+                     0);
+    ck_assert_int_eq(
+        adds(json_pack("{s:s, s:s, s:i, s:[s]}", "name", "lamp", "version", "2", "sequence", 2, "artifacts", first)),
+        0);
+    for (size_t i = 0; i < array_size(sizes); i++) {
+        json_t *body = json_of(sizes[i]);
+
+        ck_assert_int_eq(core_patch_device(f.core, box, body, NULL, NULL, &fault), 0);
+        json_decref(body);
+        ck_assert_str_eq(release_pick(box, "lamp@1", &fault)->id, i ? first : one);
+        ck_assert_str_eq(release_pick(box, "lamp@2", &fault)->id, first); /* the driver says by how much */
+    }
+}
+END_TEST
+
 START_TEST(what_the_device_can_run_is_learnt_late)
 {
     json_t *put = json_of("{'release':'door@1'}"), *patch = json_of("{'capabilities':{'runtimes':['native']}}");
@@ -666,6 +692,7 @@ int main(void)
     tcase_add_test(tc, a_load_that_is_refused_does_not_count);
     tcase_add_test(tc, the_same_code_under_a_higher_number);
     tcase_add_test(tc, a_release_has_builds_for_several_runtimes);
+    tcase_add_test(tc, the_build_that_fits_is_picked);
     tcase_add_test(tc, what_the_device_can_run_is_learnt_late);
     tcase_add_loop_test(tc, a_policy_limits, 0, array_size(limits));
     tcase_add_test(tc, a_lifetime_without_limit_is_over_any);

@@ -9,6 +9,7 @@
 #include "codec/seal.h"
 #include "config.h"
 #include "core/core.h"
+#include "daemon/limits.h"
 #include "daemon/listen.h"
 #include "daemon/metrics.h"
 #include "daemon/relay.h"
@@ -75,95 +76,32 @@ static void raise_descriptor_limit(void)
 
 static struct agents_options agents_options(struct manager *m)
 {
-    return (struct agents_options){
-        .loop = &m->loop,
-        .sign = key_sign,
-        .sign_arg = m->key,
-        .suit_key = m->key,
-        .max_sessions = (uint32_t)m->conf->coap_max_sessions,
-        .max_peer_sessions = (uint32_t)m->conf->coap_max_peer_sessions,
-        .kept_bytes = (uint64_t)m->conf->coap_kept_answers_bytes,
-        .answer_timeout_ms = (uint32_t)m->conf->coap_answer_timeout_ms,
-        .ack_timeout_ms = (uint32_t)m->conf->coap_ack_timeout_ms,
-        .max_retransmit = (uint32_t)m->conf->coap_max_retransmit,
-        .load_timeout_ms = (uint32_t)m->conf->coap_load_timeout_ms,
-        .log_max = (uint32_t)m->conf->coap_log_max,
-        .max_transfers = (uint32_t)m->conf->coap_max_transfers,
-        .max_observers = (uint32_t)m->conf->coap_max_observers,
-        .max_body = (uint64_t)m->conf->coap_max_body_bytes,
-        .max_records = (uint32_t)m->conf->telemetry_max_records,
-        .max_unfragmented = (uint64_t)m->conf->coap_max_unfragmented_bytes,
-        .certificate = m->certificate,
-        .private_key = m->private_key,
-        .client_ca = m->client_ca,
-    };
-}
+    struct agents_options options = conf_agents_options(m->conf);
 
-static struct store_retention retention(const struct conf *conf)
-{
-    return (struct store_retention){
-        .journal_age_ms = conf->journal_max_age_ms,
-        .journal_bytes = (uint64_t)conf->journal_max_bytes,
-        .raw_age_us = conf->telemetry_max_age_ms * 1000,
-        .downsample_us = conf->telemetry_downsample_ms * 1000,
-        .downsampled_age_us = conf->telemetry_downsampled_age_ms * 1000,
-        .telemetry_bytes = (uint64_t)conf->telemetry_max_bytes,
-    };
+    options.loop = &m->loop;
+    options.sign = key_sign;
+    options.sign_arg = m->key;
+    options.suit_key = m->key;
+    options.certificate = m->certificate;
+    options.private_key = m->private_key;
+    options.client_ca = m->client_ca;
+    return options;
 }
 
 static void rearm_core(void *arg);
 
 static struct core_options core_options(struct manager *m)
 {
-    return (struct core_options){
-        .clock = clock_system(),
-        .store = m->store,
-        .agents = agents_port(m->agents),
-        .loop = {.arg = m, .rearm = rearm_core},
-        .pull = {.arg = &m->relay, .pull = relay_pull},
-        .state_directory = m->conf->state_directory,
-        .max_devices = (uint32_t)m->conf->max_devices,
-        .max_artifacts = (uint32_t)m->conf->max_artifacts,
-        .max_containers_per_device = (uint32_t)m->conf->max_containers_per_device,
-        .max_queue_per_device = (uint32_t)m->conf->max_queue_per_device,
-        .max_artifact_bytes = (uint64_t)m->conf->max_artifact_bytes,
-        .keep = {.age_ms = m->conf->artifacts_keep_age_ms,
-                 .count = (uint32_t)m->conf->artifacts_keep_count,
-                 .releases = (uint32_t)m->conf->artifacts_keep_releases},
-        .reconcile = {.retry_min_ms = (uint32_t)m->conf->reconcile_retry_min_ms,
-                      .retry_max_ms = (uint32_t)m->conf->reconcile_retry_max_ms,
-                      .interval_ms = (uint32_t)m->conf->reconcile_interval_ms,
-                      .unasked = (enum unasked)m->conf->reconcile_unasked},
-        .verify_delay_ms = (uint32_t)m->conf->verify_delay_ms,
-        .settle_delay_ms = (uint32_t)m->conf->settle_delay_ms,
-        .operation_ttl_ms = (uint32_t)m->conf->operation_ttl_ms,
-        .operation_ttl_max_ms = (uint32_t)m->conf->operation_ttl_max_ms,
-        .operations_kept = (uint32_t)m->conf->operations_kept,
-        .require_signature = (enum signature_requirement)m->conf->artifacts_require_signature,
-        .max_pending = (uint32_t)m->conf->max_pending,
-        .max_shadow_bytes = (uint32_t)m->conf->max_shadow_bytes,
-        .max_operations = (uint32_t)m->conf->max_operations,
-        .telemetry = {.max_rate = (uint32_t)m->conf->telemetry_max_rate,
-                      .max_series = (uint32_t)m->conf->telemetry_max_series,
-                      .max_records = (uint32_t)m->conf->telemetry_max_records,
-                      .clock_ahead_ms = m->conf->telemetry_clock_ahead_ms,
-                      .clock_behind_ms = m->conf->telemetry_clock_behind_ms,
-                      .retention = retention(m->conf)},
-        .journal_memory = (uint64_t)m->conf->journal_memory_bytes,
-        .presence = {.online_ms = (uint32_t)m->conf->presence_online_ms,
-                     .late_ms = (uint32_t)m->conf->presence_late_ms,
-                     .awake_ms = (uint32_t)m->conf->presence_awake_ms,
-                     .failures = (uint32_t)m->conf->presence_failures},
-        .transfer = {.parallel = (uint32_t)m->conf->transfer_parallel,
-                     .rate = (uint32_t)m->conf->transfer_rate,
-                     .block = (uint32_t)m->conf->transfer_block},
-        .max_registrations = (uint32_t)m->conf->directory_max_registrations,
-        .max_registrations_per_address = (uint32_t)m->conf->directory_max_per_address,
-        .cache_bytes = (uint64_t)m->conf->proxy_cache_bytes,
-        .allow_plain_groups = m->conf->coap_allow_plain_groups,
-        .sealing_key = m->sealing_key,
-        .ca = m->ca,
-    };
+    struct core_options options = conf_core_options(m->conf);
+
+    options.clock = clock_system();
+    options.store = m->store;
+    options.agents = agents_port(m->agents);
+    options.loop = (struct loop_port){.arg = m, .rearm = rearm_core};
+    options.pull = (struct pull_port){.arg = &m->relay, .pull = relay_pull};
+    options.sealing_key = m->sealing_key;
+    options.ca = m->ca;
+    return options;
 }
 
 static void add_metrics(void *arg, metric_fn add, void *to)
@@ -176,27 +114,17 @@ static void add_metrics(void *arg, metric_fn add, void *to)
 
 static struct rest_options rest_options(struct manager *m)
 {
-    return (struct rest_options){
-        .loop = &m->loop,
-        .core = m->core,
-        .store = m->store,
-        .state_directory = m->conf->state_directory,
-        .public_key_pem = m->key_pem,
-        .public_key = m->key_public,
-        .max_connections = (uint32_t)m->conf->http_max_connections,
-        .max_json_bytes = (uint32_t)m->conf->http_max_json_bytes,
-        .max_artifact_bytes = (uint64_t)m->conf->max_artifact_bytes,
-        .max_raw_bytes =
-            (uint32_t)(m->conf->coap_max_body_bytes > m->conf->max_shadow_bytes ? m->conf->coap_max_body_bytes
-                                                                                : m->conf->max_shadow_bytes),
-        .max_wait_s = (uint32_t)(m->conf->http_max_wait_ms / 1000),
-        .connection_timeout_s = (uint32_t)(m->conf->http_connection_timeout_ms / 1000),
-        .max_streams = (uint32_t)m->conf->http_max_streams,
-        .allow_unknown_hosts = m->conf->proxy_allow_unknown_hosts,
-        .metrics = add_metrics,
-        .metrics_arg = m,
-        .sinks = relay_port(&m->relay),
-    };
+    struct rest_options options = conf_rest_options(m->conf);
+
+    options.loop = &m->loop;
+    options.core = m->core;
+    options.store = m->store;
+    options.public_key_pem = m->key_pem;
+    options.public_key = m->key_public;
+    options.metrics = add_metrics;
+    options.metrics_arg = m;
+    options.sinks = relay_port(&m->relay);
+    return options;
 }
 
 /* The core's clockwork and the store's completions on the loop --------------------------------------------------- */
@@ -423,7 +351,7 @@ static int open_storage(struct manager *m, char *reason)
 
     if (r)
         return store_exit_status(r);
-    kept = retention(m->conf);
+    kept = conf_retention(m->conf);
     store_set_retention(m->store, &kept);
     (void)snprintf(path, sizeof path, "%s/gateway-key.pem", m->conf->state_directory);
     if (key_load_or_create(&m->key, path, reason, REASON_SIZE))

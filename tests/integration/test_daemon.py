@@ -197,33 +197,34 @@ class Daemon(harness.GatewayTest):
     def test_full_disk(self):
         gateway = self.gateway(wrapper=["prlimit", "--fsize=400000:"])
         agent = self.agent()
-        codes = []
-        for i in range(400):
-            answer = gateway.post("/v1/devices", {"id": f"d{i}", "name": "n" * 100, "address": agent.address()})
-            codes.append(answer.status)
-            if answer.status != 201:
-                self.assertIn(answer.slug, ("storage-full", "storage-failed"), answer)
+        added, status = 0, None
+        for _ in range(400):
+            answer = gateway.post("/v1/devices", {"id": f"d{added}", "name": "n" * 100, "address": agent.address()})
+            if answer.status == 201:
+                added += 1
+                continue
+            self.assertIn(answer.slug, ("storage-full", "storage-failed"), answer)
+            self.assertEqual(gateway.get(f"/v1/devices/d{added}").status, 404)
+            status = subprocess.run([harness.program("tcgw"), "--socket", gateway.socket, "status"],
+                                    capture_output=True, text=True, timeout=20, check=False)
+            # A smaller change, such as what the agent answered to a probe, may still find room.
+            if status.returncode == 9 and gateway.get("/healthz").status == 503:
                 break
-        self.assertNotEqual(codes[-1], 201, "the limit on file sizes did not bite")
-        self.assertEqual(gateway.get(f"/v1/devices/d{len(codes) - 1}").status, 404)
+        self.assertIsNotNone(status, "the limit on file sizes did not bite")
+        self.assertEqual(status.returncode, 9, status)
         self.assertEqual(gateway.get("/v1/devices/d0").status, 200)
         self.assertIn("storage-f", gateway.log())
-        self.assertEqual(gateway.get("/healthz").status, 503)
-        status = subprocess.run([harness.program("tcgw"), "--socket", gateway.socket, "status"], capture_output=True,
-                                text=True, timeout=20, check=False)
-        self.assertEqual(status.returncode, 9, status)
         self.assertIn("failing", status.stdout)
         self.assertIn("not well", status.stderr)
         subprocess.run(["prlimit", f"--pid={gateway.process.pid}", "--fsize=unlimited:"], check=True)
-        answer = gateway.post("/v1/devices", {"id": f"d{len(codes) - 1}", "address": agent.address()})
+        answer = gateway.post("/v1/devices", {"id": f"d{added}", "address": agent.address()})
         self.assertEqual(answer.status, 201)
         wait_for(gateway.is_up, what="the health to recover")
-        self.assertEqual(gateway.log().count("changes cannot be stored"), 1)
-        self.assertEqual(gateway.log().count("changes are stored again"), 1)
+        self.assertEqual(gateway.log().count("changes cannot be stored"), gateway.log().count("changes are stored again"))
         gateway.kill()
         gateway.wrapper = []
         gateway.start()
-        self.assertEqual(len(gateway.get("/v1/devices?limit=1000").json["items"]), len(codes))
+        self.assertEqual(len(gateway.get("/v1/devices?limit=1000").json["items"]), added + 1)
         self.assertEqual(gateway.check_database(), "ok")
 
     def test_under_valgrind(self):

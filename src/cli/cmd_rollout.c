@@ -32,13 +32,8 @@ static int find(struct cli *cli, const char *typed, json_t **out)
 
 int rollout_list(struct cli *cli, const struct arguments *args)
 {
-    cleanup_json json_t *list = NULL;
-    int rc = gateway_get(cli, client_path("/v1/rollouts"), &list);
-
     (void)args;
-    if (!rc)
-        cli->writer->list(cli->writer, &view_rollout, list);
-    return rc;
+    return gateway_show_list(cli, client_path("/v1/rollouts"), &view_rollout);
 }
 
 int rollout_show(struct cli *cli, const struct arguments *args)
@@ -220,16 +215,12 @@ int rollout_rollback(struct cli *cli, const struct arguments *args)
 int rollout_remove(struct cli *cli, const struct arguments *args)
 {
     cleanup_json json_t *rollout = NULL;
-    cleanup_free char *path = NULL, *sentence = wait_sentence("Rollout %s was removed.", args->words[0]);
     int rc = find(cli, args->words[0], &rollout);
 
     if (rc)
         return rc;
-    path = client_path("/v1/rollouts/%s", view_string(rollout, "id"));
-    rc = gateway_call(cli, &(struct client_request){.method = "DELETE", .path = path}, NULL);
-    if (!rc && sentence)
-        cli->writer->outcome(cli->writer, &view_rollout, NULL, sentence);
-    return rc;
+    return gateway_change(cli, "DELETE", client_path("/v1/rollouts/%s", view_string(rollout, "id")), NULL,
+                          &view_rollout, wait_sentence("Rollout %s was removed.", args->words[0]));
 }
 
 /* Creating --------------------------------------------------------------------------------------------------------- */

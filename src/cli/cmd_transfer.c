@@ -50,23 +50,13 @@ int transfer_watch(struct cli *cli, const struct arguments *args)
 
 int link_list(struct cli *cli, const struct arguments *args)
 {
-    cleanup_json json_t *list = NULL;
-    int rc = gateway_get(cli, client_path("/v1/links"), &list);
-
     (void)args;
-    if (!rc)
-        cli->writer->list(cli->writer, &view_network, list);
-    return rc;
+    return gateway_show_list(cli, client_path("/v1/links"), &view_network);
 }
 
 int link_show(struct cli *cli, const struct arguments *args)
 {
-    cleanup_json json_t *link = NULL;
-    int rc = gateway_get(cli, client_path("/v1/links/%s", args->words[0]), &link);
-
-    if (!rc)
-        cli->writer->object(cli->writer, &view_network, link);
-    return rc;
+    return gateway_show(cli, client_path("/v1/links/%s", args->words[0]), &view_network);
 }
 
 static void add_texts(const struct arguments *args, const char *option, json_t *body, const char *member)
@@ -99,28 +89,20 @@ static int add_numbers(struct cli *cli, const struct arguments *args, json_t *bo
 
 int link_set(struct cli *cli, const struct arguments *args)
 {
-    cleanup_free char *path = client_path("/v1/links/%s", args->words[0]);
-    cleanup_free char *sentence = wait_sentence("Link %s was set.", args->words[0]);
-    cleanup_json json_t *body = json_object(), *link = NULL;
+    cleanup_json json_t *body = json_object();
     int rc;
 
     add_texts(args, "prefix", body, "prefixes");
     add_texts(args, "zone", body, "zones");
     rc = add_numbers(cli, args, body);
-    if (!rc)
-        rc = gateway_call(cli, &(struct client_request){.method = "PUT", .path = path, .body = body}, &link);
-    if (!rc && sentence)
-        cli->writer->outcome(cli->writer, &view_network, link, sentence);
-    return rc;
+    if (rc)
+        return rc;
+    return gateway_change(cli, "PUT", client_path("/v1/links/%s", args->words[0]), body, &view_network,
+                          wait_sentence("Link %s was set.", args->words[0]));
 }
 
 int link_remove(struct cli *cli, const struct arguments *args)
 {
-    cleanup_free char *path = client_path("/v1/links/%s", args->words[0]);
-    cleanup_free char *sentence = wait_sentence("Link %s was removed.", args->words[0]);
-    int rc = gateway_call(cli, &(struct client_request){.method = "DELETE", .path = path}, NULL);
-
-    if (!rc && sentence)
-        cli->writer->outcome(cli->writer, &view_network, NULL, sentence);
-    return rc;
+    return gateway_change(cli, "DELETE", client_path("/v1/links/%s", args->words[0]), NULL, &view_network,
+                          wait_sentence("Link %s was removed.", args->words[0]));
 }

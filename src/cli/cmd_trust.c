@@ -17,39 +17,6 @@
 #define SIGNATURE_MAX 2048
 #define POLICY_MAX 65536
 
-static int show_list(struct cli *cli, char *path, const struct view *view)
-{
-    cleanup_json json_t *list = NULL;
-    int rc = gateway_get(cli, path, &list);
-
-    if (!rc)
-        cli->writer->list(cli->writer, view, list);
-    return rc;
-}
-
-static int show_one(struct cli *cli, char *path, const struct view *view)
-{
-    cleanup_json json_t *object = NULL;
-    int rc = gateway_get(cli, path, &object);
-
-    if (!rc)
-        cli->writer->object(cli->writer, view, object);
-    return rc;
-}
-
-/* The path is taken over. */
-static int change(struct cli *cli, const char *method, char *path, const json_t *body, const struct view *view,
-                  char *sentence)
-{
-    cleanup_free char *taken = path, *said = sentence;
-    cleanup_json json_t *object = NULL;
-    int rc = gateway_call(cli, &(struct client_request){.method = method, .path = taken, .body = body}, &object);
-
-    if (!rc && said)
-        cli->writer->outcome(cli->writer, view, object, said);
-    return rc;
-}
-
 /* The values of an option that may be repeated; NULL: it was not given. */
 static json_t *values_of(const struct arguments *args, const char *option)
 {
@@ -69,18 +36,18 @@ static json_t *values_of(const struct arguments *args, const char *option)
 int publisher_list(struct cli *cli, const struct arguments *args)
 {
     (void)args;
-    return show_list(cli, client_path("/v1/publishers"), &view_publisher);
+    return gateway_show_list(cli, client_path("/v1/publishers"), &view_publisher);
 }
 
 int publisher_show(struct cli *cli, const struct arguments *args)
 {
-    return show_one(cli, client_path("/v1/publishers/%s", args->words[0]), &view_publisher);
+    return gateway_show(cli, client_path("/v1/publishers/%s", args->words[0]), &view_publisher);
 }
 
 int publisher_remove(struct cli *cli, const struct arguments *args)
 {
-    return change(cli, "DELETE", client_path("/v1/publishers/%s", args->words[0]), NULL, &view_publisher,
-                  wait_sentence("Publisher %s was removed.", args->words[0]));
+    return gateway_change(cli, "DELETE", client_path("/v1/publishers/%s", args->words[0]), NULL, &view_publisher,
+                          wait_sentence("Publisher %s was removed.", args->words[0]));
 }
 
 static json_t *pem_of(EVP_PKEY *key)
@@ -139,8 +106,8 @@ int publisher_set(struct cli *cli, const struct arguments *args)
         return cli_error(cli, CLI_USAGE, "For everything: --artifact '*'", "--artifact PATTERN is needed");
     body = json_pack("{s:O, s:o, s:o*, s:b}", "keys", keys, "artifacts", patterns, "devices", selector_of(args),
                      "revoked", arguments_given(args, "revoked"));
-    return change(cli, "PUT", client_path("/v1/publishers/%s", args->words[0]), body, &view_publisher,
-                  wait_sentence("Publisher %s was set.", args->words[0]));
+    return gateway_change(cli, "PUT", client_path("/v1/publishers/%s", args->words[0]), body, &view_publisher,
+                          wait_sentence("Publisher %s was set.", args->words[0]));
 }
 
 /* Releases --------------------------------------------------------------------------------------------------------- */
@@ -151,18 +118,18 @@ int release_list(struct cli *cli, const struct arguments *args)
 
     if (args->words[0])
         client_add_query(&path, "name", args->words[0]);
-    return show_list(cli, path, &view_release);
+    return gateway_show_list(cli, path, &view_release);
 }
 
 int release_show(struct cli *cli, const struct arguments *args)
 {
-    return show_one(cli, client_path("/v1/releases/%s", args->words[0]), &view_release);
+    return gateway_show(cli, client_path("/v1/releases/%s", args->words[0]), &view_release);
 }
 
 int release_remove(struct cli *cli, const struct arguments *args)
 {
-    return change(cli, "DELETE", client_path("/v1/releases/%s", args->words[0]), NULL, &view_release,
-                  wait_sentence("Release %s was removed.", args->words[0]));
+    return gateway_change(cli, "DELETE", client_path("/v1/releases/%s", args->words[0]), NULL, &view_release,
+                          wait_sentence("Release %s was removed.", args->words[0]));
 }
 
 /* All digits of an id stand for themselves, so that no gateway is needed for them. */
@@ -277,8 +244,8 @@ int release_add(struct cli *cli, const struct arguments *args)
     if (rc)
         return rc;
     body = is_signed ? signed_body(&message) : plain_body(&statement);
-    return change(cli, "POST", client_path("/v1/releases"), body, &view_release,
-                  wait_sentence("Release %s was added.", args->words[0]));
+    return gateway_change(cli, "POST", client_path("/v1/releases"), body, &view_release,
+                          wait_sentence("Release %s was added.", args->words[0]));
 }
 
 /* Policies --------------------------------------------------------------------------------------------------------- */
@@ -286,32 +253,27 @@ int release_add(struct cli *cli, const struct arguments *args)
 int policy_list(struct cli *cli, const struct arguments *args)
 {
     (void)args;
-    return show_list(cli, client_path("/v1/policies"), &view_policy);
+    return gateway_show_list(cli, client_path("/v1/policies"), &view_policy);
 }
 
 int policy_show(struct cli *cli, const struct arguments *args)
 {
-    return show_one(cli, client_path("/v1/policies/%s", args->words[0]), &view_policy);
+    return gateway_show(cli, client_path("/v1/policies/%s", args->words[0]), &view_policy);
 }
 
 int policy_set(struct cli *cli, const struct arguments *args)
 {
-    cleanup_buffer struct buffer text = buffer_init(0);
     cleanup_json json_t *body = NULL;
-    json_error_t error;
-    int rc = describe_read_file(cli, args->words[1], POLICY_MAX, &text);
+    int rc = describe_read_json(cli, args->words[1], POLICY_MAX, &body);
 
     if (rc)
         return rc;
-    body = json_loadb((const char *)text.data, text.size, JSON_REJECT_DUPLICATES, &error);
-    if (!body)
-        return cli_error(cli, CLI_INVALID, NULL, "%s, line %d: %s", args->words[1], error.line, error.text);
-    return change(cli, "PUT", client_path("/v1/policies/%s", args->words[0]), body, &view_policy,
-                  wait_sentence("Policy %s was set.", args->words[0]));
+    return gateway_change(cli, "PUT", client_path("/v1/policies/%s", args->words[0]), body, &view_policy,
+                          wait_sentence("Policy %s was set.", args->words[0]));
 }
 
 int policy_remove(struct cli *cli, const struct arguments *args)
 {
-    return change(cli, "DELETE", client_path("/v1/policies/%s", args->words[0]), NULL, &view_policy,
-                  wait_sentence("Policy %s was removed.", args->words[0]));
+    return gateway_change(cli, "DELETE", client_path("/v1/policies/%s", args->words[0]), NULL, &view_policy,
+                          wait_sentence("Policy %s was removed.", args->words[0]));
 }

@@ -42,6 +42,20 @@ int describe_read_file(struct cli *cli, const char *path, size_t limit, struct b
     return 0;
 }
 
+int describe_read_json(struct cli *cli, const char *path, size_t limit, json_t **out)
+{
+    cleanup_buffer struct buffer text = buffer_init(2 * limit);
+    json_error_t error;
+    int rc = describe_read_file(cli, path, limit, &text);
+
+    if (rc)
+        return rc;
+    *out = json_loadb(buffer_text(&text), text.size, JSON_REJECT_DUPLICATES, &error);
+    if (*out)
+        return 0;
+    return cli_error(cli, CLI_INVALID, NULL, "%s is no JSON: line %d: %s", path, error.line, error.text);
+}
+
 int describe_write_file(struct cli *cli, const char *name, const void *data, size_t size)
 {
     FILE *file = name ? fopen(name, "wbe") : cli->out;

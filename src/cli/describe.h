@@ -22,6 +22,9 @@ int describe_to_metadata(struct cli *cli, const json_t *description, struct meta
 /* Reads a file ("-": standard input) of at most `limit` bytes. 0 or CLI_INVALID with an error written. */
 int describe_read_file(struct cli *cli, const char *path, size_t limit, struct buffer *out) must_check;
 
+/* The same of one with JSON in it; *out is a new reference. */
+int describe_read_json(struct cli *cli, const char *path, size_t limit, json_t **out) must_check;
+
 /* Writes a file; name NULL: to the output. */
 int describe_write_file(struct cli *cli, const char *name, const void *data, size_t size) must_check;
 

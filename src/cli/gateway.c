@@ -226,6 +226,38 @@ int gateway_list(struct cli *cli, char *path, int64_t most, json_t **out)
     return 0;
 }
 
+int gateway_show_list(struct cli *cli, char *path, const struct view *view)
+{
+    cleanup_json json_t *list = NULL;
+    int rc = gateway_get(cli, path, &list);
+
+    if (!rc)
+        cli->writer->list(cli->writer, view, list);
+    return rc;
+}
+
+int gateway_show(struct cli *cli, char *path, const struct view *view)
+{
+    cleanup_json json_t *object = NULL;
+    int rc = gateway_get(cli, path, &object);
+
+    if (!rc)
+        cli->writer->object(cli->writer, view, object);
+    return rc;
+}
+
+int gateway_change(struct cli *cli, const char *method, char *path, const json_t *body, const struct view *view,
+                   char *sentence)
+{
+    cleanup_free char *owned = path, *said = sentence;
+    cleanup_json json_t *object = NULL;
+    int rc = gateway_call(cli, &(struct client_request){.method = method, .path = owned, .body = body}, &object);
+
+    if (!rc && said)
+        cli->writer->outcome(cli->writer, view, object, said);
+    return rc;
+}
+
 static bool is_digits(const char *text)
 {
     return strspn(text, "0123456789abcdef") == strlen(text);

@@ -23,6 +23,13 @@ int gateway_get(struct cli *cli, char *path, json_t **out) must_check;
 /* GET of a list, all pages joined: {"items": [...], "next": null}. At most `most` items, 0: all. The path is taken. */
 int gateway_list(struct cli *cli, char *path, int64_t most, json_t **out) must_check;
 
+/* GET, written as a list or as an object; the path is taken over and freed. */
+int gateway_show_list(struct cli *cli, char *path, const struct view *view) must_check;
+int gateway_show(struct cli *cli, char *path, const struct view *view) must_check;
+/* A request that changes something, and what is said when it has worked. Path and sentence are taken over. */
+int gateway_change(struct cli *cli, const char *method, char *path, const json_t *body, const struct view *view,
+                   char *sentence) must_check;
+
 /* The exit code of a problem by its type (a URI, may be empty) and status (0: not known). */
 int gateway_exit_code(const char *type, long status);
 /* Writes a problem (or an operation's error member): {"type", "title", "detail", "advice", "pointer", "operation"}.

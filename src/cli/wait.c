@@ -142,18 +142,33 @@ static int give_up(struct follow *f, int code, const char *why)
                      view_string(f->operation, "id"));
 }
 
+static int64_t number_of(const json_t *object, const char *member)
+{
+    return json_integer_value(json_object_get(object, member)); /* 0 for null */
+}
+
+static void show_step(struct follow *f)
+{
+    const json_t *transfer = json_object_get(f->operation, "progress");
+    char sleeps[SLEEP_TEXT_SIZE];
+
+    if (*sleep_text(f->cli, f->operation, sleeps))
+        progress_step(&f->progress, sleeps);
+    else
+        progress_transfer(&f->progress, view_string(f->operation, "step"), number_of(transfer, "bytes"),
+                          number_of(transfer, "total"), number_of(transfer, "rate"));
+}
+
 static int follow_to_end(struct follow *f)
 {
     while (!wait_has_ended(f->operation)) {
-        char sleeps[SLEEP_TEXT_SIZE];
         int rc;
 
         if (cli_interrupted)
             return give_up(f, CLI_INTERRUPTED, "interrupted");
         if (f->deadline >= 0 && now_ms(f) >= f->deadline)
             return give_up(f, CLI_TIMEOUT, "not done in the time that --wait allows");
-        (void)sleep_text(f->cli, f->operation, sleeps);
-        progress_step(&f->progress, *sleeps ? sleeps : view_string(f->operation, "step"));
+        show_step(f);
         rc = ask(f);
         if (rc)
             return rc;

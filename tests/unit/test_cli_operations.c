@@ -160,6 +160,30 @@ START_TEST(shows_progress_on_a_terminal)
 }
 END_TEST
 
+#define OP_LOADING                                                                                                     \
+    "{\"id\":\"" OP_ID "\",\"kind\":\"deploy\",\"device\":\"box-1\",\"state\":\"running\",\"step\":\"loading\","                \
+    "\"progress\":{\"bytes\":10240,\"total\":40960,\"rate\":5120,\"remaining_s\":6}}"
+
+START_TEST(shows_how_far_a_transfer_is)
+{
+    const struct fake_step script[] = {{.request = PUT_DOOR, .status = 202, .body = OP("queued")},
+                                       {.request = GET_OP, .status = 200, .body = OP_LOADING},
+                                       {.request = GET_OP, .status = 200, .body = OP_LOADING},
+                                       {.request = GET_OP, .status = 200, .body = OP_LOADING},
+                                       {.request = GET_OP, .status = 200, .body = OP_LOADING},
+                                       {.request = GET_OP, .status = 200, .body = OP_LOADING},
+                                       {.request = GET_OP, .status = 200, .body = OP_LOADING},
+                                       {.request = GET_OP, .status = 200, .body = OP("succeeded")},
+                                       {0}};
+
+    fake_result.err_terminal = true;
+    fake_expect(script, "deploy box-1 door " ARTIFACT, CLI_OK);
+    ERR_HAS("deploying door to box-1: loading [######..................] 25 %, 10.0 KiB of 40.0 KiB, "
+            "5.0 KiB/s, 6.0 s left, 1.0 s");
+    fake_result.err_terminal = false;
+}
+END_TEST
+
 START_TEST(stops_removes_and_forgets)
 {
     const struct fake_step removal[] = {
@@ -288,6 +312,7 @@ int main(void)
         leaves_the_operation_when_interrupted,
         bears_a_restart_of_the_gateway,
         shows_progress_on_a_terminal,
+        shows_how_far_a_transfer_is,
         stops_removes_and_forgets,
         lists_containers_of_all_devices,
         prints_logs,

@@ -84,6 +84,15 @@ static bool find_missing(const struct container *c, char uid[CORE_ID_MAX + 1])
     return false;
 }
 
+/* Whether a time that was set at most `limit` ahead is still to come. One that is further away is from before the clock
+ * was set back. */
+static bool is_ahead(const struct core *core, int64_t time, uint32_t limit)
+{
+    int64_t ahead = time - core_wall(core);
+
+    return ahead > 0 && ahead <= limit;
+}
+
 /* When the device is to be asked what became of it, as wall time; 0: never. */
 static int64_t next_question(const struct container *c)
 {
@@ -98,7 +107,8 @@ static int64_t next_question(const struct container *c)
 
 struct judgement reconcile_judge(const struct container *c)
 {
-    int64_t wall = core_wall(c->device->core), question = next_question(c);
+    const struct core *core = c->device->core;
+    int64_t question = next_question(c);
     struct judgement j = {.stand = STAND_DUE};
     bool as_desired = reconcile_is_as_desired(c);
 
@@ -106,11 +116,11 @@ struct judgement reconcile_judge(const struct container *c)
         j.stand = STAND_UNASKED;
     else if (container_has_operations(c))
         j.stand = STAND_BUSY;
-    else if (as_desired && (!question || question > wall))
+    else if (as_desired && (!question || is_ahead(core, question, core->options.reconcile.interval_ms)))
         j = (struct judgement){.stand = STAND_CONVERGED, .at = question};
     else if (!as_desired && c->attempts && !c->retry)
         j.stand = STAND_GIVEN_UP;
-    else if (!as_desired && c->retry > wall)
+    else if (!as_desired && is_ahead(core, c->retry, core->options.reconcile.retry_max_ms))
         j = (struct judgement){.stand = STAND_LATER, .at = c->retry};
     else if (!as_desired && c->desired == CONTAINER_RUNNING && find_missing(c, j.missing))
         j.stand = STAND_BLOCKED;

@@ -17,6 +17,7 @@
 #define WINDOW_MS 10000     /* between looks at the clock on the wall */
 #define RESCAN_MS 10000     /* of dynamic membership */
 #define STARTS_PER_STEP 64  /* devices that one step begins with */
+#define GRACE_MS 60000      /* that a device has after a start of the gateway */
 #define SKIPS_PER_STEP 1024 /* devices whose link is full that one step passes over */
 
 const char *rollout_state_name(enum rollout_state state)
@@ -540,12 +541,22 @@ void rollout_note_telemetry(struct device *device, const struct telemetry_record
     }
 }
 
+/* When it came into its state, on the clock of now. Clocks that were set do not make it late at once. */
+static int64_t begin_of(const struct rollout *r, const struct member *m)
+{
+    int64_t ago = core_wall(r->core) - m->since, limit = (int64_t)r->spec->device_timeout_ms - GRACE_MS;
+
+    if (ago > limit)
+        ago = limit;
+    return core_now(r->core) - (ago > 0 ? ago : 0);
+}
+
 void rollout_start(struct core *core)
 {
     for (struct rollout *r = core->rollouts; r; r = r->hh.next) {
         rollout_enlist(r);
         for (struct member *m = r->members; m; m = m->hh.next)
-            m->begun = core_now(core);
+            m->begun = begin_of(r, m);
         rollout_wake_soon(r, LOOK_MS);
     }
 }

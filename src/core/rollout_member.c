@@ -11,7 +11,6 @@
 /* The steps of one device of a rollout. */
 
 #define ASK_TIMEOUT_MS 30000
-#define GRACE_MS 60000 /* that a device has after a start of the gateway */
 
 const char *member_state_name(enum member_state state)
 {
@@ -98,15 +97,16 @@ static int check_conflict(const struct rollout *rollout, const struct rollout_sp
 {
     const struct container *c = index_find_container(device, spec->container);
     const char *other = rollout_of(device, spec->container);
+    const char *service = c && c->service ? c->service : service_of(device, spec->container);
 
     if (other && (!rollout || strcmp(other, rollout->id) != 0))
         return fault_set_at(fault, FAULT_CONFLICT, "/devices",
                             "Rollout %s is at container '%s' of device '%s'; it has to end before.", other,
                             spec->container, device->id);
-    if (c && c->service)
+    if (service)
         return fault_set_at(fault, FAULT_CONFLICT, "/devices",
                             "Service '%s' wants container '%s' of device '%s'; change the service, or its devices.",
-                            c->service, spec->container, device->id);
+                            service, spec->container, device->id);
     return 0;
 }
 
@@ -254,11 +254,21 @@ static bool is_confirmed(const struct rollout *r, struct member *m, struct conta
 
     if (r->spec->running_for_ms == 0 || c->reported_at >= core_wall(r->core) - (now - due))
         return true;
-    if (m->asked && now - m->asked < ASK_TIMEOUT_MS)
+    if (m->asked >= due && now - m->asked < ASK_TIMEOUT_MS)
         return false;
-    m->asked = now;
-    (void)!core_query_container(r->core, c, CORE_QUERY_STATUS, ASK_TIMEOUT_MS, asked, NULL, &fault);
+    if (core_query_container(r->core, c, CORE_QUERY_STATUS, ASK_TIMEOUT_MS, asked, NULL, &fault) == 0)
+        m->asked = now;
     return false;
+}
+
+static void note_drop(struct rollout_change *change, struct member *m)
+{
+    const struct rollout_spec *spec = change->rollout->spec;
+
+    m->ran = 0;
+    if (++m->drops >= spec->max_attempts)
+        fail(change, m, FAULT_STOPPED_EARLY, "The container stopped %u times within the %u s that it has to run.",
+             m->drops, spec->running_for_ms / 1000);
 }
 
 static void look_at_running(struct rollout_change *change, struct member *m, struct container *c, int64_t since)
@@ -269,8 +279,11 @@ static void look_at_running(struct rollout_change *change, struct member *m, str
 
     if (since < m->begun)
         since = m->begun;
-    if (!m->ran)
-        m->ran = since;
+    if (m->ran && m->ran != since) /* it was started anew since the last look */
+        note_drop(change, m);
+    if (m->state != MEMBER_UPDATING)
+        return;
+    m->ran = since;
     due = since + spec->running_for_ms;
     if (due > core_now(r->core) || !is_confirmed(r, m, c, due))
         return;
@@ -309,24 +322,17 @@ static bool has_failed(const struct rollout *r, const struct container *c)
 
 static bool is_late(const struct rollout *r, const struct member *m)
 {
-    uint32_t grace = r->spec->device_timeout_ms < GRACE_MS ? r->spec->device_timeout_ms : GRACE_MS;
-
-    return core_wall(r->core) >= m->since + r->spec->device_timeout_ms && core_now(r->core) >= m->begun + grace;
+    return core_now(r->core) >= m->begun + r->spec->device_timeout_ms;
 }
 
 static void look_at_delay(struct rollout_change *change, struct member *m, const struct container *c)
 {
     const struct rollout *r = change->rollout;
 
-    if (m->ran) { /* it ran, and does not any more */
-        m->ran = 0;
-        m->drops++;
-    }
     if (has_failed(r, c))
         member_set(change, m, MEMBER_FAILED, &c->fault);
-    else if (m->drops >= r->spec->max_attempts)
-        fail(change, m, FAULT_STOPPED_EARLY, "The container stopped %u times within the %u s that it has to run.",
-             m->drops, r->spec->running_for_ms / 1000);
+    else if (m->ran)
+        note_drop(change, m);
     else if (is_late(r, m))
         fail(change, m, FAULT_DEVICE_TIMEOUT, "The device was not as desired within %u s%s%s",
              r->spec->device_timeout_ms / 1000, c->fault.code ? ": " : ".", c->fault.code ? c->fault.detail : "");

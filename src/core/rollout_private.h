@@ -76,10 +76,11 @@ struct member {
     json_t *previous;                /* what was desired before; a JSON null: nothing; NULL: it was not touched */
     enum fault_code code;            /* why it failed or was skipped */
     char *detail;
-    int64_t begun, asked; /* monotonic ms of the state, at least the start; of the last question */
-    int64_t ran;          /* monotonic ms since when it ran at the last look; 0: it did not */
-    unsigned drops;       /* how often it stopped running since it was updated */
-    int64_t value_at;     /* monotonic ms of the last value of the condition's series; 0: none */
+    int64_t begun;    /* monotonic ms of the state; from before the start: by the clock on the wall */
+    int64_t asked;    /* monotonic ms of the last question; 0: none */
+    int64_t ran;      /* monotonic ms since when it ran at the last look; 0: it did not */
+    unsigned drops;   /* how often it stopped running since it was updated */
+    int64_t value_at; /* monotonic ms of the last value of the condition's series; 0: none */
     double value;
     bool dirty;       /* its row could not be written */
     struct list node; /* in rollout.active, or in a list of those that wait */

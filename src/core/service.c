@@ -1,6 +1,7 @@
 #include "core/service.h"
 #include "core/document.h"
 #include "core/internal.h"
+#include "core/rollout.h"
 
 #include "core/bodycheck.h"
 
@@ -173,12 +174,15 @@ static int check_device(struct device *device, const char *name, const struct se
 {
     for (size_t i = 0; i < service->count; i++) {
         const struct service_container *wanted = &service->containers[i];
-        const char *owner = service_of(device, wanted->uid);
+        const char *owner = service_of(device, wanted->uid), *rollout = rollout_of(device, wanted->uid);
         const struct container *c = core_find_container(device, wanted->uid);
         struct desired desired;
 
         if (owner && strcmp(owner, name) != 0)
             return fault_set(fault, FAULT_CONFLICT, "Service '%s' wants container '%s' on device '%s', too.", owner,
+                             wanted->uid, device->id);
+        if (rollout)
+            return fault_set(fault, FAULT_CONFLICT, "Rollout %s is at container '%s' of device '%s'.", rollout,
                              wanted->uid, device->id);
         if (c && service_desire(&desired, device, name, wanted, fault) == 0 && service_is_foreign(c, &desired))
             return fault_set(fault, FAULT_CONFLICT,

@@ -201,6 +201,33 @@ START_TEST(backs_off)
 }
 END_TEST
 
+/* A time that was noted before the clock was set back would be years ahead. */
+START_TEST(clock_set_back)
+{
+    struct device *device = add_device(&f, "a", AGENT_V2);
+    const char *job = add_artifact(&f, "1", NULL);
+
+    sim_of(device)->start_fails = true;
+    ck_assert_int_eq(wants(device, "c", job, CONTAINER_RUNNING), FAULT_NONE);
+    core_advance(&f, 1000);
+    f.clock.wall -= INT64_C(1000) * 86400000;
+    core_advance(&f, RETRY_MIN);
+    ck_assert_uint_eq(core_find_container(device, "c")->attempts, 2);
+    f.clock.wall -= INT64_C(1000) * 86400000;
+    sim_of(device)->start_fails = false;
+    core_restart(&f);
+    core_settle(&f);
+    ck_assert(is_converged(core_find_device(f.core, "a"), "c"));
+
+    /* Nor is one that is as desired left unasked. */
+    f.clock.wall -= INT64_C(1000) * 86400000;
+    sim_restart(sim_of(device = core_find_device(f.core, "a")));
+    core_advance(&f, INTERVAL + 10000);
+    ck_assert(is_converged(device, "c"));
+    ck_assert_uint_eq(sim_of(device)->loads, 2);
+}
+END_TEST
+
 START_TEST(gives_up)
 {
     struct device *device = add_device(&f, "a", AGENT_UNKNOWN);
@@ -407,6 +434,7 @@ int main(void)
     tcase_add_test(tcase, refused);
     tcase_add_loop_test(tcase, takes_over, 0, 2);
     tcase_add_test(tcase, backs_off);
+    tcase_add_test(tcase, clock_set_back);
     tcase_add_test(tcase, gives_up);
     tcase_add_test(tcase, cancelled_by_a_person);
     tcase_add_loop_test(tcase, restores, 0, 2);

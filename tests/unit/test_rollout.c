@@ -321,6 +321,51 @@ START_TEST(what_dies_within_its_time_has_failed)
 }
 END_TEST
 
+/* It is started again at once, so that it hardly shows that it does not run. */
+START_TEST(what_is_started_again_and_again_has_failed)
+{
+    f.sim.latency = 2;
+    ck_assert_int_eq(adds(v1, "'devices':{'devices':['d1']},'max_attempts':3,'success':{'running_for_s':4}"), 0);
+    for (int i = 0; i < 12; i++) {
+        ck_assert(is_in("running"));
+        core_advance(&f, 1000);
+        if (i == 2 || i == 5)
+            sim_find(sim_of(1), "app")->state = CONTAINER_FAILED;
+    }
+    sim_find(sim_of(1), "app")->state = CONTAINER_FAILED;
+    becomes("paused", 10);
+    ck_assert_int_eq(counts("failed"), 1);
+}
+END_TEST
+
+/* Neither makes a device late. */
+START_TEST(clocks_may_be_set)
+{
+    sim_of(2)->present = false;
+    ck_assert_int_eq(adds(v1, "'devices':{'devices':['d1','d2']},'device_timeout_s':200,'max_failures':1"), 0);
+    core_advance(&f, 10000);
+    f.clock.wall += INT64_C(1000) * 86400000;
+    core_advance(&f, 10000);
+    ck_assert(is_in("running"));
+    f.clock.wall -= INT64_C(2000) * 86400000;
+    core_advance(&f, 10000);
+    core_restart(&f);
+    ck_assert(is_in("running"));
+    becomes("succeeded", 210);
+    ck_assert_int_eq(counts("failed"), 1);
+
+    sim_of(2)->present = true;
+    sim_of(1)->present = false;
+    ck_assert_int_eq(adds(v2, "'devices':{'devices':['d1']},'device_timeout_s':200"), 0);
+    core_advance(&f, 10000);
+    f.clock.wall += INT64_C(2000) * 86400000;
+    core_restart(&f);
+    core_advance(&f, 50000);
+    ck_assert(is_in("running")); /* a minute in any case */
+    becomes("paused", 20);
+}
+END_TEST
+
 START_TEST(waits_for_its_window)
 {
     /* WALL_START is midnight of a Thursday */
@@ -392,6 +437,42 @@ START_TEST(others_may_not_be_at_the_same_container)
     ck_assert_int_eq(adds(v2, "'devices':{'devices':['d2','d3']}"), FAULT_CONFLICT);
     ck_assert_int_eq(adds(v2, "'devices':{'devices':['d3']}"), 0);
     becomes("succeeded", 20);
+}
+END_TEST
+
+/* A service is what a group is to have. */
+START_TEST(services_are_not_contradicted)
+{
+    json_t *service = json_pack("{s:{s:[s]}, s:[{s:s, s:s}]}", "devices", "groups", "lab", "containers", "uid", "app",
+                                "artifact", v1),
+           *groups = json_of("{'groups':['lab']}"), *body = body_of(v2, "'devices':{'all':true}"), *plan;
+
+    ck_assert_int_eq(core_put_service(f.core, "lab", service, NULL, NULL, &fault), 0);
+    core_flush(&f);
+    ck_assert_int_eq(core_patch_device(f.core, core_find_device(f.core, "d1"), groups, NULL, NULL, &fault), 0);
+    sim_of(1)->present = false;
+    core_advance(&f, 1000);
+    ck_assert_int_eq(adds(v2, "'devices':{'all':true}"), FAULT_CONFLICT);
+    ck_assert_ptr_nonnull(strstr(fault.detail, "'lab'"));
+    ck_assert_int_eq(core_plan_rollout(f.core, body, &plan, &fault), 0);
+    ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(plan, "counts"), "refuse")), 1);
+    json_decref(plan);
+
+    /* A device that comes under a service before its turn, and a service that comes after a rollout. */
+    ck_assert_int_eq(adds(v2, "'devices':{'devices':['d0','d2']},'pause_after_wave':true,'canaries':1"), 0);
+    becomes("paused", 20);
+    ck_assert_int_eq(core_patch_device(f.core, core_find_device(f.core, "d2"), groups, NULL, NULL, &fault), 0);
+    core_flush(&f);
+    ck_assert_int_eq(core_put_service(f.core, "lab", service, NULL, NULL, &fault), 1);
+    ck_assert_int_eq(fault.code, FAULT_CONFLICT);
+    acts(ROLLOUT_RESUME, FAULT_NONE);
+    becomes("paused", 20);
+    ck_assert_int_eq(counts("failed"), 1);
+    ck_assert_str_eq(running(v1), "2");
+    ck_assert_str_eq(running(v2), "0");
+    json_decref(service);
+    json_decref(groups);
+    json_decref(body);
 }
 END_TEST
 
@@ -521,10 +602,13 @@ int main(void)
     tcase_add_test(tc, begins_with_some_at_a_time_per_link);
     tcase_add_test(tc, success_takes_a_time_and_a_value);
     tcase_add_test(tc, what_dies_within_its_time_has_failed);
+    tcase_add_test(tc, what_is_started_again_and_again_has_failed);
+    tcase_add_test(tc, clocks_may_be_set);
     tcase_add_test(tc, waits_for_its_window);
     tcase_add_test(tc, survives_restarts);
     tcase_add_test(tc, paused_and_aborted_stay_so_over_a_restart);
     tcase_add_test(tc, others_may_not_be_at_the_same_container);
+    tcase_add_test(tc, services_are_not_contradicted);
     tcase_add_test(tc, somebody_else_who_wants_otherwise_ends_it_there);
     tcase_add_test(tc, devices_come_and_go);
     tcase_add_test(tc, plans);

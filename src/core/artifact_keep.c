@@ -176,7 +176,7 @@ static struct artifact **candidates(struct core *core, size_t *count)
         if (may_go(a, named))
             list[(*count)++] = a;
     if (*count)
-        qsort(list, *count, sizeof *list, compare_use);
+        qsort(list, *count, sizeof(struct artifact *), compare_use);
     json_decref(named);
     return list;
 }

@@ -254,7 +254,7 @@ int core_remove_policy(struct core *core, const char *name, core_done_fn done, v
     return document_remove(core, DOCUMENT_POLICY, name, done, arg, fault);
 }
 
-json_t *core_policy_json(const struct core *core, const char *name)
+json_t *core_policy_json(struct core *core, const char *name)
 {
     return trust_document_json(core, DOCUMENT_POLICY, name);
 }

@@ -179,7 +179,7 @@ int core_remove_publisher(struct core *core, const char *name, core_done_fn done
     return document_remove(core, DOCUMENT_PUBLISHER, name, done, arg, fault);
 }
 
-json_t *core_publisher_json(const struct core *core, const char *name)
+json_t *core_publisher_json(struct core *core, const char *name)
 {
     return trust_document_json(core, DOCUMENT_PUBLISHER, name);
 }

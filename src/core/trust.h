@@ -54,7 +54,7 @@ int core_put_publisher(struct core *core, const char *name, const json_t *body, 
                        struct fault *fault) must_check;
 int core_remove_publisher(struct core *core, const char *name, core_done_fn done, void *arg,
                           struct fault *fault) must_check;
-json_t *core_publisher_json(const struct core *core, const char *name); /* NULL: there is none */
+json_t *core_publisher_json(struct core *core, const char *name); /* NULL: there is none */
 json_t *core_publishers_json(struct core *core);
 
 /* Body: {"signature": base64 of a COSE_Sign1 with the statement}, or, where no signature is required, {"name",
@@ -79,7 +79,7 @@ int core_put_policy(struct core *core, const char *name, const json_t *body, cor
                     struct fault *fault) must_check;
 int core_remove_policy(struct core *core, const char *name, core_done_fn done, void *arg,
                        struct fault *fault) must_check;
-json_t *core_policy_json(const struct core *core, const char *name);
+json_t *core_policy_json(struct core *core, const char *name);
 json_t *core_policies_json(struct core *core);
 
 /* Whether releases and artifacts without a signature are refused (artifacts.require_signature; auto: as soon as there

@@ -39,12 +39,6 @@ void api_exec_container(struct http_request *req);
 void api_show_log(struct http_request *req);
 void api_explain_container(struct http_request *req);
 
-/* api_service.c */
-void api_list_services(struct http_request *req);
-void api_show_service(struct http_request *req);
-void api_put_service(struct http_request *req);
-void api_remove_service(struct http_request *req);
-
 /* api_artifact.c */
 void api_list_artifacts(struct http_request *req);
 void api_add_artifact(struct http_request *req);
@@ -94,16 +88,28 @@ void api_list_observations(struct http_request *req);
 
 /* api_transfer.c */
 void api_list_transfers(struct http_request *req);
-void api_list_links(struct http_request *req);
-void api_show_link(struct http_request *req);
-void api_put_link(struct http_request *req);
-void api_remove_link(struct http_request *req);
 
-/* api_group.c */
+/* api_named.c */
 void api_list_groups(struct http_request *req);
 void api_show_group(struct http_request *req);
 void api_put_group(struct http_request *req);
 void api_remove_group(struct http_request *req);
+void api_list_links(struct http_request *req);
+void api_show_link(struct http_request *req);
+void api_put_link(struct http_request *req);
+void api_remove_link(struct http_request *req);
+void api_list_policies(struct http_request *req);
+void api_show_policy(struct http_request *req);
+void api_put_policy(struct http_request *req);
+void api_remove_policy(struct http_request *req);
+void api_list_publishers(struct http_request *req);
+void api_show_publisher(struct http_request *req);
+void api_put_publisher(struct http_request *req);
+void api_remove_publisher(struct http_request *req);
+void api_list_services(struct http_request *req);
+void api_show_service(struct http_request *req);
+void api_put_service(struct http_request *req);
+void api_remove_service(struct http_request *req);
 
 /* api_rollout.c */
 void api_list_rollouts(struct http_request *req);
@@ -122,19 +128,11 @@ void api_put_desired(struct http_request *req);
 void api_remove_desired(struct http_request *req);
 void api_show_reported(struct http_request *req);
 
-/* api_trust.c */
-void api_list_publishers(struct http_request *req);
-void api_show_publisher(struct http_request *req);
-void api_put_publisher(struct http_request *req);
-void api_remove_publisher(struct http_request *req);
+/* api_release.c */
 void api_list_releases(struct http_request *req);
 void api_add_release(struct http_request *req);
 void api_show_release(struct http_request *req);
 void api_remove_release(struct http_request *req);
-void api_list_policies(struct http_request *req);
-void api_show_policy(struct http_request *req);
-void api_put_policy(struct http_request *req);
-void api_remove_policy(struct http_request *req);
 
 /* api_telemetry.c */
 void api_list_telemetry(struct http_request *req);

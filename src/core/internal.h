@@ -245,6 +245,7 @@ bool container_has_parameters(const struct container *container); /* the device 
 void reconcile_fired(struct timer *timer);         /* a container's timer */
 void reconcile_touch(struct container *container); /* its record has changed */
 void reconcile_came_back(struct device *device);   /* it was not there */
+void reconcile_ask(struct device *device);         /* what it holds, as soon as it can be asked */
 void reconcile_changed(struct device *device);     /* its record has: what was given up may do now */
 void reconcile_restarted(struct device *device);   /* it may have lost what it held */
 

@@ -33,6 +33,7 @@ void probe_answered(struct operation *op, const struct agent_call *call)
     } else {
         op->result = result_text(device);
         operation_succeed(op);
+        reconcile_ask(device);
     }
 }
 

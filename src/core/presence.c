@@ -183,6 +183,8 @@ static void update(struct presence_record *p)
     if (p->state == PRESENCE_ONLINE) {
         watches_wake(p->device, false);
         reconcile_came_back(p->device);
+        if (before == PRESENCE_OFFLINE)
+            reconcile_ask(p->device); /* it may have been restarted meanwhile */
     }
 }
 

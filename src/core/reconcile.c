@@ -328,6 +328,16 @@ static bool was_out_of_reach(const struct container *c)
            c->fault.code == FAULT_EXPIRED;
 }
 
+/* With one question where the device can list what it holds. */
+void reconcile_ask(struct device *device)
+{
+    census_due(device, 0);
+    for (struct container *c = device->containers; c; c = c->hh.next) {
+        c->ask = !device_features(device)->can_list;
+        look_at(c, 0);
+    }
+}
+
 void reconcile_came_back(struct device *device)
 {
     for (struct container *c = device->containers; c; c = c->hh.next)
@@ -346,11 +356,7 @@ void reconcile_changed(struct device *device)
 
 void reconcile_restarted(struct device *device)
 {
-    census_due(device, 0);
-    for (struct container *c = device->containers; c; c = c->hh.next) {
-        c->ask = !device_features(device)->can_list;
-        look_at(c, 0);
-    }
+    reconcile_ask(device);
     reconcile_changed(device);
 }
 

@@ -274,6 +274,7 @@ END_TEST
 /* An agent that forgets everything and says nothing of it is found out by the next question. */
 START_TEST(restores)
 {
+    struct operation *op;
     struct device *device = add_device(&f, "a", _i ? AGENT_V2 : AGENT_V1);
     const char *job = add_artifact(&f, "1", NULL);
 
@@ -293,6 +294,13 @@ START_TEST(restores)
     ck_assert_uint_eq(sim_of(device)->loads, 3);
     ck_assert_uint_eq(sim_of(device)->double_loads, 0);
     ck_assert_int_eq(sim_find(sim_of(device), "c")->state, CONTAINER_RUNNING);
+
+    /* So is one that a person probes. */
+    sim_restart(sim_of(device));
+    ck_assert_int_eq(core_probe_device(f.core, device, 0, NULL, NULL, NULL, &op), 0);
+    core_settle(&f);
+    ck_assert_uint_eq(sim_of(device)->loads, 4);
+    ck_assert(is_converged(device, "c"));
 }
 END_TEST
 

@@ -245,6 +245,7 @@ void core_configure(struct core *core, const struct core_options *options)
     now->max_registrations_per_address = options->max_registrations_per_address;
     now->presence = options->presence;
     now->reconcile = options->reconcile;
+    now->transfer = options->transfer;
     now->telemetry = options->telemetry;
     history_configure(core);
     for (struct device *device = core->devices; device; device = device->hh.next)

@@ -161,7 +161,7 @@ START_TEST(shows_progress_on_a_terminal)
 END_TEST
 
 #define OP_LOADING                                                                                                     \
-    "{\"id\":\"" OP_ID "\",\"kind\":\"deploy\",\"device\":\"box-1\",\"state\":\"running\",\"step\":\"loading\","                \
+    "{\"id\":\"" OP_ID "\",\"kind\":\"deploy\",\"device\":\"box-1\",\"state\":\"running\",\"step\":\"loading\","       \
     "\"progress\":{\"bytes\":10240,\"total\":40960,\"rate\":5120,\"remaining_s\":6}}"
 
 START_TEST(shows_how_far_a_transfer_is)

@@ -14,10 +14,10 @@
  *   board -> version -> trigger -> (manifest and payload are fetched: update.c) -> version, until it is the manifest's
  */
 
-#define HOST_MAX 64       /* "[...]:65535" */
 #define ASK_EVERY_MS 1000 /* for the version, once all was fetched */
 #define QUIET_MS 2000     /* after which a device that tells no version is believed */
 #define NOTE_MAX 64
+#define AROUND 64 /* bytes of headers and options around a block: CoAP, UDP, IPv6 */
 #define TICK_MS 200
 
 static int64_t now(const struct task *task)
@@ -62,6 +62,26 @@ static void note_version(struct agent_call *call, const struct coapmsg *response
 
 /* What became of an update ---------------------------------------------------------------------------------------- */
 
+static bool is_idle(const struct task *task)
+{
+    return now(task) - task->update->active_at >= task->agents->options.load_timeout_ms;
+}
+
+static void end_idle(struct task *task)
+{
+    const struct update *update = task->update;
+
+    if (update->manifest_taken < update->manifest.size)
+        task_end(task, AGENT_NO_ANSWER, "it was told to fetch the manifest, and fetched %zu of %zu bytes",
+                 update->manifest_taken, update->manifest.size);
+    else if (update->payload_taken == 0)
+        task_end(task, AGENT_UNVERIFIED,
+                 "it fetched the manifest and not the payload: its signature, sequence number, vendor or class");
+    else
+        task_end(task, AGENT_NO_ANSWER, "it stopped after %zu of %zu bytes of the payload", update->payload_taken,
+                 update->image->size);
+}
+
 static void on_last_version(struct task *task, const struct coapmsg *response)
 {
     struct update *update = task->update;
@@ -72,6 +92,10 @@ static void on_last_version(struct task *task, const struct coapmsg *response)
     update->asked_at = now(task);
     if (told && version >= update->sequence)
         task_end(task, AGENT_OK, NULL);
+    else if (!update->complete && is_idle(task))
+        end_idle(task);
+    else if (!update->complete)
+        return;
     else if (told && now(task) - update->complete_at >= task->agents->options.load_timeout_ms)
         task_end(task, AGENT_UNVERIFIED,
                  "it fetched all of %zu bytes and did not install them: it still tells sequence number %" PRIu64,
@@ -86,32 +110,14 @@ static void ask_version(struct task *task)
     send_request(task, COAPMSG_GET, "/suit/version", NULL, 0, on_last_version);
 }
 
-static void end_idle(struct task *task)
-{
-    const struct update *update = task->update;
-
-    task->is_following = false; /* done comes from the loop */
-    if (update->manifest_taken < update->manifest.size)
-        task_end(task, AGENT_NO_ANSWER, "it was told to fetch the manifest, and fetched %zu of %zu bytes",
-                 update->manifest_taken, update->manifest.size);
-    else if (update->payload_taken == 0)
-        task_end(task, AGENT_UNVERIFIED,
-                 "it fetched the manifest and not the payload: its signature, sequence number, vendor or class");
-    else
-        task_end(task, AGENT_NO_ANSWER, "it stopped after %zu of %zu bytes of the payload", update->payload_taken,
-                 update->image->size);
-}
-
 static void look_after(struct task *task)
 {
     const struct update *update = task->update;
 
     if (!task->is_following || update->asking)
         return;
-    if (update->complete && now(task) - update->asked_at >= ASK_EVERY_MS)
+    if (update->complete ? now(task) - update->asked_at >= ASK_EVERY_MS : is_idle(task))
         ask_version(task);
-    else if (!update->complete && now(task) - update->active_at >= task->agents->options.load_timeout_ms)
-        end_idle(task);
 }
 
 static bool is_forgotten(const struct agents *agents, const struct update *update)
@@ -140,19 +146,28 @@ void suit_tick(uv_timer_t *timer)
         (void)uv_timer_stop(timer);
 }
 
-static void on_moved(struct update *update)
+static void tell(const struct task *task)
 {
-    struct agent_call *call = update->task ? update->task->call : NULL;
+    struct agent_call *call = task->call;
 
-    if (call && call->progress)
-        call->progress(call, update->payload_taken, update->image->size);
+    if (call->progress)
+        call->progress(call, task->update->payload_taken, task->update->image->size);
 }
 
-static void follow(struct task *task, struct update *update)
+static void on_served(struct update *update, size_t bytes, bool moved)
 {
-    task->update = update;
-    update->task = task;
-    update->moved = on_moved;
+    struct task *task = update->task;
+
+    if (!task)
+        return;
+    link_charge(&task->agents->links, &task->call->link, bytes + AROUND);
+    if (moved)
+        tell(task);
+}
+
+static void follow(struct task *task)
+{
+    task->update->served = on_served;
     task->is_following = true;
 }
 
@@ -160,8 +175,10 @@ void suit_pause(struct task *task)
 {
     if (!task->is_following || task->update->asking || task->update->complete)
         return;
-    task->update->task = NULL; /* it goes on fetching meanwhile */
-    task->update = NULL;
+    if (!task->call->cancelled) { /* it goes on fetching meanwhile */
+        task->update->task = NULL;
+        task->update = NULL;
+    }
     task->is_following = false;
     task->beginning = true; /* done comes from the loop */
     task_end(task, AGENT_PAUSED, NULL);
@@ -182,7 +199,9 @@ static void on_triggered(struct task *task, const struct coapmsg *response)
 
     if (COAPMSG_CLASS(response->code) == 2) {
         task->update->active_at = now(task);
-        follow(task, task->update);
+        follow(task);
+        if (task->push.pausing)
+            suit_pause(task);
     } else if (response->code == COAPMSG_NOT_FOUND) {
         task_end(task, AGENT_GARBAGE, "the device has no resource /suit/trigger; check its agent kind");
     } else {
@@ -192,12 +211,13 @@ static void on_triggered(struct task *task, const struct coapmsg *response)
     }
 }
 
-static void trigger(struct task *task, const char *own_host)
+static void trigger(struct task *task)
 {
     char url[SUIT_TRIGGER_MAX];
-    size_t size = suit_trigger_url(task->update, own_host, url);
+    size_t size = suit_trigger_url(task->update, task->host, url);
 
     update_seal(&task->agents->updates, task->update);
+    tell(task); /* what the device had so far is known before it is changed */
     send_request(task, COAPMSG_POST, "/suit/trigger", url, size, on_triggered);
 }
 
@@ -221,6 +241,7 @@ static bool add_update(struct task *task, const struct peer *peer)
         return false;
     }
     task->update->sequence = call->sent.sequence;
+    task->update->resumed = call->resume_at > 0;
     task->update->task = task;
     if (!uv_is_active((uv_handle_t *)&task->agents->update_timer))
         (void)uv_timer_start(&task->agents->update_timer, suit_tick, TICK_MS, TICK_MS);
@@ -233,21 +254,21 @@ static void prepare(struct task *task)
     const struct agent_call *call = task->call;
     struct suit_plan plan = {call, task->board, call->version_seen, call->version_known, ""};
     EVP_PKEY *key = options->suit_key ? key_pkey(options->suit_key) : NULL;
-    char host[HOST_MAX], reason[128];
     enum agent_outcome outcome;
+    char reason[128];
     struct peer peer;
 
     if (peer_parse(call->device->address, &peer) < 0 ||
-        !suit_own_host(&peer, endpoint_port(task->agents->endpoint, PEER_UDP), host, sizeof host)) {
+        !suit_own_host(&peer, endpoint_port(task->agents->endpoint, PEER_UDP), task->host, sizeof task->host)) {
         task_end(task, AGENT_LOCAL, "the gateway has no address that the device could fetch from (coap.listen)");
         return;
     }
-    plan.own_host = host;
+    plan.own_host = task->host;
     if (!add_update(task, &peer))
         return;
     outcome = suit_prepare(&plan, key, task->update, reason, sizeof reason);
     if (outcome == AGENT_OK)
-        trigger(task, host);
+        push_begin(task, AROUND, trigger); /* the device begins to fetch when there is a place on its link */
     else
         task_end(task, outcome, "%s", reason);
 }
@@ -286,7 +307,9 @@ static void begin_load(struct task *task)
         return;
     }
     if (pending && is_same_load(pending, task->call)) { /* it was paused */
-        follow(task, pending);
+        task->update = pending;
+        pending->task = task;
+        push_begin(task, 0, follow);
         return;
     }
     update_free(updates, pending);

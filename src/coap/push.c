@@ -121,8 +121,10 @@ void push_pause(void *agents, struct agent_call *call)
 
     (void)agents;
     task->push.pausing = true;
-    if (!task->push.parked)
+    if (!task->push.parked) {
+        suit_pause(task);
         return;
+    }
     link_leave(&task->agents->links, &task->push.place);
     task->beginning = true;
     task_end(task, AGENT_PAUSED, NULL);

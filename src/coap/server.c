@@ -464,6 +464,7 @@ int server_new(struct server **out, const struct server_options *options)
     server->options = *options;
     server->core = options->core;
     server->endpoint = options->endpoint;
+    server->quiet_until = clock_monotonic_ms(options->clock) + options->quiet_ms;
     r = init(server);
     if (r < 0) {
         (void)free_server(server);

@@ -28,6 +28,7 @@ struct server_options {
     struct core *core;         /* must outlive it */
     struct endpoint *endpoint; /* must outlive it, for notifications */
     struct updates *updates;   /* what devices may fetch; must outlive it; NULL: nothing */
+    uint32_t quiet_ms;         /* from the start on, in which what is not there for SUIT devices is not denied */
     uint32_t max_transfers;    /* block-wise transfers under way; the longest idle one goes first */
     uint32_t max_observers;
     uint32_t ack_timeout_ms; /* RFC 7252 ACK_TIMEOUT: before that a notification under way is not replaced */

@@ -42,6 +42,7 @@ struct server {
     struct server_options options;
     struct core *core;
     struct endpoint *endpoint;
+    int64_t quiet_until; /* monotonic ms (server_options.quiet_ms) */
     struct block_server *blocks, *outer_blocks;
     struct proof proof;
     struct limiter strangers;   /* what is sent to somebody who is not authenticated */

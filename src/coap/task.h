@@ -107,7 +107,8 @@ struct task {
     bool is_following;     /* the device has been told to fetch it */
     bool is_ietf;
     char board[64];
-    struct push { /* of a load (push.c) */
+    char host[64]; /* our own, as the device sees it: "[fd00::1]:5684" */
+    struct push {  /* of a load (push.c) */
         bool active, pausing;
         bool parked; /* waits for its link and is not among the running ones */
         struct link_place place;

@@ -255,8 +255,14 @@ struct update *update_of_payload(const struct updates *updates, const void *digi
 static bool count(struct updates *updates, struct update *update, bool payload, size_t offset, size_t size)
 {
     size_t *taken = payload ? &update->payload_taken : &update->manifest_taken;
-    size_t before = *taken;
+    size_t before;
 
+    if (payload && update->resumed && offset > 0) {
+        update->manifest_taken = update->manifest.size;
+        update->payload_taken = offset;
+    }
+    update->resumed = update->resumed && !payload;
+    before = *taken;
     update->active_at = clock_monotonic_ms(updates->clock);
     if (offset <= before && offset + size > before)
         *taken = offset + size;

@@ -42,6 +42,7 @@ struct update {
     struct image *image;
     bool fetches_payload;                 /* from here */
     size_t manifest_taken, payload_taken; /* bytes from the beginning on that were handed out */
+    bool resumed;                         /* the device may be in the middle of the payload already */
     int64_t active_at;                    /* monotonic ms: when a block was handed out last, or it was told to fetch */
     bool complete;                        /* all was handed out */
     int64_t complete_at;
@@ -49,7 +50,8 @@ struct update {
     struct task *task; /* the driver's; NULL: nobody waits for it now */
     bool asking;       /* the driver's: whether the device was asked how it ended */
     int64_t asked_at;
-    void (*moved)(struct update *update); /* a block that was not asked for before was handed out; may be NULL */
+    /* So many bytes were handed out; `moved`: what was not asked for before. May be NULL. */
+    void (*served)(struct update *update, size_t bytes, bool moved);
 
     struct list image_node;
     UT_hash_handle hh, by_alias;
@@ -89,7 +91,7 @@ struct update *update_of_payload(const struct updates *updates, const void *digi
                                  const struct update_caller *caller, size_t offset);
 
 /* Makes the answer to GET with the block that is asked for (NULL: none is), and counts it. The answer points into the
- * update. True when the device came further by it: to be told to update->moved once the answer is sent. */
+ * update. True when the device came further by it: to be told to update->served once the answer is sent. */
 bool update_answer(struct updates *updates, struct update *update, bool payload, const struct coapmsg_block *asked,
                    struct coapmsg *response);
 

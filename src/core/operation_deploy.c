@@ -327,6 +327,8 @@ bool deploy_paused(struct operation *op, struct container *c, const struct agent
         transfer_stopped(c, call);
     if (call->outcome != AGENT_PAUSED)
         return false;
+    if (c)
+        suit_heard(c, call);
     op->loads -= op->loads > 0;
     return true;
 }

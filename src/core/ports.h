@@ -115,6 +115,7 @@ struct agent_call {
     uint32_t block;    /* LOAD: bytes of a block to begin with, 0: the largest; the port keeps what it is at */
     uint64_t turn;     /* LOAD: its place in the queue of its link, 0: the last; the port keeps it */
     bool waiting;      /* LOAD: for its turn on its link; the port's */
+    bool cancelled;    /* LOAD: agent_port.pause was called to end it: it does not go on later */
     uint64_t sequence; /* LOAD: of the release; 0: it has none */
     /* SUIT: the manifest that the device is known to have taken for the container, and the one that was sent since, or
      * is to be sent now. */

@@ -243,6 +243,7 @@ static void make_room(struct device *device)
         (!ready_query(device) && !exchange->op->cancel_requested))
         return;
     exchange->pausing = true;
+    exchange->call.cancelled = exchange->op->cancel_requested;
     port->pause(port->arg, &exchange->call);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "codec/suit.h"
+#include "core/transfer.h"
 #include "core/trust.h"
 #include "tcgw/coapmsg.h"
 
@@ -18,6 +19,12 @@ static uint64_t higher(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+/* Whether the device may be in the middle of what it is to be sent again: with the same number it can go on. */
+static bool is_begun(const struct container *c)
+{
+    return c->transfer && strcmp(c->transfer->artifact, c->desired_artifact) == 0;
+}
+
 /* Above all that the device was ever sent, as far as it is known, and that it told; not below the release's. */
 static uint64_t next_number(const struct container *of)
 {
@@ -25,7 +32,10 @@ static uint64_t next_number(const struct container *of)
     uint64_t last = device->manifest_floor;
 
     for (const struct container *c = device->containers; c; c = c->hh.next)
-        last = higher(last, higher(c->manifest, c->manifest_sent));
+        last = higher(last, c == of ? c->manifest : higher(c->manifest, c->manifest_sent));
+    if (is_begun(of) && of->transfer->manifest > last)
+        return of->transfer->manifest;
+    last = higher(last, of->manifest_sent);
     last = higher(last + 1, (uint64_t)(core_wall(device->core) / 1000));
     return higher(last, release_sequence(device->core, of->desired_release));
 }
@@ -89,6 +99,8 @@ void suit_heard(struct container *c, const struct agent_call *call)
         return;
     c->device->manifest_floor = higher(c->device->manifest_floor, call->version_seen);
     drop_lost(c, call->version_seen);
+    if (c->transfer && call->verb != AGENT_CALL_LOAD && call->version_seen < c->manifest_sent)
+        c->transfer->manifest = c->manifest_sent;
     if (call->verb != AGENT_CALL_LOAD && c->manifest_sent && call->version_seen >= c->manifest_sent)
         suit_installed(c);
 }

@@ -97,6 +97,8 @@ static void note_progress(struct agent_call *call, size_t done, size_t total)
 
     if (!t)
         return;
+    if (done == 0)
+        suit_heard(c, call);
     if (op && done > t->best) {
         t->best = done;
         op->loads = op->lost = 0;

@@ -21,6 +21,7 @@ struct transfer {
     uint64_t best;                /* the most that `done` was in this run */
     bool sure;                    /* the device said `done` a moment ago, and nothing has happened since */
     uint64_t turn;                /* agent_call.turn */
+    uint64_t manifest;            /* SUIT: that the device was told to fetch, and has not taken yet; 0: none */
     char link[CORE_LINK_MAX + 1]; /* that it went over last */
     int64_t written, told;        /* monotonic ms of the last row and event */
     int64_t sampled;              /* monotonic ms of the rate's last sample */

@@ -14,10 +14,11 @@ static uint8_t datagram[4096], payload[1000];
 static struct incoming incoming;
 static unsigned moves;
 
-static void on_moved(struct update *moved)
+static void on_served(struct update *served, size_t bytes, bool moved)
 {
-    ck_assert_ptr_eq(moved, update);
-    moves++;
+    ck_assert_ptr_eq(served, update);
+    ck_assert_uint_le(bytes, sizeof payload);
+    moves += moved;
 }
 
 static void set_up(void)
@@ -30,7 +31,7 @@ static void set_up(void)
     ck_assert_ptr_nonnull(update);
     buffer_append(&update->manifest, "manifest", 8);
     update_seal(&world.updates, update);
-    update->moved = on_moved;
+    update->served = on_served;
     moves = 0;
 }
 
@@ -153,6 +154,46 @@ START_TEST(nothing_else_is_answered)
 }
 END_TEST
 
+static void make_of_size(const char *path, uint32_t block, uint8_t szx)
+{
+    coapmsg_init(&request, COAPMSG_CON, COAPMSG_GET);
+    coapmsg_add_path(&request, path);
+    coapmsg_add_block(&request, COAPMSG_OPT_BLOCK2, (struct coapmsg_block){block, false, szx});
+}
+
+/* An address may be forged: what goes there is not much larger than what came. */
+START_TEST(plain_answers_are_small)
+{
+    struct coapmsg_block block;
+
+    make_of_size("/a/" DIGEST, 2, 4);
+    ck_assert_uint_eq(plain(&a->peer), COAPMSG_CONTENT);
+    ck_assert_uint_eq(answer.payload_size, 64);
+    ck_assert_int_eq(coapmsg_get_block(&answer, COAPMSG_OPT_BLOCK2, &block), 0);
+    ck_assert(block.num == 8 && block.szx == 2 && block.more);
+    make_of_size("/a/" DIGEST, (1u << 20) - 1, 6);
+    ck_assert_uint_eq(plain(&a->peer), COAPMSG_BAD_REQUEST);
+    make_of_size("/a/" DIGEST, 0, 6);
+    ck_assert_uint_eq(world_exchange(a, &request, &answer), COAPMSG_CONTENT);
+    ck_assert_uint_eq(answer.payload_size, sizeof payload);
+}
+END_TEST
+
+/* A device that was in the middle of it before a restart of the gateway asks again when it hears nothing. */
+START_TEST(nothing_is_denied_at_first)
+{
+    world.server->quiet_until = clock_monotonic_ms(&world.clock.clock) + 1000;
+    make(COAPMSG_GET, "/m/b", 0);
+    ck_assert_uint_eq(plain(&b->peer), 0);
+    ck_assert_uint_eq(world_exchange(b, &request, &answer), COAPMSG_NOT_FOUND);
+    make(COAPMSG_GET, "/m/a", 0);
+    ck_assert_uint_eq(plain(&a->peer), COAPMSG_CONTENT);
+    clock_manual_advance(&world.clock, 1000);
+    make(COAPMSG_GET, "/m/b", 0);
+    ck_assert_uint_eq(plain(&b->peer), COAPMSG_NOT_FOUND);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("coap server update");
@@ -163,5 +204,7 @@ int main(void)
     tcase_add_test(tc, it_is_not_held_up_as_a_stranger_is);
     tcase_add_test(tc, what_was_not_there_is_there_later);
     tcase_add_test(tc, nothing_else_is_answered);
+    tcase_add_test(tc, plain_answers_are_small);
+    tcase_add_test(tc, nothing_is_denied_at_first);
     return suite_run(suite);
 }

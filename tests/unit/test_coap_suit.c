@@ -405,6 +405,107 @@ START_TEST(a_load_that_is_cancelled_serves_nothing_any_more)
 }
 END_TEST
 
+/* The device goes on with the next block of its payload. */
+static void fetch_on(void)
+{
+    device.stop_payload_at = 0;
+    device.block++;
+    fetch_block();
+}
+
+START_TEST(a_load_makes_room_and_goes_on)
+{
+    device.stop_payload_at = 640;
+    begin(AGENT_CALL_LOAD, 0, 7);
+    world_run_for(300);
+    ck_assert_uint_eq(device.payload.size, 640);
+    world.port.pause(world.port.arg, &world.call);
+    ck_assert_uint_eq(world.done, 0); /* from the loop only */
+    ck_assert(world_run(1000));
+    ck_assert_int_eq(world.call.outcome, AGENT_PAUSED);
+    ck_assert(world.call.version_known);
+    fetch_on(); /* meanwhile */
+    world_run_for(100);
+    ck_assert_uint_eq(device.payload.size, 1500);
+    ck_assert_int_eq(load(7), AGENT_OK);
+    ck_assert_uint_eq(device.triggers, 1);
+    ck_assert_uint_eq(device.version, 7);
+}
+END_TEST
+
+START_TEST(a_load_that_is_paused_to_be_cancelled_ends)
+{
+    device.stop_payload_at = 640;
+    begin(AGENT_CALL_LOAD, 0, 7);
+    world_run_for(300);
+    world.call.cancelled = true;
+    world.port.pause(world.port.arg, &world.call);
+    ck_assert(world_run(1000));
+    ck_assert_int_eq(world.call.outcome, AGENT_PAUSED);
+    fetch_on(); /* 4.04 */
+    world_run_for(100);
+    ck_assert_uint_eq(device.payload.size, 640);
+}
+END_TEST
+
+START_TEST(a_device_goes_on_after_a_restart_of_the_gateway)
+{
+    device.ignores_trigger = true;
+    world_prepare(AGENT_CALL_LOAD);
+    (void)snprintf(world.call.uid, sizeof world.call.uid, "ram.0");
+    world.call.sent.sequence = device.sequence = 7;
+    world.call.resume_at = 320;
+    world_begin_prepared();
+    world_run_for(200);
+    (void)snprintf(device.path, sizeof device.path, "/a/%.32s", world.artifact.code_digest);
+    device.fetching = FETCH_PAYLOAD;
+    device.block = 9;
+    fetch_on();
+    ck_assert(world_run(15000));
+    ck_assert_int_eq(world.call.outcome, AGENT_OK);
+    ck_assert_uint_eq(device.version, 7);
+}
+END_TEST
+
+/* What was fetched is no proof: it may have come from elsewhere. */
+START_TEST(the_number_counts_more_than_the_blocks)
+{
+    device.stop_payload_at = 640;
+    begin(AGENT_CALL_LOAD, 0, 7);
+    world_run_for(300);
+    device.version = 7;
+    ck_assert(world_run(15000));
+    ck_assert_int_eq(world.call.outcome, AGENT_OK);
+}
+END_TEST
+
+/* Two devices on a link with one place: the second one is told when the first has ended. */
+START_TEST(loads_take_turns_on_their_link)
+{
+    struct agent_call first;
+
+    device.stop_payload_at = 640;
+    world_prepare(AGENT_CALL_LOAD);
+    (void)snprintf(world.call.uid, sizeof world.call.uid, "ram.0");
+    world.call.sent.sequence = 7;
+    world.call.link = (struct agent_link){.name = "radio", .parallel = 1, .rate = 100000};
+    first = world.call;
+    world.port.begin(world.port.arg, &first);
+    world_run_for(300);
+    ck_assert_uint_eq(device.triggers, 1);
+    (void)snprintf(world.device.id, sizeof world.device.id, "box-2");
+    world_begin_prepared();
+    world_run_for(300);
+    ck_assert_uint_eq(device.triggers, 1);
+    ck_assert(world.call.waiting);
+    world.port.cancel(world.port.arg, &first);
+    device.stop_payload_at = 0;
+    ck_assert(world_run(15000));
+    ck_assert_int_eq(world.call.outcome, AGENT_OK);
+    ck_assert_uint_eq(device.triggers, 2);
+}
+END_TEST
+
 /* Uploaded envelopes ------------------------------------------------------------------------------------------------
  */
 
@@ -619,6 +720,11 @@ int main(void)
     tcase_add_test(tc, a_device_without_a_board_takes_no_manifest_of_ours);
     tcase_add_test(tc, a_gateway_without_a_key_makes_no_manifest);
     tcase_add_test(tc, a_load_that_is_cancelled_serves_nothing_any_more);
+    tcase_add_test(tc, a_load_makes_room_and_goes_on);
+    tcase_add_test(tc, a_load_that_is_paused_to_be_cancelled_ends);
+    tcase_add_test(tc, a_device_goes_on_after_a_restart_of_the_gateway);
+    tcase_add_test(tc, the_number_counts_more_than_the_blocks);
+    tcase_add_test(tc, loads_take_turns_on_their_link);
     tcase_add_loop_test(tc, what_does_not_fit_is_refused_at_once, 0, (int)array_size(checks));
     tcase_add_test(tc, the_number_tells_what_is_there);
     tcase_add_test(tc, a_probe_knows_a_suit_device);

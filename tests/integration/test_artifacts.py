@@ -118,6 +118,40 @@ class Uploads(harness.GatewayTest):
         self.assertEqual(gateway.get("/v1/uploads").json["items"], [])
 
 
+# A module whose loop() gives an i64 where its type says i32.
+MISTYPED = bytes.fromhex("0061736d01000000 010501600001 7f 03020100 0708 01046c6f6f700000 0a06010400 4200 0b".replace(" ", ""))
+
+
+class Checks(harness.GatewayTest):
+    def refused(self, gateway, name, code, description, slug, text):
+        answer = gateway.upload(description=json.dumps(description).encode(), code=code)
+        with self.subTest(name):
+            self.assert_problem(answer, 422, slug, text)
+
+    def test_code_is_checked_before_it_is_stored(self):
+        gateway = self.gateway()
+        module, program = harness.example_bytes("door-watch.wasm"), harness.example_bytes("counter.rbpf")
+        self.refused(gateway, "validation", MISTYPED, {"type": "wasm"}, "invalid-wasm", "i64 in place of i32")
+        self.refused(gateway, "imports", module, {"type": "wasm", "syscalls": []}, "invalid-wasm", "does not ask for")
+        self.refused(gateway, "runtime", program, {"type": "wasm"}, "invalid-wasm", "no WebAssembly module")
+        self.refused(gateway, "verifier", program[:-8], {"type": "rbpf"}, "invalid-rbpf", "refused")
+        self.assertEqual(gateway.get("/v1/artifacts").json["items"], [])
+
+    def test_memory_and_runtime_are_those_of_the_device(self):
+        gateway = self.gateway()
+        agent = self.agent()
+        gateway.add_device("box", agent)
+        artifact = gateway.push_example("door-watch")
+        memory = gateway.get("/v1/artifacts/" + artifact).json["memory"]["initial"]
+        for capabilities, slug in (({"memory": memory - 1}, "package-too-large"),
+                                   ({"memory": None, "runtimes": ["rbpf"]}, "runtime-unsupported")):
+            answer = gateway.request("PATCH", "/v1/devices/box", {"capabilities": capabilities},
+                                     headers={"Content-Type": "application/merge-patch+json"})
+            self.assertEqual(answer.status, 200, answer)
+            self.assert_problem(gateway.deploy("box", "job", artifact), 422, slug)
+        self.assertEqual(agent.events("load"), [])
+
+
 class Collection(harness.GatewayTest):
     def test_what_nobody_needs_goes_by_the_policy(self):
         gateway = self.gateway("artifacts.keep_count=1")

@@ -1,6 +1,8 @@
 #include "wat.h"
 
+#include <wabt/binary-reader.h>
 #include <wabt/binary-writer.h>
+#include <wabt/interp/binary-reader-interp.h>
 #include <wabt/ir.h>
 #include <wabt/resolve-names.h>
 #include <wabt/stream.h>
@@ -35,4 +37,18 @@ uint8_t *wat_compile(const char *text, size_t *size)
     memcpy(copy, bytes.data(), bytes.size());
     *size = bytes.size();
     return copy;
+}
+
+bool wat_is_valid(const void *module, size_t size)
+{
+    Errors errors;
+    Features features;
+    interp::ModuleDesc desc;
+
+    features.disable_simd();
+    features.disable_multi_value();
+    features.disable_reference_types();
+    features.disable_bulk_memory();
+    return Succeeded(interp::ReadBinaryInterp("test", module, size,
+                                              ReadBinaryOptions(features, nullptr, false, true, true), &errors, &desc));
 }

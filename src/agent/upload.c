@@ -50,6 +50,7 @@ enum upload_result upload_take(struct upload *u, const struct peer *peer, const 
         upload_clear(u);
         return UPLOAD_TOO_LARGE;
     }
+    u->received += what->payload_size;
     put(u, offset, what);
     if (u->bytes.failed) {
         upload_clear(u);

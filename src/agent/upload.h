@@ -18,6 +18,7 @@ struct upload {
     size_t tag_size;
     struct peer peer;
     struct buffer bytes;
+    uint64_t received; /* bytes, those that came again included */
 };
 
 enum upload_result {

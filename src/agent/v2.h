@@ -15,6 +15,7 @@ struct v2 {
     const struct server_counters *traffic;
     size_t pdu_size;
     struct upload upload;
+    uint64_t received; /* bytes that came for the package that was taken last */
     struct observers observers;
     uint8_t *body; /* room for the representation that is being given */
     size_t body_size;

@@ -215,6 +215,7 @@ static void put_package(const struct put *p)
     }
     if (take_body(p, 'c', max, &body))
         return;
+    p->v2->received = body.data == p->v2->upload.bytes.data ? p->v2->upload.received : body.size;
     install_body(p, held, &body);
     if (body.data == p->v2->upload.bytes.data)
         upload_clear(&p->v2->upload);
@@ -233,6 +234,7 @@ static void note_load(const struct put *p)
                                        .uid_size = strlen(p->uid),
                                        .code = p->response->code,
                                        .message_id = p->request->id,
+                                       .counter = done ? p->v2->received : 0,
                                        .detail = done ? NULL : p->v2->reason});
 }
 

@@ -495,6 +495,8 @@ void act_reach_goal(struct operation *op, struct container *container, bool was_
 
 /* Starts whatever the device can do next. */
 void device_pump(struct device *device);
+/* It was asleep, and was heard at `heard` (monotonic ms). */
+void device_woke(struct device *device, int64_t heard);
 /* Makes a call for an operation or a query, to be filled in and sent. NULL: out of memory. */
 struct agent_call *device_new_call(struct device *device, enum agent_verb verb, struct operation *op,
                                    struct query *query) must_check;

@@ -396,7 +396,10 @@ void deploy_loaded(struct operation *op, struct container *c, const struct agent
         return;
     case AGENT_NO_ANSWER:
     case AGENT_UNREACHABLE: /* an ICMP error may belong to an earlier datagram: no proof that this one was lost */
-        operation_enter(op, STEP_SETTLING, op->device->core->options.settle_delay_ms);
+        if (c->transfer && c->transfer->sure && device_sleeps(op->device)) /* its awake time is short */
+            deploy_need_load(op, c);
+        else
+            operation_enter(op, STEP_SETTLING, op->device->core->options.settle_delay_ms);
         return;
     case AGENT_GARBAGE: /* it did something, nobody knows what */
     case AGENT_UNTRUSTED:

@@ -199,7 +199,7 @@ static void fire(struct timer *timer)
     update(p);
     if (wakes) {
         reconcile_wake(p->device);
-        device_pump(p->device);
+        device_woke(p->device, p->heard);
     }
 }
 

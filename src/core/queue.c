@@ -111,26 +111,36 @@ static void invalidate_changed(struct device *device, const struct agent_call *c
         cache_invalidate(device, call->resource->path);
 }
 
-static void call_done(struct agent_call *call)
+static void leave(struct exchange *exchange)
 {
-    struct exchange *exchange = call->owner;
-    struct device *device = exchange->device;
-    struct core *core = device->core;
+    exchange->device->call = NULL;
+    core_disarm(exchange->device->core, &exchange->device->call_timer);
+}
 
-    device->call = NULL;
-    core_disarm(core, &device->call_timer);
-    if (is_failure(call->outcome))
-        core->calls_failed++;
-    if (is_sign_of_life(call->outcome))
-        device_seen(device);
-    else if (call->outcome == AGENT_NO_ANSWER || call->outcome == AGENT_UNREACHABLE)
-        presence_note(device, PRESENCE_FAILED);
-    invalidate_changed(device, call);
+static void hand_over(struct exchange *exchange)
+{
+    struct agent_call *call = &exchange->call;
+
+    exchange->device->core->calls_failed += is_failure(call->outcome);
+    invalidate_changed(exchange->device, call);
     if (exchange->op)
         operation_answer(exchange->op, call);
     else
         query_answered(exchange->query, call);
     exchange_free(exchange);
+}
+
+static void call_done(struct agent_call *call)
+{
+    struct exchange *exchange = call->owner;
+    struct device *device = exchange->device;
+
+    leave(exchange);
+    if (is_sign_of_life(call->outcome))
+        device_seen(device);
+    else if (call->outcome == AGENT_NO_ANSWER || call->outcome == AGENT_UNREACHABLE)
+        presence_note(device, PRESENCE_FAILED);
+    hand_over(exchange);
     device_pump(device);
 }
 
@@ -155,11 +165,19 @@ struct agent_call *device_new_call(struct device *device, enum agent_verb verb, 
 
 static void watch_window(struct device *device);
 
+static void give_up(struct agent_call *call)
+{
+    const struct agent_port *port = &call->device->core->options.agents;
+
+    port->cancel(port->arg, call);
+    call->outcome = AGENT_NO_ANSWER;
+    (void)text_copy(call->detail, sizeof call->detail, "It went to sleep before it answered");
+}
+
 /* One that sleeps by now does not hear what is sent again and again: that is for its next awake time. */
 static void window_ended(struct timer *timer)
 {
     struct device *device = container_of(timer, struct device, call_timer);
-    const struct agent_port *port = &device->core->options.agents;
     struct agent_call *call = device->call;
 
     if (!call)
@@ -168,9 +186,7 @@ static void window_ended(struct timer *timer)
         watch_window(device);
         return;
     }
-    port->cancel(port->arg, call);
-    call->outcome = AGENT_NO_ANSWER;
-    (void)text_copy(call->detail, sizeof call->detail, "It went to sleep before it answered");
+    give_up(call);
     call_done(call);
 }
 
@@ -197,6 +213,33 @@ void device_send_call(struct device *device, struct agent_call *call)
     port->begin(port->arg, call);
 }
 
+static void take_back(struct exchange *exchange)
+{
+    leave(exchange);
+    if (exchange->op)
+        operation_rewind(exchange->op);
+    else
+        query_wait_again(exchange->query);
+    exchange_free(exchange);
+}
+
+/* What was sent before it slept does not wait for its next retransmission, which may come when it sleeps again. */
+void device_woke(struct device *device, int64_t heard)
+{
+    struct exchange *exchange = exchange_of(device);
+
+    if (exchange && device_sleeps(device) && exchange->begun < heard && !device->core->stopped) {
+        give_up(&exchange->call);
+        if (exchange->op) {
+            leave(exchange);
+            hand_over(exchange);
+        } else {
+            take_back(exchange);
+        }
+    }
+    device_pump(device);
+}
+
 void device_cancel_call(struct device *device)
 {
     const struct agent_port *port = &device->core->options.agents;
@@ -207,13 +250,7 @@ void device_cancel_call(struct device *device)
     if (core_now(device->core) - exchange->begun >= UNANSWERED_MS)
         presence_note(device, PRESENCE_FAILED);
     port->cancel(port->arg, &exchange->call);
-    device->call = NULL;
-    core_disarm(device->core, &device->call_timer);
-    if (exchange->op)
-        operation_rewind(exchange->op);
-    else
-        query_wait_again(exchange->query);
-    exchange_free(exchange);
+    take_back(exchange);
 }
 
 static struct operation *ready_operation(const struct device *device)

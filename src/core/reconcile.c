@@ -2,6 +2,7 @@
 #include "core/reconcile_private.h"
 #include "core/rollout.h"
 #include "core/service.h"
+#include "core/transfer.h"
 
 #include "base/log.h"
 
@@ -356,6 +357,8 @@ void reconcile_changed(struct device *device)
 
 void reconcile_restarted(struct device *device)
 {
+    for (struct container *c = device->containers; c; c = c->hh.next)
+        transfer_doubt(c);
     reconcile_ask(device);
     reconcile_changed(device);
 }

@@ -9,6 +9,7 @@
 #define WRITE_MS 1000      /* between rows of one transfer */
 #define TELL_MS 5000       /* between its events */
 #define SAMPLE_MS 500      /* of the rate */
+#define SHRINK_BREAKS 3    /* in a row, without a block between them, that smaller blocks may help against */
 #define SHRINK_BLOCK 64u   /* bytes: the smallest that breaks lead to */
 #define LARGEST_BLOCK 1024 /* RFC 7959 section 2.2 */
 
@@ -106,6 +107,7 @@ static void note_progress(struct agent_call *call, size_t done, size_t total)
     t->done = done;
     t->total = total;
     t->block = call->block;
+    t->known = true;
     presence_note(device, PRESENCE_HEARD);
     sample(t, now);
     tell(t, now);
@@ -149,21 +151,41 @@ static uint32_t shrink(uint32_t block)
     return half > SHRINK_BLOCK ? half : SHRINK_BLOCK;
 }
 
+static bool is_break(const struct agent_call *call)
+{
+    return call->outcome == AGENT_NO_ANSWER || call->outcome == AGENT_UNREACHABLE;
+}
+
+/* Whether the last block cannot have left yet. */
+static bool is_partial(const struct transfer *t, const struct agent_call *call)
+{
+    return t->total && call->block && t->done + call->block < t->total;
+}
+
 void transfer_stopped(struct container *container, const struct agent_call *call)
 {
     struct transfer *t = container->transfer;
 
     if (!t)
         return;
-    t->sure = call->outcome == AGENT_PAUSED && t->total;
+    t->sure = is_break(call) ? t->known && is_partial(t, call) : call->outcome == AGENT_PAUSED && t->total;
     t->turn = call->outcome == AGENT_PAUSED ? call->turn : 0;
     t->block = call->block;
-    if (call->outcome != AGENT_NO_ANSWER && call->outcome != AGENT_UNREACHABLE)
+    if (!is_break(call))
         return;
     t->breaks++;
     t->rate = 0;
-    if (t->done == call->resume_at)
+    t->stuck = t->done == call->resume_at ? t->stuck + 1 : 0;
+    if (t->stuck >= SHRINK_BREAKS) {
         t->block = shrink(t->block);
+        t->stuck = 0;
+    }
+}
+
+void transfer_doubt(struct container *container)
+{
+    if (container->transfer)
+        container->transfer->known = container->transfer->sure = false;
 }
 
 /* Shown ------------------------------------------------------------------------------------------------------------ */

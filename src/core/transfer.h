@@ -19,7 +19,9 @@ struct transfer {
     uint32_t breaks;              /* how often it was broken off */
     uint32_t block;               /* bytes of a block to go on with; 0: the largest */
     uint64_t best;                /* the most that `done` was in this run */
-    bool sure;                    /* the device said `done` a moment ago, and nothing has happened since */
+    bool known;                   /* the device told `done` in this run, and is not known to have restarted since */
+    bool sure;                    /* it is known, and holds for the next call */
+    uint32_t stuck;               /* breaks in a row without progress */
     uint64_t turn;                /* agent_call.turn */
     uint64_t manifest;            /* SUIT: that the device was told to fetch, and has not taken yet; 0: none */
     char link[CORE_LINK_MAX + 1]; /* that it went over last */
@@ -33,6 +35,8 @@ struct transfer {
 void transfer_begin(struct operation *op, struct container *container, struct agent_call *call);
 /* The load has ended as its outcome says. */
 void transfer_stopped(struct container *container, const struct agent_call *call);
+/* The device was restarted: what it holds is to be asked. */
+void transfer_doubt(struct container *container);
 /* There is nothing to go on with; NULL inside is fine. */
 void transfer_end(struct container *container);
 int transfer_load(struct container *container, const struct store_container *row) must_check;

@@ -213,6 +213,98 @@ START_TEST(load_that_loses_the_device_is_not_answered)
 }
 END_TEST
 
+/* Asks for a pause when so much is there. */
+static size_t pause_at, progress_done, progress_total;
+
+static void note_progress(struct agent_call *call, size_t done, size_t total)
+{
+    ck_assert_uint_ge(done, progress_done);
+    progress_done = done;
+    progress_total = total;
+    if (done == pause_at)
+        world.port.pause(world.port.arg, call);
+}
+
+START_TEST(load_makes_room_between_blocks)
+{
+    box->script = run_agent;
+    progress_done = 0;
+    pause_at = 5120;
+    world.artifact.code_size = 20000;
+    world_prepare(AGENT_CALL_LOAD);
+    world.call.progress = note_progress;
+    world_begin_prepared();
+    ck_assert(world_run(5000));
+    ck_assert_int_eq(world.call.outcome, AGENT_PAUSED);
+    ck_assert_uint_eq(agent.size, 5120);
+    ck_assert_uint_eq(agent.infos, 1);
+    world_prepare(AGENT_CALL_LOAD);
+    pause_at = SIZE_MAX;
+    world.call.progress = note_progress;
+    world.call.resume_at = 5120;
+    world.call.resume_sure = true;
+    world_begin_prepared();
+    ck_assert(world_run(5000));
+    ck_assert_int_eq(world.call.outcome, AGENT_OK);
+    check_package();
+    ck_assert_uint_eq(progress_total, agent.size);
+    ck_assert_uint_eq(agent.infos, 1); /* it was not asked again */
+    ck_assert_uint_eq(agent.blocks, agent.size / 1024 + 1);
+}
+END_TEST
+
+/* One that does not tell in /tc what it holds is believed to hold what it acknowledged; it may have lost it. */
+START_TEST(load_goes_on_where_the_gateway_knows_it_stood)
+{
+    bool lost = _i;
+    size_t most;
+
+    box->script = run_agent;
+    world.artifact.code_size = 20000;
+    world_prepare(AGENT_CALL_LOAD);
+    world_begin_prepared();
+    ck_assert(world_run(5000));
+    most = agent.blocks;
+    agent.size = lost ? 2048 : 10240; /* of the same package, whose bytes are there */
+    agent.blocks = 0;
+    world_prepare(AGENT_CALL_LOAD);
+    world.call.resume_at = 10240;
+    world_begin_prepared();
+    ck_assert(world_run(5000));
+    ck_assert_int_eq(world.call.outcome, AGENT_OK);
+    check_package();
+    ck_assert_uint_eq(agent.blocks, lost ? most - 1 : most - 10);
+}
+END_TEST
+
+START_TEST(load_keeps_to_its_link)
+{
+    int64_t begun = world_now();
+
+    box->script = run_agent;
+    world.artifact.code_size = 20000;
+    world_prepare(AGENT_CALL_LOAD);
+    world.call.link = (struct agent_link){.name = "radio", .parallel = 1, .rate = 40000, .block = 128};
+    world_begin_prepared();
+    while (!world.call.waiting)
+        world_run_for(1);
+    world.port.pause(world.port.arg, &world.call); /* at once: nothing is under way */
+    ck_assert(world_run(1000));
+    ck_assert_int_eq(world.call.outcome, AGENT_PAUSED);
+    ck_assert_uint_lt(agent.size, 20000);
+    world_prepare(AGENT_CALL_LOAD);
+    world.call.link = (struct agent_link){.name = "radio", .parallel = 1, .rate = 40000, .block = 128};
+    world.call.resume_at = agent.size;
+    world.call.resume_sure = true;
+    world_begin_prepared();
+    ck_assert(world_run(20000));
+    ck_assert_int_eq(world.call.outcome, AGENT_OK);
+    check_package();
+    ck_assert_uint_eq(agent.blocks, agent.size / 128 + 1);
+    ck_assert_int_ge(world_now() - begun, (int64_t)(agent.size - 10000) * 1000 / 40000);
+}
+END_TEST
+
 static const struct {
     uint8_t code;
     bool wrong_etag;
@@ -296,6 +388,9 @@ int main(void)
     tcase_add_test(tc, load_goes_on_when_the_agent_forgets);
     tcase_add_test(tc, load_goes_on_where_an_earlier_one_broke_off);
     tcase_add_test(tc, load_that_loses_the_device_is_not_answered);
+    tcase_add_test(tc, load_makes_room_between_blocks);
+    tcase_add_loop_test(tc, load_goes_on_where_the_gateway_knows_it_stood, 0, 2);
+    tcase_add_test(tc, load_keeps_to_its_link);
     tcase_add_loop_test(tc, load_answers_become_outcomes, 0, (int)array_size(load_answers));
     tcase_add_loop_test(tc, check_knows_the_package_size, 0, 7);
     tcase_add_test(tc, check_knows_memory_and_suit);

@@ -253,7 +253,7 @@ static json_t *members_json(const struct rollout *r)
     for (const struct member *m = r->members; m && members; m = m->hh.next)
         members[n++] = m;
     if (n)
-        qsort(members, n, sizeof *members, compare_members);
+        qsort(members, n, sizeof(struct member *), compare_members);
     for (size_t i = 0; i < n; i++)
         (void)json_array_append_new(array, member_json(members[i]));
     return array;
@@ -292,7 +292,7 @@ json_t *core_rollouts_json(struct core *core)
     for (const struct rollout *r = core->rollouts; r && count < array_size(rollouts); r = r->hh.next)
         rollouts[count++] = r;
     if (count)
-        qsort(rollouts, count, sizeof *rollouts, compare_rollouts);
+        qsort(rollouts, count, sizeof(struct rollout *), compare_rollouts);
     for (size_t i = 0; i < count; i++)
         (void)json_array_append_new(array, rollout_json(rollouts[i]));
     return array;

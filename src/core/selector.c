@@ -210,7 +210,7 @@ static size_t list_all(const struct selector *selector, const struct core *core,
     for (struct device *device = core->devices; device; device = device->hh.next)
         if (!device->removing && selector_matches(selector, device))
             out[n++] = device;
-    qsort(out, n, sizeof *out, compare_devices);
+    qsort(out, n, sizeof(struct device *), compare_devices);
     return n;
 }
 

@@ -448,6 +448,7 @@ static int read_segment(struct wasm_module *m, const char *what, uint32_t *offse
 {
     uint32_t kind = wasm_take_u32(&m->in);
 
+    *offset = 0;
     if (kind != 0)
         return wasm_refuse(m, "%s is of the kind %u; clang takes -mcpu=mvp", what, kind);
     return read_constant(m, 'i', offset);

@@ -223,12 +223,21 @@ static void take_back(struct exchange *exchange)
     exchange_free(exchange);
 }
 
-/* What was sent before it slept does not wait for its next retransmission, which may come when it sleeps again. */
+/* Whether it slept since the call began, and the same may be sent again. */
+static bool slept_over(const struct exchange *exchange, int64_t heard)
+{
+    const struct agent_resource *request = exchange->call.resource;
+    int64_t sleep_ms = (int64_t)core_presence(exchange->device).sleep_s * 1000;
+
+    return sleep_ms && heard - exchange->begun >= sleep_ms / 2 && !(request && !resource_repeats(request));
+}
+
+/* What it slept over does not wait for its next retransmission, which may come when it sleeps again. */
 void device_woke(struct device *device, int64_t heard)
 {
     struct exchange *exchange = exchange_of(device);
 
-    if (exchange && device_sleeps(device) && exchange->begun < heard && !device->core->stopped) {
+    if (exchange && !device->core->stopped && slept_over(exchange, heard)) {
         give_up(&exchange->call);
         if (exchange->op) {
             leave(exchange);

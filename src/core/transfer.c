@@ -9,7 +9,7 @@
 #define WRITE_MS 1000      /* between rows of one transfer */
 #define TELL_MS 5000       /* between its events */
 #define SAMPLE_MS 500      /* of the rate */
-#define SHRINK_BREAKS 3    /* in a row, without a block between them, that smaller blocks may help against */
+#define SHRINK_BREAKS 3    /* without a block between them, of a device that sleeps; of others one says as much */
 #define SHRINK_BLOCK 64u   /* bytes: the smallest that breaks lead to */
 #define LARGEST_BLOCK 1024 /* RFC 7959 section 2.2 */
 
@@ -176,7 +176,7 @@ void transfer_stopped(struct container *container, const struct agent_call *call
     t->breaks++;
     t->rate = 0;
     t->stuck = t->done == call->resume_at ? t->stuck + 1 : 0;
-    if (t->stuck >= SHRINK_BREAKS) {
+    if (t->stuck >= (device_sleeps(container->device) ? SHRINK_BREAKS : 1)) {
         t->block = shrink(t->block);
         t->stuck = 0;
     }

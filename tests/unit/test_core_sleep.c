@@ -185,6 +185,34 @@ START_TEST(an_exchange_ends_with_the_awake_time)
 }
 END_TEST
 
+/* One that sleeps for a moment only is awake again before its last answer is given up. */
+START_TEST(what_it_slept_over_is_sent_again_when_it_wakes_up)
+{
+    json_t *body = json_of("{'sleep':{'sleep_s':2,'awake_ms':1000}}");
+    char put_id[UUID_SIZE], post_id[UUID_SIZE];
+    struct fault fault;
+
+    ck_assert_int_eq(core_patch_device(f.core, v2, body, NULL, NULL, &fault), 0);
+    ck_assert_int_eq(core_patch_device(f.core, v1, body, NULL, NULL, &fault), 0);
+    json_decref(body);
+    core_flush(&f);
+    f.sim.latency = 90000;
+    (void)text_copy(put_id, sizeof put_id, asks(v2, 3, "/led", 0)->id);
+    (void)text_copy(post_id, sizeof post_id, asks(v1, 2, "/dose", 0)->id);
+    for (unsigned i = 0; i < 2; i++) {
+        keyring_verified(f.core, keyring_of_device(v2), NULL);
+        keyring_verified(f.core, keyring_of_device(v1), NULL);
+        core_advance(&f, 2000);
+        ck_assert_uint_eq(sim2->calls[AGENT_CALL_RESOURCE], i + 1);
+        ck_assert_uint_eq(sim1->calls[AGENT_CALL_RESOURCE], 1); /* not to be repeated: its answer may yet come */
+    }
+    f.sim.latency = 20;
+    keyring_verified(f.core, keyring_of_device(v2), NULL);
+    core_advance(&f, 200);
+    ck_assert_int_eq(state_of(put_id), OPERATION_SUCCEEDED);
+}
+END_TEST
+
 START_TEST(its_own_time_to_live_is_longer_than_that_of_others)
 {
     const struct operation *op = asks(v2, 3, "/led", 0);
@@ -421,6 +449,7 @@ int main(void)
     tcase_add_test(tcase, what_does_not_fit_one_awake_time_goes_on_in_the_next);
     tcase_add_test(tcase, its_time_to_live_ends_and_it_can_be_cancelled);
     tcase_add_test(tcase, an_exchange_ends_with_the_awake_time);
+    tcase_add_test(tcase, what_it_slept_over_is_sent_again_when_it_wakes_up);
     tcase_add_test(tcase, its_own_time_to_live_is_longer_than_that_of_others);
     tcase_add_test(tcase, it_is_sent_at_once_when_it_no_longer_sleeps);
     tcase_add_test(tcase, what_may_be_repeated_is_until_it_is_answered);

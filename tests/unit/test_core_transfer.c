@@ -1,5 +1,6 @@
 #include "core/transfer.h"
 
+#include "core/internal.h"
 #include "core/presence.h"
 #include "core_fixture.h"
 #include "suite.h"
@@ -415,6 +416,53 @@ START_TEST(waits_for_a_device_that_sleeps)
 }
 END_TEST
 
+START_TEST(goes_on_without_a_question_after_a_sleep)
+{
+    struct operation *op;
+
+    sleeps();
+    op = put(&f, device, "job", job, "running");
+    core_advance(&f, 5000);
+    for (unsigned i = 1; i < 4; i++) {
+        keyring_verified(f.core, keyring_of_device(device), NULL);
+        reaches_load();
+        ck_assert_int_eq(loading->resume_sure, i > 1);
+        acknowledges((size_t)i * 1024);
+        core_advance(&f, 10000);
+        ck_assert_int_eq(number("block"), 1024);
+    }
+    ck_assert_uint_eq(sim->calls[AGENT_CALL_STATUS], 0); /* nothing of it can be there but blocks */
+    device_restarted(device);
+    keyring_verified(f.core, keyring_of_device(device), NULL);
+    reaches_load();
+    ck_assert(!loading->resume_sure); /* what it held may be lost */
+    acknowledges(TOTAL - 1024);
+    core_advance(&f, 10000); /* it may have taken the last block: now it is asked */
+    f.sim.latency = 20;
+    keyring_verified(f.core, keyring_of_device(device), NULL);
+    reaches_load();
+    ck_assert(!loading->resume_sure);
+    ck_assert_uint_gt(sim->calls[AGENT_CALL_STATUS], 0);
+    arrives();
+    core_settle(&f);
+    ck_assert_int_eq(op->state, OPERATION_SUCCEEDED);
+}
+END_TEST
+
+START_TEST(shrinks_blocks_when_many_awake_times_were_in_vain)
+{
+    sleeps();
+    (void)put(&f, device, "job", job, "running");
+    for (unsigned i = 1; i <= 3; i++) {
+        keyring_verified(f.core, keyring_of_device(device), NULL);
+        reaches_load();
+        acknowledges(0);
+        core_advance(&f, 10000);
+        ck_assert_int_eq(number("block"), i < 3 ? 1024 : 256);
+    }
+}
+END_TEST
+
 /* Links ------------------------------------------------------------------------------------------------------------ */
 
 static void put_link(const char *name, const char *text)
@@ -495,6 +543,8 @@ int main(void)
         another_artifact_begins_anew,
         is_gone_with_its_device,
         waits_for_a_device_that_sleeps,
+        goes_on_without_a_question_after_a_sleep,
+        shrinks_blocks_when_many_awake_times_were_in_vain,
         devices_belong_to_links,
         links_say_what_goes_over_them,
     };

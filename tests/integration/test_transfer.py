@@ -37,7 +37,7 @@ class Transfer(harness.GatewayTest):
         self.assertEqual(gw.get("/v1/transfers").json, {"items": [], "count": 0})
 
     def test_goes_on_after_a_kill(self):
-        gw, _agent, operation = self.begin(30)
+        gw, agent, operation = self.begin(30)
         time.sleep(1.2)  # something of it was written
         before = self.reach(gw, 8192)
         gw.kill()
@@ -46,6 +46,24 @@ class Transfer(harness.GatewayTest):
         self.assertGreaterEqual(after["bytes"], 1024)
         self.assertEqual(after["started_at"], before["started_at"])
         self.assertEqual(gw.ended(operation)["state"], "succeeded")
+        load, = agent.loads("job")
+        self.assertLess(load["counter"], 1.5 * before["total"])  # what came in the last second may come again
+
+    def test_goes_on_after_a_lost_link(self):
+        gw, agent, operation = self.begin(30, "coap.ack_timeout=1s", "coap.max_retransmit=1",
+                                          "reconcile.retry_min=200ms", "reconcile.retry_max=1s", "operations.ttl=60s")
+        before = self.reach(gw, 8192)
+        agent.pause()
+        lost = harness.wait_for(lambda: next((t for t in gw.get("/v1/transfers").json["items"] if t["breaks"]), None),
+                                60, what="the transfer to break off")
+        self.assertGreaterEqual(lost["bytes"], before["bytes"])
+        agent.resume()
+        harness.wait_for(lambda: gw.container("box", "job").json["reported"]["state"] == "running", 60,
+                         what="the container to run in the end, by whatever operation")
+        self.assertEqual(gw.get("/v1/transfers").json["items"], [])
+        self.assertIn(gw.get(f"/v1/operations/{operation}").json["state"], ("succeeded", "failed"))
+        load, = agent.loads("job")
+        self.assertLess(load["counter"], 1.1 * lost["total"])  # bytes that came
 
     def test_link_keeps_its_rate(self):
         gw = self.gateway()

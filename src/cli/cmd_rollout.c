@@ -130,7 +130,7 @@ static int report(struct cli *cli, const json_t *rollout)
 {
     const char *state = view_string(rollout, "state");
     cleanup_free char *sentence =
-        wait_sentence("Rollout %s is %s. %s", view_string(rollout, "id"), state, view_string(rollout, "reason"));
+        wait_sentence("Rollout %s: %s. %s", view_string(rollout, "id"), state, view_string(rollout, "reason"));
 
     if (sentence)
         cli->writer->outcome(cli->writer, &view_rollout, rollout, sentence);

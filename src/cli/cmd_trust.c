@@ -233,7 +233,8 @@ static json_t *plain_body(const struct release_statement *statement)
 int release_add(struct cli *cli, const struct arguments *args)
 {
     cleanup_buffer struct buffer message = buffer_init(0);
-    cleanup_json json_t *body = NULL;
+    cleanup_json json_t *body = NULL, *release = NULL;
+    cleanup_free char *said = NULL;
     struct release_statement statement;
     bool made = arguments_given(args, "artifact"), is_signed = !made || arguments_value(args, "key");
     int rc =
@@ -244,8 +245,11 @@ int release_add(struct cli *cli, const struct arguments *args)
     if (rc)
         return rc;
     body = is_signed ? signed_body(&message) : plain_body(&statement);
-    return gateway_change(cli, "POST", client_path("/v1/releases"), body, &view_release,
-                          wait_sentence("Release %s was added.", args->words[0]));
+    rc = gateway_call(cli, &(struct client_request){.method = "POST", .path = "/v1/releases", .body = body}, &release);
+    said = wait_sentence("Release %s was added.", view_string(release, "release"));
+    if (!rc && said)
+        cli->writer->outcome(cli->writer, &view_release, release, said);
+    return rc;
 }
 
 /* Policies --------------------------------------------------------------------------------------------------------- */

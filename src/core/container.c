@@ -33,6 +33,7 @@ void container_drop(struct container *c)
     container_set_artifact(c, c->desired_artifact, "");
     container_set_artifact(c, c->reported_artifact, "");
     c->device->core->container_count--;
+    c->device->core->converged_count -= c->converged;
     device_changed(c->device);
     index_drop_container(c);
     core_disarm(c->device->core, &c->timer);

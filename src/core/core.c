@@ -276,6 +276,7 @@ void core_get_stats(const struct core *core, struct core_stats *out)
         .devices = HASH_COUNT(core->devices),
         .artifacts = HASH_COUNT(core->artifacts),
         .containers = core->container_count,
+        .converged = core->converged_count,
         .operations_unfinished = HASH_COUNT(core->operations) - core->finished_count,
         .operations_kept = core->finished_count,
         .calls = core->calls,

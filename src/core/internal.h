@@ -54,7 +54,7 @@ struct core {
     bool storing_fails;       /* as the log has it */
     int64_t storing_quiet_until;
     struct list part_requests; /* reads of artifact parts under way */
-    size_t container_count, finished_count;
+    size_t container_count, converged_count, finished_count;
     size_t request_bytes;                  /* of bodies that wait */
     struct intake *intake;                 /* history.c */
     size_t presence[PRESENCE_STATE_COUNT]; /* devices with a presence record by state (presence.c) */

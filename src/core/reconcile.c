@@ -208,6 +208,7 @@ static void set_converged(struct container *c, bool converged)
     if (c->converged == converged)
         return;
     c->converged = converged;
+    c->device->core->converged_count += converged ? 1 : (size_t)-1;
     c->converged_at = core_now(c->device->core);
     if (converged)
         reconcile_wake(c->device); /* others may need it */

@@ -335,9 +335,9 @@ static void finish(struct rollout_change *change)
     size_t failed = rollout_count(r, MEMBER_FAILED), done = rollout_count(r, MEMBER_DONE);
 
     if (failed > failures_allowed(r))
-        rollout_set_state(r, ROLLOUT_FAILED, "%zu devices are done, %zu failed.", done, failed);
+        rollout_set_state(r, ROLLOUT_FAILED, "%zu done, %zu failed.", done, failed);
     else
-        rollout_set_state(r, ROLLOUT_SUCCEEDED, "%zu devices are done, %zu failed.", done, failed);
+        rollout_set_state(r, ROLLOUT_SUCCEEDED, "%zu done, %zu failed.", done, failed);
     note(change);
 }
 
@@ -549,6 +549,13 @@ static int64_t begin_of(const struct rollout *r, const struct member *m)
     if (ago > limit)
         ago = limit;
     return core_now(r->core) - (ago > 0 ? ago : 0);
+}
+
+void core_count_rollouts(const struct core *core, size_t counts[ROLLOUT_STATE_COUNT])
+{
+    memset(counts, 0, ROLLOUT_STATE_COUNT * sizeof *counts);
+    for (const struct rollout *r = core->rollouts; r; r = r->hh.next)
+        counts[r->state]++;
 }
 
 void rollout_start(struct core *core)

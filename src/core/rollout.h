@@ -41,6 +41,7 @@ int core_remove_rollout(struct core *core, const char *id, core_done_fn done, vo
                         struct fault *fault) must_check;                         /* one that has ended */
 json_t *core_rollout_json(struct core *core, const char *id, bool with_devices); /* NULL: there is none */
 json_t *core_rollouts_json(struct core *core);
+void core_count_rollouts(const struct core *core, size_t counts[ROLLOUT_STATE_COUNT]);
 
 /* Its container's operation ended, it was heard of, or its record went. Cheap. */
 void rollout_wake(struct device *device);

@@ -270,7 +270,7 @@ void transfers_count(const struct core *core, const char *link, size_t *running,
     list_each(node, &core->transfers)
     {
         const struct transfer *t = container_of(node, struct transfer, node);
-        const char *state = strcmp(t->link, link) == 0 ? transfer_state(t) : "";
+        const char *state = !link || strcmp(t->link, link) == 0 ? transfer_state(t) : "";
 
         *running += strcmp(state, "running") == 0;
         *waiting += strcmp(state, "waiting") == 0;

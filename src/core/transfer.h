@@ -52,7 +52,7 @@ struct transfer_filter { /* NULL: any */
 /* Those that have begun and not ended, the oldest first, at most max: {"device", "container", "artifact", "link",
  * "state", "bytes", "total", "rate", "remaining_s", "block", "breaks", "started_at"}. *count: how many there are. */
 json_t *core_transfers_json(const struct core *core, const struct transfer_filter *filter, size_t max, size_t *count);
-/* How many go over a link, and wait for their turn on it. */
+/* How many go over a link, and wait for their turn on it; NULL: over all. */
 void transfers_count(const struct core *core, const char *link, size_t *running, size_t *waiting);
 
 #endif

@@ -2,7 +2,9 @@
 #include "core/directory.h"
 #include "core/journal.h"
 #include "core/presence.h"
+#include "core/rollout.h"
 #include "core/telemetry.h"
+#include "core/transfer.h"
 #include "rest/api.h"
 #include "rest/reply.h"
 #include "rest/server.h"
@@ -51,6 +53,7 @@ static void add_core(struct page *page, const struct core *core)
     add_one(page, "tcgw_devices", "Devices that are known.", false, (double)stats.devices);
     add_one(page, "tcgw_artifacts", "Artifacts that are stored.", false, (double)stats.artifacts);
     add_one(page, "tcgw_containers", "Containers that devices hold or should hold.", false, (double)stats.containers);
+    add_one(page, "tcgw_containers_as_desired", "Containers that are as desired.", false, (double)stats.converged);
     add_one(page, "tcgw_operations_unfinished", "Operations that are queued or running.", false,
             (double)stats.operations_unfinished);
     add_one(page, "tcgw_device_calls_total", "Exchanges with devices.", true, (double)stats.calls);
@@ -121,6 +124,24 @@ static void add_observations(struct page *page, const struct core *core)
     add_watches(page, "state=\"waiting\"", stats.waiting);
     add_one(page, "tcgw_observation_notifications_total", "Notifications of observed resources.", true,
             (double)stats.notifications);
+}
+
+static void add_deployment(struct page *page, const struct core *core)
+{
+    size_t counts[ROLLOUT_STATE_COUNT], running, waiting;
+    char label[32];
+
+    transfers_count(core, NULL, &running, &waiting);
+    add_one(page, "tcgw_transfers_running", "Containers on their way to devices.", false, (double)running);
+    add_one(page, "tcgw_transfers_waiting", "Containers that wait for their turn on their link.", false,
+            (double)waiting);
+    core_count_rollouts(core, counts);
+    for (unsigned state = 0; state < ROLLOUT_STATE_COUNT; state++) {
+        const struct metric metric = {"tcgw_rollouts", "Rollouts in each state.", false, label, (double)counts[state]};
+
+        (void)snprintf(label, sizeof label, "state=\"%s\"", rollout_state_name((enum rollout_state)state));
+        add(page, &metric);
+    }
 }
 
 static void add_presence(struct page *page, const struct core *core)
@@ -255,6 +276,7 @@ void api_show_metrics(struct http_request *req)
     add_journal(&page, rest->options.core);
     add_cache(&page, rest->options.core);
     add_observations(&page, rest->options.core);
+    add_deployment(&page, rest->options.core);
     add_presence(&page, rest->options.core);
     add_directory(&page, rest->options.core);
     add_telemetry(&page, rest->options.core);

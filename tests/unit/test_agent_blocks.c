@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#define OPT_Q_BLOCK1 19
 #define OPT_REQUEST_TAG 292
 #define BLOCK_SZX 6
 #define BLOCK_SIZE 1024u
@@ -158,6 +159,23 @@ START_TEST(test_bad_blocks)
     coapmsg_add_block(&request, COAPMSG_OPT_BLOCK2, (struct coapmsg_block){1, false, BLOCK_SZX});
     fixture_send(f, &request);
     ck_assert_uint_eq(f->answer.code, COAPMSG_BAD_REQUEST);
+    fixture_end(f);
+}
+END_TEST
+
+/* RFC 9177, which the agent does not know: a block is not taken for a whole package. */
+START_TEST(test_quick_blocks_are_refused)
+{
+    struct fixture *f = fixture_new(DEVICE_V2, "");
+    cleanup_buffer struct buffer package = {0};
+    struct coapmsg request;
+
+    fixture_package(f, "job", code_runs, NULL, 0, &package);
+    fixture_put(f, &request, "job", &package);
+    coapmsg_add_block(&request, OPT_Q_BLOCK1, (struct coapmsg_block){0, true, 0});
+    fixture_send(f, &request);
+    ck_assert_uint_eq(f->answer.code, COAPMSG_BAD_OPTION);
+    ck_assert_uint_eq(fixture_journal_count(f, "\"load\"", ""), 0);
     fixture_end(f);
 }
 END_TEST
@@ -346,6 +364,7 @@ int main(void)
     tcase_add_test(tc, test_info_tells_of_an_unfinished_upload);
     tcase_add_test(tc, test_uploads_do_not_mix);
     tcase_add_test(tc, test_bad_blocks);
+    tcase_add_test(tc, test_quick_blocks_are_refused);
     tcase_add_test(tc, test_too_large_packages);
     tcase_add_test(tc, test_data_part);
     tcase_add_test(tc, test_log_stays_the_same_over_a_transfer);

@@ -169,6 +169,8 @@ static const char *find_problem(const struct conf *conf)
     if (!*conf->coap_certificate != !*conf->coap_private_key)
         return "coap.certificate and coap.private_key belong together: set both, or none of them for a certificate of "
                "the gateway's own CA";
+    if (conf_find_store_problem(conf))
+        return conf_find_store_problem(conf);
     return find_shared_listener(conf);
 }
 

@@ -49,7 +49,7 @@ struct conf {
     int64_t max_devices, max_artifacts, max_containers_per_device, max_queue_per_device;
     int64_t max_artifact_bytes;
     /* [artifacts], also: */
-    char *artifacts_store_url, *artifacts_store_ca; /* the platform's store; empty: none */
+    char *artifacts_store_url, *artifacts_store_ca, *artifacts_store_token_file; /* the platform's store; empty: none */
     int64_t artifacts_keep_age_ms, artifacts_keep_count, artifacts_keep_releases;
     int64_t max_pending, max_shadow_bytes, max_operations;
     int64_t operations_kept;

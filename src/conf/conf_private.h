@@ -28,6 +28,7 @@ int conf_take_sink(struct conf *conf, const char *name, struct conf_sink **out, 
                    size_t reason_size) must_check;
 const struct conf_key *conf_find_sink_key(const char *key);
 int conf_check_sinks(const struct conf *conf, char *reason, size_t reason_size) must_check;
+const char *conf_find_store_problem(const struct conf *conf); /* with [artifacts]; NULL: none */
 void conf_free_sinks(struct conf *conf);
 /* Has `conf` the sinks of `from`. False: out of memory, and nothing was changed. */
 bool conf_copy_sinks(struct conf *conf, const struct conf *from);

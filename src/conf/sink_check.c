@@ -84,6 +84,22 @@ static bool is_local_url(const char *url)
     return conf_is_loopback_host(host);
 }
 
+const char *conf_find_store_problem(const struct conf *conf)
+{
+    const char *url = conf->artifacts_store_url;
+    bool tls = strncasecmp(url, "https://", 8) == 0;
+
+    if (!*url)
+        return NULL;
+    if (!tls && strncasecmp(url, "http://", 7) != 0)
+        return "artifacts.store_url does not begin with https:// or http://";
+    if (strpbrk(url, " @?#"))
+        return "artifacts.store_url has a space, a user, a query or a fragment";
+    if (!tls && *conf->artifacts_store_token_file && !is_local_url(url))
+        return "the token of artifacts.store_token_file would go over the network unprotected: use https";
+    return NULL;
+}
+
 static const char *find_webhook_problem(const struct conf_sink *sink)
 {
     bool tls = strncasecmp(sink->url, "https://", 8) == 0;

@@ -93,6 +93,8 @@ const struct conf_key conf_table[] = {
      "The platform's store, for artifacts that are named and not held: URL/ID, URL/ID/code, URL/ID/data; empty: none."},
     {"artifacts", "store_ca", CONF_PATH, true, MEMBER(artifacts_store_ca), 0, 160, NULL, "",
      "The CA of the store's certificate, PEM; empty: those of the system."},
+    {"artifacts", "store_token_file", CONF_PATH, true, MEMBER(artifacts_store_token_file), 0, 160, NULL, "",
+     "File with the bearer token that the store wants; read for every request, so it may be renewed at any time."},
     {"artifacts", "keep_age", CONF_DURATION, true, MEMBER(artifacts_keep_age_ms), 0, 3650 * DAYS, NULL, "90d",
      "An artifact that nobody needs is removed when it was not used for so long; 0: never for its age."},
     {"artifacts", "keep_count", CONF_INT, true, MEMBER(artifacts_keep_count), 0, 100000, NULL, "500",

@@ -382,12 +382,32 @@ static void set_url(struct fetch *fetch)
     (void)curl_easy_setopt(fetch->call.curl, CURLOPT_URL, buffer_text(&url));
 }
 
+/* False with *why. */
+static bool set_headers(struct fetch *fetch, char why[SECRET_ERROR_SIZE])
+{
+    const char *path = fetch->fetches->uplink->options.store->artifacts_store_token_file;
+    cleanup_secret struct buffer token = {0};
+
+    (void)text_copy(why, SECRET_ERROR_SIZE, "the request cannot be made");
+    if (!http_call_header(&fetch->call, "User-Agent: tcgw/%s", fetch->fetches->uplink->version))
+        return false;
+    if (!*path)
+        return true;
+    if (secret_read("artifacts.store_token_file", path, &token, why))
+        return false;
+    if (strpbrk(buffer_text(&token), " \t\r\n"))
+        (void)text_copy(why, SECRET_ERROR_SIZE, "artifacts.store_token_file holds more than one word");
+    else if (http_call_header(&fetch->call, "Authorization: Bearer %s", buffer_text(&token)))
+        return true;
+    return false;
+}
+
 static void begin_call(struct fetch *fetch)
 {
     const struct conf *conf = fetch->fetches->uplink->options.store;
     uint64_t held = fetch->stage == FETCH_MANIFEST ? 0 : spool_size(fetch->spools[part_of(fetch)]);
     CURL *curl = fetch->call.curl;
-    char range[32];
+    char range[32], why[SECRET_ERROR_SIZE];
 
     http_call_cancel(&fetch->call);
     fetch->answered = false;
@@ -400,13 +420,12 @@ static void begin_call(struct fetch *fetch)
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, fetch);
     (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, 10000L);
-    (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 64L);
     (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, 30L);
     if (*conf->artifacts_store_ca)
         (void)curl_easy_setopt(curl, CURLOPT_CAINFO, conf->artifacts_store_ca);
-    if (!http_call_header(&fetch->call, "User-Agent: tcgw/%s", fetch->fetches->uplink->version) ||
-        !http_call_begin(&fetch->call))
-        wait(fetch, "the request cannot be made");
+    if (!set_headers(fetch, why) || !http_call_begin(&fetch->call))
+        wait(fetch, why);
 }
 
 /* Life ------------------------------------------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 #include "uplink/http.h"
 
 #include "base/text.h"
+#include "uplink/sink.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -228,7 +229,7 @@ int http_call_init(struct http_call *call, struct http_port *port)
 bool http_call_header(struct http_call *call, const char *format, ...)
 {
     struct curl_slist *longer;
-    char line[512];
+    char line[SECRET_MAX + 64];
     va_list args;
 
     va_start(args, format);

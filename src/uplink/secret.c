@@ -6,30 +6,28 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define SECRET_MAX 4096
-
-static int refuse(struct sink *sink, const char *what, const char *path, const char *why)
+static int refuse(char error[SECRET_ERROR_SIZE], const char *what, const char *path, const char *why)
 {
-    (void)snprintf(sink->error, sizeof sink->error, "%s %.100s %s", what, path, why);
+    (void)snprintf(error, SECRET_ERROR_SIZE, "%s %.100s %s", what, path, why);
     return 1;
 }
 
 /* Returns the descriptor, or -1 with the error. */
-static int open_secret(struct sink *sink, const char *what, const char *path)
+static int open_secret(char error[SECRET_ERROR_SIZE], const char *what, const char *path)
 {
     cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) < 0) {
-        (void)refuse(sink, what, path, strerror(errno));
+        (void)refuse(error, what, path, strerror(errno));
         return -1;
     }
     if (!S_ISREG(st.st_mode))
-        (void)refuse(sink, what, path, "is not a file");
+        (void)refuse(error, what, path, "is not a file");
     else if (st.st_mode & 027)
-        (void)refuse(sink, what, path, "can be read by others or written by its group: chmod 640 or less");
+        (void)refuse(error, what, path, "can be read by others or written by its group: chmod 640 or less");
     else if (st.st_size == 0 || st.st_size > SECRET_MAX)
-        (void)refuse(sink, what, path, "is empty or has more than 4096 bytes");
+        (void)refuse(error, what, path, "is empty or has more than 4096 bytes");
     else
         return dup(fd);
     return -1;
@@ -37,14 +35,14 @@ static int open_secret(struct sink *sink, const char *what, const char *path)
 
 int sink_check_secret(struct sink *sink, const char *what, const char *path)
 {
-    cleanup_close int fd = open_secret(sink, what, path);
+    cleanup_close int fd = open_secret(sink->error, what, path);
 
     return fd < 0 ? 1 : 0;
 }
 
-int sink_read_secret(struct sink *sink, const char *what, const char *path, struct buffer *out)
+int secret_read(const char *what, const char *path, struct buffer *out, char error[SECRET_ERROR_SIZE])
 {
-    cleanup_close int fd = open_secret(sink, what, path);
+    cleanup_close int fd = open_secret(error, what, path);
     uint8_t *to;
     ssize_t n;
 
@@ -55,12 +53,17 @@ int sink_read_secret(struct sink *sink, const char *what, const char *path, stru
         return -ENOMEM;
     n = read(fd, to, SECRET_MAX);
     if (n <= 0)
-        return refuse(sink, what, path, n < 0 ? strerror(errno) : "is empty");
+        return refuse(error, what, path, n < 0 ? strerror(errno) : "is empty");
     out->size = (size_t)n;
     while (out->size && (to[out->size - 1] == '\n' || to[out->size - 1] == '\r'))
         out->size--;
     to[out->size] = 0;
-    return out->size && !memchr(to, 0, out->size) ? 0 : refuse(sink, what, path, "holds no text");
+    return out->size && !memchr(to, 0, out->size) ? 0 : refuse(error, what, path, "holds no text");
+}
+
+int sink_read_secret(struct sink *sink, const char *what, const char *path, struct buffer *out)
+{
+    return secret_read(what, path, out, sink->error);
 }
 
 void secret_clear(struct buffer *secret)

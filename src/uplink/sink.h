@@ -8,6 +8,9 @@
 
 /* What the files of this room share: a sink, and what its kind of platform (mqtt.c, webhook.c) does for it. */
 
+#define SECRET_MAX 4096       /* bytes of a secret's file */
+#define SECRET_ERROR_SIZE 192 /* of a sentence about one */
+
 enum sink_state {
     SINK_FAILED,     /* its configuration cannot be used, as `error` says; a reload may mend that */
     SINK_CONNECTING, /* on the way to the platform, or nothing was sent yet */
@@ -44,13 +47,13 @@ struct sink {
     void *link; /* the driver's */
     char cursor_name[8 + CONF_SINK_NAME_MAX];
     enum sink_state state;
-    int64_t since;      /* wall ms of the state */
-    char error[192];    /* the last one; empty: none since it was up */
-    unsigned failures;  /* in a row */
-    uint64_t retry_at;  /* uv_now, in SINK_WAITING */
-    int64_t success_at; /* wall ms of the last acknowledgement; 0: none */
-    bool told_up;       /* in the journal */
-    uint64_t told_at;   /* uv_now; 0: never */
+    int64_t since;                 /* wall ms of the state */
+    char error[SECRET_ERROR_SIZE]; /* the last one; empty: none since it was up */
+    unsigned failures;             /* in a row */
+    uint64_t retry_at;             /* uv_now, in SINK_WAITING */
+    int64_t success_at;            /* wall ms of the last acknowledgement; 0: none */
+    bool told_up;                  /* in the journal */
+    uint64_t told_at;              /* uv_now; 0: never */
     struct journal_reader *reader;
     uint64_t cursor;  /* all up to it were acknowledged or are not for this sink */
     uint64_t durable; /* what of it is on the disk */
@@ -122,11 +125,13 @@ void sink_bury(struct sink *sink, uint64_t first, uint64_t last, unsigned attemp
 /* The end of send_letter: NULL when the platform has it, else why not. */
 void sink_letter_done(struct sink *sink, const char *problem);
 
-/* A file with a secret, its last line end removed. 0; -ENOMEM, or 1 with sink->error: it cannot be read, others can
- * read it, it is empty or too large. */
+/* A file with a secret, its last line end removed. 0; -ENOMEM, or 1 with the error: it cannot be read, others can read
+ * it, it is empty or too large. */
+int secret_read(const char *what, const char *path, struct buffer *out, char error[SECRET_ERROR_SIZE]) must_check;
 int sink_read_secret(struct sink *sink, const char *what, const char *path, struct buffer *out) must_check;
 /* The same checks for a key that a library reads. */
 int sink_check_secret(struct sink *sink, const char *what, const char *path) must_check;
 void secret_clear(struct buffer *secret); /* wipes */
+#define cleanup_secret cleanup(secret_clear)
 
 #endif

@@ -2,6 +2,7 @@
 import hashlib
 import http.server
 import json
+import os
 import shutil
 import socket
 import ssl
@@ -233,7 +234,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         store, path = self.server, self.path.removeprefix("/store/")
         begin = int((self.headers.get("Range") or "bytes=0-")[6:-1])
         store.asked.append((path.partition("/")[2], begin))
-        if store.bad.get("busy"):
+        if store.bad.get("token") and self.headers.get("Authorization") != "Bearer " + store.bad["token"]:
+            self.send(401, b"who are you?")
+        elif store.bad.get("busy"):
             store.bad["busy"] -= 1
             self.send(503, b"later")
         elif store.bad.get("status"):
@@ -324,6 +327,20 @@ class PullThrough(harness.GatewayTest):
                 self.wait_until_here(gateway, store)
                 self.assertEqual([begin for which, begin in store.asked if which == "code"], [0, 60000, 120000])
 
+    def test_a_store_that_wants_a_token(self):
+        store, token = self.make_store(token="t" * 2000), tempfile.mkstemp(prefix="tcgw-token-")[1]
+        self.addCleanup(os.remove, token)
+        gateway = self.gateway("artifacts.store_url=" + store.url(), "artifacts.store_token_file=" + token)
+        gateway.add_device("box", self.agent())
+        self.assert_problem(self.wait_until(gateway, store, "is empty"), 503, "artifact-pending")
+        with open(token, "w", encoding="utf-8") as file:
+            file.write("t" * 2000 + "\n")
+        self.wait_until_here(gateway, store)
+
+    def wait_until(self, gateway, store, detail):
+        return harness.wait_for(lambda: detail in (a := self.desire(gateway, store)).json["detail"] and a,
+                                what=f"'{detail}' as the reason why there is no artifact")
+
     def test_a_store_that_is_busy_is_asked_again(self):
         gateway, store = self.start(busy=1)
         self.assert_problem(self.desire(gateway, store), 503, "artifact-pending")
@@ -354,9 +371,7 @@ class PullThrough(harness.GatewayTest):
                     self.wait_until_here(gateway, store)
                     self.assertEqual(self.desire(gateway, store).status, 202)
                     continue
-                found = harness.wait_for(lambda: "certificate" in (a := self.desire(gateway, store)).json["detail"] and
-                                         a, what="the reason why there is no artifact")
-                self.assert_problem(found, 503, "artifact-pending")
+                self.assert_problem(self.wait_until(gateway, store, "certificate"), 503, "artifact-pending")
                 self.assertEqual(store.asked, [])
 
     def test_a_store_that_lies(self):

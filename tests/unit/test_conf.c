@@ -341,6 +341,28 @@ START_TEST(keys_that_do_not_go_together_are_refused)
 }
 END_TEST
 
+static const struct {
+    const char *url, *token, *complaint;
+} stores[] = {
+    {"https://store.example/a", "token", NULL},
+    {"http://store.example/a", "", NULL},
+    {"http://127.0.0.1:81/a", "token", NULL},
+    {"http://store.example/a", "token", "unprotected"},
+    {"ftp://store.example/a", "", "https:// or http://"},
+    {"https://user@store.example/a", "", "has a space, a user"},
+    {"https://store.example/a?b", "", "a query"},
+};
+
+START_TEST(the_url_of_the_store)
+{
+    set("artifacts.store_url", stores[_i].url);
+    set("artifacts.store_token_file", stores[_i].token);
+    ck_assert_int_eq(conf_check(conf, reason, sizeof reason), stores[_i].complaint != NULL);
+    if (stores[_i].complaint)
+        ck_assert_msg(strstr(reason, stores[_i].complaint) != NULL, "%s", reason);
+}
+END_TEST
+
 START_TEST(a_certificate_needs_its_key)
 {
     set("coap.certificate", "gateway.pem");
@@ -523,6 +545,7 @@ static Suite *conf_suite(void)
     tcase_add_test(all, the_manual_page_follows_the_table);
     tcase_add_test(all, keys_that_do_not_go_together_are_refused);
     tcase_add_test(all, a_certificate_needs_its_key);
+    tcase_add_loop_test(all, the_url_of_the_store, 0, array_size(stores));
     tcase_add_loop_test(all, two_listeners_of_a_transport_have_two_addresses, 0, array_size(listeners));
     tcase_add_test(all, a_socket_path_from_the_environment_may_be_too_long);
     tcase_add_test(all, a_reload_takes_what_it_can);

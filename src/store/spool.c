@@ -27,23 +27,22 @@ struct spool {
     void *map;
 };
 
-static int make_path(struct spool *spool, const char *directory, const char *prefix, const char *name)
+/* NULL: errno says why. */
+static char *make_path(const char *directory, const char *prefix, const char *name)
 {
     cleanup_free char *parent = NULL;
+    char *path;
 
-    if (asprintf(&parent, "%s/spool", directory) < 0)
-        return -ENOMEM;
-    if (mkdir(parent, 0700) < 0 && errno != EEXIST)
-        return -errno;
-    return asprintf(&spool->path, "%s/%s%s", parent, prefix, name) < 0 ? -ENOMEM : 0;
+    if (asprintf(&parent, "%s/spool", directory) < 0 || (mkdir(parent, 0700) < 0 && errno != EEXIST))
+        return NULL;
+    return asprintf(&path, "%s/%s%s", parent, prefix, name) < 0 ? NULL : path;
 }
 
 static int make_file(struct spool *spool, const char *directory)
 {
-    int r = make_path(spool, directory, PREFIX, "XXXXXX");
-
-    if (r < 0)
-        return r;
+    spool->path = make_path(directory, PREFIX, "XXXXXX");
+    if (!spool->path)
+        return -errno;
     spool->fd = mkostemp(spool->path, O_CLOEXEC);
     if (spool->fd < 0)
         return -errno;
@@ -71,11 +70,11 @@ static int read_back(struct spool *spool)
 
 static int open_file(struct spool *spool, const char *directory, const char *name)
 {
-    int r = make_path(spool, directory, KEPT_PREFIX, name);
     struct stat st;
 
-    if (r < 0)
-        return r;
+    spool->path = make_path(directory, KEPT_PREFIX, name);
+    if (!spool->path)
+        return -errno;
     spool->fd = open(spool->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (spool->fd < 0 || fstat(spool->fd, &st) < 0)
         return -errno;

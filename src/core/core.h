@@ -332,7 +332,7 @@ int core_keep_answer(struct core *core, const char *key, const struct core_answe
 
 struct core_stats {
     size_t devices, artifacts, containers, operations_unfinished, operations_kept;
-    size_t converged; /* containers that were as desired at the last look */
+    size_t converged;             /* containers that were as desired at the last look */
     uint64_t calls, calls_failed; /* exchanges with devices since the start */
 };
 void core_get_stats(const struct core *core, struct core_stats *out);

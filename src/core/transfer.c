@@ -73,6 +73,14 @@ static void sample(struct transfer *t, int64_t now)
     t->sampled_done = t->done;
 }
 
+/* Seconds at that rate; null when it is 0. */
+static json_t *time_left(const struct transfer *t, uint64_t rate)
+{
+    uint64_t left = t->total > t->done ? t->total - t->done : 0;
+
+    return rate ? json_integer((json_int_t)((left + rate - 1) / rate)) : json_null();
+}
+
 static void tell(struct transfer *t, int64_t now)
 {
     const struct container *c = t->container;
@@ -80,9 +88,9 @@ static void tell(struct transfer *t, int64_t now)
     if (now - t->told < TELL_MS)
         return;
     t->told = now;
-    event_note(core_of(t), EVENT_OPERATION_PROGRESS, c->device->id, "{s:s, s:s, s:I, s:I, s:I}", "container", c->uid,
-               "artifact", t->artifact, "bytes", (json_int_t)t->done, "total", (json_int_t)t->total, "rate",
-               (json_int_t)t->rate);
+    event_note(core_of(t), EVENT_OPERATION_PROGRESS, c->device->id, "{s:s, s:s, s:I, s:I, s:I, s:o}", "container",
+               c->uid, "artifact", t->artifact, "bytes", (json_int_t)t->done, "total", (json_int_t)t->total, "rate",
+               (json_int_t)t->rate, "remaining_s", time_left(t, t->rate));
 }
 
 /* The device has acknowledged a block: it is there, and what it was sent before was not in vain. */
@@ -219,12 +227,11 @@ static json_t *number_or_null(uint64_t number)
 
 json_t *transfer_progress_json(const struct transfer *transfer)
 {
-    uint64_t left = transfer->total > transfer->done ? transfer->total - transfer->done : 0;
     uint64_t rate = strcmp(transfer_state(transfer), "running") == 0 ? transfer->rate : 0;
 
     return json_pack("{s:I, s:o, s:o, s:o}", "bytes", (json_int_t)transfer->done, "total",
                      number_or_null(transfer->total), "rate", number_or_null(rate), "remaining_s",
-                     rate ? json_integer((json_int_t)((left + rate - 1) / rate)) : json_null());
+                     time_left(transfer, rate));
 }
 
 static json_t *transfer_json(const struct transfer *t)

@@ -1,6 +1,7 @@
 #include "core/transfer.h"
 
 #include "core/internal.h"
+#include "core/journal.h"
 #include "core/presence.h"
 #include "core_fixture.h"
 #include "suite.h"
@@ -59,6 +60,7 @@ static void setup(void)
     loads = pauses = 0;
     core_setup(&f);
     sim_port_of_fixture = sim_port(&f.sim);
+    f.options.journal_memory = 64 * 1024;
     f.options.agents.begin = begin;
     f.options.agents.cancel = cancel;
     f.options.agents.pause = pause_load;
@@ -171,6 +173,65 @@ START_TEST(shows_how_far_it_is)
     shown = core_operation_json(core_find_operation(f.core, operation));
     ck_assert(json_is_null(json_object_get(shown, "progress")));
     json_decref(shown);
+}
+END_TEST
+
+static void wake(void *arg)
+{
+    (void)arg;
+}
+
+static uint64_t last_number(void)
+{
+    struct journal_stats stats;
+
+    core_get_journal_stats(f.core, &stats);
+    return stats.last;
+}
+
+/* How many events told of progress since; *last is the newest, the caller's. */
+static unsigned progress_events(uint64_t after, json_t **last)
+{
+    const struct journal_filter filter = {.device = "box"};
+    struct journal_reader *reader = core_open_journal(f.core, after, &filter, wake, NULL);
+    struct journal_entry entry;
+    unsigned count = 0;
+    uint64_t missing;
+
+    ck_assert_ptr_nonnull(reader);
+    *last = NULL;
+    while (journal_read(reader, &entry, &missing) == JOURNAL_ENTRY) {
+        json_t *body = entry.kind == JOURNAL_OPERATION ? json_loadb(entry.body, entry.size, 0, NULL) : NULL;
+        const char *event = json_string_value(json_object_get(body, "event"));
+        bool found = event && strcmp(event, "progress") == 0;
+
+        count += found;
+        json_decref(found ? *last : body);
+        *last = found ? body : *last;
+    }
+    (void)journal_close(reader);
+    return count;
+}
+
+START_TEST(tells_now_and_then)
+{
+    uint64_t after = last_number();
+    json_t *last;
+
+    (void)put(&f, device, "job", job, "running");
+    reaches_load();
+    for (unsigned i = 1; i <= 120; i++) { /* 12 s */
+        acknowledges((size_t)i * 64);
+        core_advance(&f, 100);
+    }
+    ck_assert_uint_eq(progress_events(after, &last), 2);
+    ck_assert_str_eq(json_string_value(json_object_get(last, "container")), "job");
+    ck_assert_int_eq(json_integer_value(json_object_get(last, "total")), TOTAL);
+    ck_assert_int_eq(json_integer_value(json_object_get(last, "rate")), 640);
+    ck_assert_int_ge(json_integer_value(json_object_get(last, "remaining_s")), 5);
+    json_decref(last);
+    arrives();
+    core_settle(&f);
 }
 END_TEST
 
@@ -324,7 +385,7 @@ START_TEST(is_given_up_when_it_gets_nowhere)
         core_advance(&f, 100);
     }
     ends(&f, operation, OPERATION_FAILED, FAULT_DEVICE_TIMEOUT);
-    ck_assert_int_eq(number("block"), 256); /* something smaller may arrive next time */
+    ck_assert_int_eq(number("block"), 64); /* something smaller may arrive next time */
     is_in_state("stopped");
 }
 END_TEST
@@ -533,6 +594,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         shows_how_far_it_is,
+        tells_now_and_then,
         goes_on_after_a_restart,
         is_written_once_a_second,
         makes_room_for_requests,

@@ -298,9 +298,8 @@ int core_remove_artifact(struct core *core, struct artifact *artifact, core_done
 
     if (core_check_accepting(core, fault))
         return 1;
-    if (artifact->users)
-        return fault_set(fault, FAULT_IN_USE, "Artifact %s is used by %u containers and unfinished operations.",
-                         artifact->id, artifact->users);
+    if (artifact_check_unneeded(core, artifact, fault))
+        return 1;
     if (commit_new(&commit, core, done, arg))
         return -ENOMEM;
     artifact->removing = true;

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "core/document.h"
 #include "core/event.h"
+#include "core/trust.h"
 
 #include <errno.h>
 #include <string.h>
@@ -36,12 +37,31 @@ int artifact_missing(const struct core *core, const char *id, struct fault *faul
 
 /* Pins ------------------------------------------------------------------------------------------------------------- */
 
+static void settle_pin(struct commit *commit, bool durable, struct fault *fault);
+
+static struct commit *find_later_pin(const struct commit *commit)
+{
+    list_each(node, &commit->core->commits)
+    {
+        struct commit *other = container_of(node, struct commit, node);
+
+        if (other->settle == settle_pin && strcmp(other->id, commit->id) == 0)
+            return other;
+    }
+    return NULL;
+}
+
 static void settle_pin(struct commit *commit, bool durable, struct fault *fault)
 {
     struct artifact *artifact = index_find_artifact(commit->core, commit->id);
+    struct commit *later = find_later_pin(commit);
 
     (void)fault;
-    if (artifact && !durable && !commit_find_later(commit))
+    if (durable)
+        return;
+    if (later)
+        later->value = commit->value; /* what that one would go back to */
+    else if (artifact)
         artifact->pinned = commit->value;
 }
 
@@ -65,17 +85,13 @@ int core_pin_artifact(struct core *core, struct artifact *artifact, bool pinned,
 
 /* What documents name ---------------------------------------------------------------------------------------------- */
 
-static void note_names(struct core *core, json_t *named, json_t *value);
-
 /* An artifact by its id, or all of a release. */
 static void note_text(struct core *core, json_t *named, const char *text)
 {
-    const struct document *release = document_find(core, DOCUMENT_RELEASE, text);
-
     if (is_digest(text))
         (void)json_object_set_new(named, text, json_true());
-    else if (release)
-        note_names(core, named, json_object_get(release->body, "artifacts"));
+    else
+        release_note_artifacts(core, text, named);
 }
 
 static void note_names(struct core *core, json_t *named, json_t *value)
@@ -96,42 +112,8 @@ static void note_names(struct core *core, json_t *named, json_t *value)
     }
 }
 
-static const char *release_name(const struct document *release)
-{
-    const char *name = json_string_value(json_object_get(release->body, "name"));
-
-    return name ? name : "";
-}
-
-static json_int_t release_number(const struct document *release)
-{
-    return json_integer_value(json_object_get(release->body, "sequence"));
-}
-
-/* Releases of one name stand one behind the other (their keys are "name@version"). */
-static bool is_new(const struct core *core, const struct document *first, const struct document *release)
-{
-    unsigned newer = 0;
-
-    for (const struct document *d = first; d && strcmp(release_name(d), release_name(release)) == 0; d = d->hh.next)
-        newer += release_number(d) > release_number(release);
-    return newer < core->options.keep.releases;
-}
-
-static void note_releases(struct core *core, json_t *named)
-{
-    const struct document *first = document_first(core, DOCUMENT_RELEASE);
-
-    for (const struct document *d = first; d; d = d->hh.next) {
-        if (strcmp(release_name(d), release_name(first)) != 0)
-            first = d;
-        if (is_new(core, first, d))
-            note_names(core, named, json_object_get(d->body, "artifacts"));
-    }
-}
-
 /* A set of artifact ids; NULL: out of memory. */
-static json_t *find_named(struct core *core)
+static json_t *find_wanted(struct core *core)
 {
     json_t *named = json_object(), *rollouts = rollout_names(core);
 
@@ -140,9 +122,34 @@ static json_t *find_named(struct core *core)
     if (named)
         note_names(core, named, rollouts);
     json_decref(rollouts);
-    if (named)
-        note_releases(core, named);
     return named;
+}
+
+static json_t *find_named(struct core *core)
+{
+    json_t *named = find_wanted(core);
+
+    if (named)
+        releases_note_newest(core, core->options.keep.releases, named);
+    return named;
+}
+
+int artifact_check_unneeded(struct core *core, const struct artifact *artifact, struct fault *fault)
+{
+    const char *release = release_with_artifact(core, artifact->id);
+    json_t *wanted;
+    bool is_wanted;
+
+    if (artifact->users)
+        return fault_set(fault, FAULT_IN_USE, "Artifact %s is used by %u containers and unfinished operations.",
+                         artifact->id, artifact->users);
+    if (release)
+        return fault_set(fault, FAULT_IN_USE, "Artifact %.12s is of release %s, which has to go before.", artifact->id,
+                         release);
+    wanted = find_wanted(core);
+    is_wanted = !wanted || json_object_get(wanted, artifact->id);
+    json_decref(wanted);
+    return is_wanted ? fault_set(fault, FAULT_IN_USE, "A service or a rollout needs artifact %.12s.", artifact->id) : 0;
 }
 
 /* The collection --------------------------------------------------------------------------------------------------- */

@@ -221,7 +221,7 @@ int core_check_description(const struct core *core, const json_t *description, s
  * count, since the gateway signs anew. FAULT_INVALID_METADATA; negative when out of memory. */
 int core_describe_metadata(const void *metadata, size_t size, const struct spool *code, const struct spool *data,
                            json_t **description, struct fault *fault) must_check;
-/* FAULT_IN_USE when a container or an unfinished operation needs it. */
+/* FAULT_IN_USE when a container, an unfinished operation, a release, a service or a rollout needs it. */
 int core_remove_artifact(struct core *core, struct artifact *artifact, core_done_fn done, void *arg,
                          struct fault *fault) must_check;
 json_t *core_artifact_json(struct core *core, const struct artifact *artifact);

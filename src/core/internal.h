@@ -255,6 +255,8 @@ char *artifact_make_manifest(const struct artifact *artifact); /* NULL: out of m
 struct artifact *artifact_free(struct artifact *artifact);
 json_t *artifact_description(const struct artifact *artifact);
 void artifacts_sweep(struct timer *timer);
+/* FAULT_IN_USE when a container, an operation, a release, a service or a rollout needs it. */
+int artifact_check_unneeded(struct core *core, const struct artifact *artifact, struct fault *fault) must_check;
 /* One that is named and is not there, which is fetched where there is a store for that. Returns 1 with the fault:
  * FAULT_NOT_FOUND, FAULT_ARTIFACT_PENDING, or why it cannot be fetched. */
 int artifact_missing(const struct core *core, const char *id, struct fault *fault);

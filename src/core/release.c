@@ -3,6 +3,7 @@
 
 #include "base/base64.h"
 #include "core/bodycheck.h"
+#include "core/service.h"
 
 #include <errno.h>
 #include <string.h>
@@ -26,16 +27,19 @@ struct release *release_find(const struct core *core, const char *release)
     return document ? document->object : NULL;
 }
 
+static bool holds(const struct release *release, const uint8_t id[32])
+{
+    for (size_t i = 0; i < release->statement.artifact_count; i++)
+        if (memcmp(release->statement.artifacts[i], id, 32) == 0)
+            return true;
+    return false;
+}
+
 bool release_holds(const struct release *release, const char *artifact)
 {
     uint8_t id[32];
 
-    if (!text_unhex(artifact, id, sizeof id))
-        return false;
-    for (size_t i = 0; i < release->statement.artifact_count; i++)
-        if (memcmp(release->statement.artifacts[i], id, sizeof id) == 0)
-            return true;
-    return false;
+    return text_unhex(artifact, id, sizeof id) && holds(release, id);
 }
 
 void release_component(const char *release, char *out)
@@ -294,20 +298,104 @@ int core_add_release(struct core *core, const json_t *body, core_done_fn done, v
     return r ? r : document_put(core, DOCUMENT_RELEASE, key, body, done, arg, fault);
 }
 
-static bool is_used(const struct core *core, const char *release)
+static bool container_names(const struct container *c, const char *release)
+{
+    return strcmp(c->desired_release, release) == 0 || strcmp(c->loaded_release, release) == 0;
+}
+
+static int check_containers(const struct core *core, const char *release, struct fault *fault)
 {
     for (const struct device *device = core->devices; device; device = device->hh.next)
         for (const struct container *c = device->containers; c; c = c->hh.next)
-            if (strcmp(c->desired_release, release) == 0 || strcmp(c->loaded_release, release) == 0)
-                return true;
-    return false;
+            if (container_names(c, release))
+                return fault_set(fault, FAULT_IN_USE, "Container '%s' of device '%s' has, or shall have, release %s.",
+                                 c->uid, device->id, release);
+    return 0;
+}
+
+static int check_rollouts(const struct core *core, const char *release, struct fault *fault)
+{
+    json_t *names = rollout_names(core), *name;
+    int r = 0;
+    size_t i;
+
+    json_array_foreach(names, i, name)
+    {
+        if (r == 0 && strcmp(json_string_value(name), release) == 0)
+            r = fault_set(fault, FAULT_IN_USE, "A rollout brings release %s, or may have to bring it back.", release);
+    }
+    json_decref(names);
+    return r;
 }
 
 int core_remove_release(struct core *core, const char *release, core_done_fn done, void *arg, struct fault *fault)
 {
-    if (is_used(core, release))
-        return fault_set(fault, FAULT_IN_USE, "Containers have, or shall have, release %s.", release);
+    const char *service = service_with_release(core, release);
+
+    if (check_containers(core, release, fault) || check_rollouts(core, release, fault))
+        return 1;
+    if (service)
+        return fault_set(fault, FAULT_IN_USE, "Service '%s' wants release %s.", service, release);
     return document_remove(core, DOCUMENT_RELEASE, release, done, arg, fault);
+}
+
+/* Which artifacts they need ---------------------------------------------------------------------------------------- */
+
+static void note_artifacts(const struct release *release, json_t *ids)
+{
+    char id[CORE_DIGEST_TEXT];
+
+    for (size_t i = 0; i < release->statement.artifact_count; i++)
+        (void)json_object_set_new(ids, text_hex(release->statement.artifacts[i], 32, id), json_true());
+}
+
+void release_note_artifacts(const struct core *core, const char *release, json_t *ids)
+{
+    const struct release *found = release_find(core, release);
+
+    if (found)
+        note_artifacts(found, ids);
+}
+
+static bool is_same_name(const struct document *a, const struct document *b)
+{
+    return strcmp(((const struct release *)a->object)->statement.name,
+                  ((const struct release *)b->object)->statement.name) == 0;
+}
+
+/* Releases of one name stand one behind the other (their keys are "name@version"). */
+static bool is_among_newest(const struct document *first, const struct document *document, unsigned newest)
+{
+    const struct release *release = document->object;
+    unsigned newer = 0;
+
+    for (const struct document *d = first; d && newer < newest && is_same_name(d, document); d = d->hh.next)
+        newer += ((const struct release *)d->object)->statement.sequence > release->statement.sequence;
+    return newer < newest;
+}
+
+void releases_note_newest(struct core *core, unsigned newest, json_t *ids)
+{
+    const struct document *first = document_first(core, DOCUMENT_RELEASE);
+
+    for (const struct document *d = first; d; d = d->hh.next) {
+        if (!is_same_name(first, d))
+            first = d;
+        if (is_among_newest(first, d, newest))
+            note_artifacts(d->object, ids);
+    }
+}
+
+const char *release_with_artifact(struct core *core, const char *artifact)
+{
+    uint8_t id[32];
+
+    if (!text_unhex(artifact, id, sizeof id))
+        return NULL;
+    for (const struct document *d = document_first(core, DOCUMENT_RELEASE); d; d = d->hh.next)
+        if (holds(d->object, id))
+            return d->key;
+    return NULL;
 }
 
 /* Shown ------------------------------------------------------------------------------------------------------------ */
@@ -390,13 +478,16 @@ json_t *core_releases_json(struct core *core, const char *name)
 json_t *releases_of_artifact(struct core *core, const char *artifact)
 {
     json_t *list = json_array();
+    uint8_t id[32];
 
+    if (!text_unhex(artifact, id, sizeof id))
+        return list;
     for (const struct document *d = document_first(core, DOCUMENT_RELEASE); d; d = d->hh.next) {
         struct release *release = d->object;
         struct fault fault;
         const char *state;
 
-        if (!release_holds(release, artifact))
+        if (!holds(release, id))
             continue;
         state = state_of(core, d->key, release, &fault);
         (void)json_array_append_new(list,

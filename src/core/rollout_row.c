@@ -164,17 +164,17 @@ int rollout_load_member(struct core *core, const struct store_document *row)
 #define REVERTIBLE_MS (30 * 24 * INT64_C(3600000)) /* what was before stays for so long after the end */
 
 /* Most devices had the same before, so that only what differs from the one before is appended. */
-static void name_previous(const struct rollout *r, json_t *names)
+static void name_previous(const struct rollout *r, const char *what, json_t *names)
 {
     const char *last = "";
 
     for (const struct member *m = r->members; m; m = m->hh.next) {
-        const char *artifact = body_text(m->previous, "artifact");
+        const char *name = body_text(m->previous, what);
 
-        if (!artifact || strcmp(artifact, last) == 0)
+        if (!name || strcmp(name, last) == 0)
             continue;
-        last = artifact;
-        (void)json_array_append_new(names, json_string(artifact));
+        last = name;
+        (void)json_array_append_new(names, json_string(name));
     }
 }
 
@@ -185,8 +185,10 @@ json_t *rollout_names(const struct core *core)
     for (const struct rollout *r = core->rollouts; r && names; r = r->hh.next) {
         if (rollout_is_unfinished(r))
             (void)json_array_append_new(names, json_string(*r->spec->release ? r->spec->release : r->spec->artifact));
-        if (rollout_is_unfinished(r) || core_wall(core) - r->ended < REVERTIBLE_MS)
-            name_previous(r, names);
+        if (!rollout_is_unfinished(r) && core_wall(core) - r->ended >= REVERTIBLE_MS)
+            continue;
+        name_previous(r, "artifact", names);
+        name_previous(r, "release", names);
     }
     return names;
 }

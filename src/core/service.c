@@ -247,6 +247,22 @@ int core_remove_service(struct core *core, const char *name, core_done_fn done, 
     return document_remove(core, DOCUMENT_SERVICE, name, done, arg, fault);
 }
 
+static bool wants_release(const struct service *service, const char *release)
+{
+    for (size_t i = 0; i < service->count; i++)
+        if (strcmp(service->containers[i].release, release) == 0)
+            return true;
+    return false;
+}
+
+const char *service_with_release(struct core *core, const char *release)
+{
+    for (const struct document *d = document_first(core, DOCUMENT_SERVICE); d; d = d->hh.next)
+        if (wants_release(d->object, release))
+            return d->key;
+    return NULL;
+}
+
 const char *service_of(const struct device *device, const char *uid)
 {
     for (const struct document *d = document_first(device->core, DOCUMENT_SERVICE); d; d = d->hh.next) {

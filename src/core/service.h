@@ -30,6 +30,8 @@ void service_free(void *object);
 void service_changed(struct core *core, const char *key);
 
 const struct service_container *service_find(const struct service *service, const char *uid); /* or NULL */
+/* One that wants a release; NULL: none. */
+const char *service_with_release(struct core *core, const char *release);
 /* What it wants of a container of a device. 0, or 1 with the fault of a release that has nothing for the device. */
 int service_desire(struct desired *desired, const struct device *device, const char *name,
                    const struct service_container *container, struct fault *fault) must_check;

@@ -69,6 +69,13 @@ int core_remove_release(struct core *core, const char *release, core_done_fn don
 json_t *core_release_json(struct core *core, const char *release);
 json_t *core_releases_json(struct core *core, const char *name); /* newest first; NULL: of all names */
 
+/* Adds the ids of a release's artifacts (none when there is no such release), or of the `newest` releases of each name,
+ * to a set: an object with a member per id. */
+void release_note_artifacts(const struct core *core, const char *release, json_t *ids);
+void releases_note_newest(struct core *core, unsigned newest, json_t *ids);
+/* A release that an artifact is in; NULL: none. */
+const char *release_with_artifact(struct core *core, const char *artifact);
+
 /* The releases that an artifact is in: [{"release", "publisher", "state"}]. */
 json_t *releases_of_artifact(struct core *core, const char *artifact);
 

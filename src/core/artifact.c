@@ -5,6 +5,7 @@
 #include "codec/wasm.h"
 #include "core/bodycheck.h"
 #include "core/event.h"
+#include "core/service.h"
 #include "core/trust.h"
 
 #include <errno.h>
@@ -162,6 +163,7 @@ static void settle_add(struct commit *commit, bool durable, struct fault *fault)
     (void)fault;
     if (durable) {
         artifact->pending = false;
+        services_start(commit->core); /* one may have waited for it */
         log_info("artifact added", "artifact", artifact->id, "name", artifact->name, NULL);
     } else {
         index_drop_artifact(commit->core, artifact);

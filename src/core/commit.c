@@ -194,6 +194,7 @@ void batch_put_container(struct store_batch *batch, struct container *container)
                                          .revision = container->revision,
                                          .desired_release = text_or_null(container->desired_release),
                                          .loaded_release = text_or_null(container->loaded_release),
+                                         .sent_release = text_or_null(container->sent_release),
                                          .service = container->service,
                                          .needs = container->needs,
                                          .parameters = {container->parameters, container->parameters_size},

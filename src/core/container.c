@@ -185,6 +185,7 @@ void container_apply_status(struct container *c, const struct agent_call *call)
 struct wish {
     bool existed;
     struct desired *desired;
+    struct artifact *artifact; /* of it, which stays as long as it may have to come back; NULL: none */
     int64_t updated;
     uint64_t revision;
 };
@@ -193,6 +194,8 @@ static void wish_free(void *arg)
 {
     struct wish *wish = arg;
 
+    if (wish && wish->artifact)
+        wish->artifact->users--;
     if (wish)
         free(wish->desired);
     free(wish);
@@ -211,6 +214,9 @@ static struct wish *wish_take(const struct container *c, bool existed)
     wish->existed = existed;
     wish->updated = c->updated;
     wish->revision = c->revision;
+    wish->artifact = index_find_artifact(c->device->core, c->desired_artifact);
+    if (wish->artifact)
+        wish->artifact->users++;
     return wish;
 }
 
@@ -250,7 +256,7 @@ static void settle_wish(struct commit *commit, bool durable, struct fault *fault
     if (later) { /* what that one would go back to */
         wish_free(later->old);
         later->old = steal_pointer(commit->old);
-    } else {
+    } else if (c->revision == commit->value) { /* nobody has wanted something else since */
         undo_wish(c, commit->old);
     }
 }
@@ -280,6 +286,7 @@ static int submit_wish(struct container *c, bool existed, enum operation_kind ki
         return r;
     }
     c->updated = op->created;
+    commit->value = c->revision;
     reconcile_reset(c);
     (void)text_copy(commit->device, sizeof commit->device, c->device->id);
     (void)text_copy(commit->uid, sizeof commit->uid, c->uid);
@@ -524,6 +531,7 @@ int core_forget_container(struct core *core, struct container *c, core_done_fn d
     (void)text_copy(commit->uid, sizeof commit->uid, c->uid);
     commit->settle = settle_forget;
     operations_batch_cancelled(device, c->uid, commit->batch);
+    sequence_note_forgotten(c, commit->batch);
     store_batch_delete_container(commit->batch, device->id, c->uid);
     event_add(core, commit->batch, EVENT_CONTAINER_REMOVED, device->id, "{s:s, s:b}", "container", c->uid, "forgotten",
               1);

@@ -178,6 +178,8 @@ struct core *core_free(struct core *core)
         next_device = device->hh.next;
         device_drop(device);
     }
+    while (!list_empty(&core->commits))
+        commit_free(list_first(&core->commits, struct commit, node));
     for (artifact = core->artifacts; artifact; artifact = next_artifact) {
         next_artifact = artifact->hh.next;
         index_drop_artifact(core, artifact);
@@ -186,8 +188,6 @@ struct core *core_free(struct core *core)
     answers_free(core);
     deadletters_free(core);
     intake_free(core);
-    while (!list_empty(&core->commits))
-        commit_free(list_first(&core->commits, struct commit, node));
     part_requests_free(core);
     shadow_reads_free(core);
     join_free(core);
@@ -244,6 +244,7 @@ void core_configure(struct core *core, const struct core_options *options)
     now->max_registrations = options->max_registrations;
     now->max_registrations_per_address = options->max_registrations_per_address;
     now->presence = options->presence;
+    now->transfer = options->transfer;
     now->reconcile = options->reconcile;
     now->transfer = options->transfer;
     now->telemetry = options->telemetry;

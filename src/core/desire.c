@@ -50,7 +50,7 @@ int container_check_desired(struct device *device, const char *uid, const struct
         return artifact_missing(device->core, d->artifact, fault);
     if (container_check_fit(device, uid, artifact, d->state, fault))
         return 1;
-    return trust_admit(device, uid, artifact, d->release ? d->release : "", d->rollback, fault);
+    return trust_admit(device, artifact, d->release ? d->release : "", d->rollback, fault);
 }
 
 static char *copy_text(const char *text, bool *failed)

@@ -11,19 +11,32 @@
 #include <string.h>
 
 static const struct document_class classes[DOCUMENT_KIND_COUNT] = {
-    [DOCUMENT_PUBLISHER] =
-        {.name = "publisher", .max = 256, .parse = publisher_parse, .free = publisher_free, .changed = trust_changed},
+    [DOCUMENT_PUBLISHER] = {.name = "publisher",
+                            .max = 256,
+                            .keep_damaged = true,
+                            .parse = publisher_parse,
+                            .free = publisher_free,
+                            .changed = publishers_changed},
     [DOCUMENT_RELEASE] = {.name = "release",
                           .max = 2000,
                           .parse = release_parse_document,
                           .free = release_free,
                           .changed = trust_changed},
-    [DOCUMENT_POLICY] =
-        {.name = "policy", .max = 256, .parse = policy_parse, .free = policy_free, .changed = trust_changed},
+    [DOCUMENT_POLICY] = {.name = "policy",
+                         .max = 256,
+                         .keep_damaged = true,
+                         .parse = policy_parse,
+                         .free = policy_free,
+                         .changed = trust_changed},
     [DOCUMENT_LINK] = {.name = "link", .max = 100, .parse = link_parse, .free = free},
     [DOCUMENT_ROLLOUT] = {.name = "rollout", .load = rollout_load},
     [DOCUMENT_ROLLOUT_DEVICE] = {.name = "rollout-device", .load = rollout_load_member},
-    [DOCUMENT_SERVICE] = {"service", SERVICES_MAX, service_parse, service_free, service_changed, NULL},
+    [DOCUMENT_SERVICE] = {.name = "service",
+                          .max = SERVICES_MAX,
+                          .keep_damaged = true,
+                          .parse = service_parse,
+                          .free = service_free,
+                          .changed = service_changed},
 };
 
 /* NOLINTBEGIN(readability-function-size,bugprone-*,clang-analyzer-*) */
@@ -102,20 +115,29 @@ void documents_free(struct core *core)
     }
 }
 
+static struct document *document_new(const char *key, json_t *body)
+{
+    size_t size = strlen(key) + 1;
+    struct document *document = body ? calloc(1, sizeof *document + size) : NULL;
+
+    if (!document) {
+        json_decref(body);
+        return NULL;
+    }
+    memcpy(document->key, key, size);
+    document->body = body;
+    return document;
+}
+
 /* A document that is in no table; the body is taken over. */
 static int make(struct document **out, struct core *core, enum document_kind kind, const char *key, json_t *body,
                 struct fault *fault)
 {
-    size_t size = strlen(key) + 1;
-    struct document *document = body ? calloc(1, sizeof *document + size) : NULL;
+    struct document *document = document_new(key, body);
     int r = 0;
 
-    if (!document) {
-        json_decref(body);
+    if (!document)
         return -ENOMEM;
-    }
-    memcpy(document->key, key, size);
-    document->body = body;
     if (classes[kind].parse)
         r = classes[kind].parse(core, key, body, &document->object, fault);
     *out = r ? document_free(kind, document) : document;
@@ -137,6 +159,23 @@ static int skip_row(const struct store_document *row, const char *why)
     return 0;
 }
 
+/* One that cannot be read. */
+static int load_damaged(struct core *core, enum document_kind kind, const struct store_document *row, const char *why)
+{
+    struct document *document;
+    json_t *body;
+
+    if (!classes[kind].keep_damaged)
+        return skip_row(row, why);
+    body = json_loads(row->body, 0, NULL);
+    document = document_new(row->key, body ? body : json_object());
+    if (!document)
+        return -ENOMEM;
+    log_error("a record cannot be read and has to be set anew", "kind", row->kind, "id", row->key, "reason", why, NULL);
+    add(&core->documents[kind], document);
+    return 0;
+}
+
 int document_load(void *arg, const struct store_document *row)
 {
     struct core *core = arg;
@@ -151,11 +190,11 @@ int document_load(void *arg, const struct store_document *row)
         return classes[kind].load(core, row);
     body = json_loads(row->body, 0, NULL);
     if (!body)
-        return skip_row(row, "bad JSON");
+        return load_damaged(core, (enum document_kind)kind, row, "bad JSON");
     r = make(&document, core, (enum document_kind)kind, row->key, body, &fault);
     if (r == 0)
         add(&core->documents[kind], document);
-    return r > 0 ? skip_row(row, fault.detail) : r;
+    return r > 0 ? load_damaged(core, (enum document_kind)kind, row, fault.detail) : r;
 }
 
 /* Changes ---------------------------------------------------------------------------------------------------------- */

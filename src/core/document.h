@@ -24,6 +24,9 @@ enum document_kind {
 struct document_class {
     const char *name; /* as rows and events have it; NULL: there is no such kind (yet) */
     size_t max;       /* documents of it */
+    /* One that cannot be read at the start stays, with object NULL, until it is set anew or removed: without it more
+     * would be allowed, or things would be taken away. The others are skipped. */
+    bool keep_damaged;
     /* Checks a body, makes what the kind works with of it (*object) and may bring the body into canonical form. Also of
      * stored ones. 0; 1 with a fault; negative. */
     int (*parse)(struct core *core, const char *key, json_t *body, void **object, struct fault *fault);
@@ -36,7 +39,7 @@ struct document_class {
 
 struct document {
     json_t *body;
-    void *object;
+    void *object;      /* NULL: what was stored cannot be read (keep_damaged) */
     UT_hash_handle hh; /* hh.next: the next of its kind */
     char key[];
 };

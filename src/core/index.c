@@ -17,6 +17,9 @@ struct device *index_find_device(const struct core *core, const char *id)
 
 void index_add_device(struct core *core, struct device *device)
 {
+    const struct device *last = core->devices ? ELMT_FROM_HH(core->devices->hh.tbl, core->devices->hh.tbl->tail) : NULL;
+
+    core->devices_unsorted |= last && strcmp(last->id, device->id) > 0;
     HASH_ADD_STR(core->devices, id, device);
 }
 
@@ -210,10 +213,13 @@ static int compare_artifacts(const struct artifact *a, const struct artifact *b)
 
 size_t core_list_devices(struct core *core, const char *after, struct device **out, size_t max)
 {
+    struct device *d = after ? index_find_device(core, after) : NULL;
     size_t n = 0;
 
-    HASH_SORT(core->devices, compare_devices);
-    for (struct device *d = core->devices; d && n < max; d = d->hh.next)
+    if (core->devices_unsorted)
+        HASH_SORT(core->devices, compare_devices);
+    core->devices_unsorted = false;
+    for (d = d ? d : core->devices; d && n < max; d = d->hh.next)
         if (!d->removing && (!after || strcmp(d->id, after) > 0))
             out[n++] = d;
     return n;

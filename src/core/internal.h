@@ -87,7 +87,7 @@ struct core {
     struct device *visitors[16];                                   /* hosts that are no devices (host.c) */
     struct group *groups;                                          /* uthash by name: those with settings */
     struct documents documents[DOCUMENT_KIND_COUNT];
-    unsigned trust_revision;  /* changes with every publisher and policy (trust.c); not 0 */
+    unsigned trust_revision;  /* changes with every publisher (trust.c); not 0 */
     struct rollout *rollouts; /* uthash by id (rollout.c) */
     size_t rollout_members;   /* of all of them */
     size_t watch_count[2];    /* observations; [true]: that are established */
@@ -95,6 +95,8 @@ struct core {
     struct timer service_sweep; /* service_apply.c */
     char service_swept[CORE_ID_MAX + 1];
     bool has_services; /* or may have containers of some */
+    bool sweep_revives;
+    bool devices_unsorted;
     bool started, stopped;
 };
 
@@ -461,6 +463,7 @@ void deploy_asked(struct operation *op, struct container *container, const struc
 void deploy_fetch(struct operation *op, struct container *container); /* reads the artifact's parts, then loads */
 void deploy_fill_load(struct operation *op, struct container *container, struct agent_call *call);
 /* Whether it was a load that made room for something else, and goes on: the operation stays as it is. */
+bool deploy_may_load(struct operation *op, struct container *container); /* ends it otherwise */
 bool deploy_paused(struct operation *op, struct container *container, const struct agent_call *call);
 void deploy_loaded(struct operation *op, struct container *container, const struct agent_call *call);
 /* The load that was written ahead was not sent. */

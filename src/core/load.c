@@ -118,6 +118,7 @@ static int load_wish(struct container *c, const struct store_container *row)
 
     (void)text_copy(c->desired_release, sizeof c->desired_release, or_empty(row->desired_release));
     (void)text_copy(c->loaded_release, sizeof c->loaded_release, or_empty(row->loaded_release));
+    (void)text_copy(c->sent_release, sizeof c->sent_release, or_empty(row->sent_release));
     c->service = copy_or_null(row->service, &failed);
     c->needs = copy_or_null(row->needs, &failed);
     c->parameters = row->parameters.data ? malloc(row->parameters.size + 1) : NULL;

@@ -151,7 +151,8 @@ struct container {
     bool removing;                         /* hidden; its removal is being committed */
 
     char desired_release[CORE_RELEASE_TEXT]; /* "name@version" that desired_artifact was picked from; empty: none */
-    char loaded_release[CORE_RELEASE_TEXT];  /* that the last load was sent for; empty: none */
+    char loaded_release[CORE_RELEASE_TEXT];  /* that the device took last; empty: none */
+    char sent_release[CORE_RELEASE_TEXT];    /* of a load whose outcome is not known; empty: of none */
     char *service;                           /* that wants it; NULL: a person or the platform itself does */
     char *needs;         /* uids that have to run before it starts, with spaces between; NULL: none */
     uint8_t *parameters; /* in place of the artifact's data; NULL: the artifact's own */

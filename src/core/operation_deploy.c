@@ -31,15 +31,20 @@ static void supersede(struct operation *op)
     operation_end(op, OPERATION_CANCELLED);
 }
 
+static void fail_refused(struct operation *op, const struct fault *fault)
+{
+    operation_fail(op, fault->code, "Container '%s' may not go to device '%s' now. %s", op->uid, op->device_id,
+                   fault->detail);
+}
+
 /* Whether it may still go there; ends the operation otherwise. */
 static bool is_admitted(struct operation *op, const struct container *c, const struct artifact *artifact)
 {
     struct fault fault;
 
-    if (trust_admit(op->device, op->uid, artifact, c->desired_release, c->rollback, &fault) == 0)
+    if (trust_admit(op->device, artifact, c->desired_release, c->rollback, &fault) == 0)
         return true;
-    operation_fail(op, fault.code, "Container '%s' may not go to device '%s' now. %s", op->uid, op->device_id,
-                   fault.detail);
+    fail_refused(op, &fault);
     return false;
 }
 
@@ -235,8 +240,8 @@ static void write_load_ahead(struct operation *op, struct container *c, struct o
     }
     op->parts = parts;
     parts->users++;
+    sequence_begin(c);
     container_set_load(c, LOAD_SENT);
-    memcpy(c->loaded_release, c->desired_release, sizeof c->loaded_release);
     suit_number(c, parts);
     /* What a replaced container was stays known until the device confirms the new one. */
     if (!device_features(op->device)->can_replace) {
@@ -306,6 +311,25 @@ void deploy_fetch(struct operation *op, struct container *c)
     request->core = core;
     list_append(&core->part_requests, &request->node);
     op->fetching = true;
+}
+
+/* A device that sleeps, or a load that made room, may have waited for long. */
+bool deploy_may_load(struct operation *op, struct container *c)
+{
+    const struct artifact *artifact = index_find_artifact(op->device->core, op->artifact);
+    struct fault fault = {.code = FAULT_NONE};
+    bool superseded = is_superseded(op, c);
+
+    if (!superseded && artifact && trust_admit(op->device, artifact, c->desired_release, c->rollback, &fault) == 0)
+        return true;
+    operation_give_up_step(op);
+    if (superseded)
+        supersede(op);
+    else if (!artifact)
+        fail_missing(op);
+    else
+        fail_refused(op, &fault);
+    return false;
 }
 
 /* The load itself -------------------------------------------------------------------------------------------------- */

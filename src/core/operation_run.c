@@ -115,8 +115,11 @@ static void begin(struct operation *op, struct container *c)
 
 static void send_call(struct operation *op)
 {
-    struct agent_call *call = device_new_call(op->device, steps[op->machine].verb, op, NULL);
+    struct agent_call *call;
 
+    if (op->machine == STEP_LOADING && !deploy_may_load(op, operation_container(op)))
+        return;
+    call = device_new_call(op->device, steps[op->machine].verb, op, NULL);
     if (!call) {
         operation_give_up_step(op);
         operation_fail(op, FAULT_INTERNAL, "The gateway is out of memory.");

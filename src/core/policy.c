@@ -166,6 +166,8 @@ static const struct document *find_rule(struct core *core, const struct device *
     for (const struct document *d = document_first(core, DOCUMENT_POLICY); d; d = d->hh.next) {
         const struct policy *policy = d->object;
 
+        if (!policy)
+            return d; /* nobody knows what it forbids */
         if ((!best || policy->priority < ((const struct policy *)best->object)->priority) &&
             matches(policy, device, publisher, name))
             best = d;
@@ -231,6 +233,10 @@ int policy_check(struct core *core, const struct device *device, const struct ar
     const struct policy *policy = rule ? rule->object : NULL;
     char excess[128] = "it";
 
+    if (rule && !policy)
+        return fault_set(fault, FAULT_POLICY_DENIED,
+                         "Policy '%s' cannot be read from the database; until it is set anew nothing may be loaded.",
+                         rule->key);
     if (!policy || (policy->allow && !find_excess(policy, artifact, excess, sizeof excess)))
         return 0;
     return fault_set(fault, FAULT_POLICY_DENIED, "Policy '%s' does not let '%s' have %s on device '%s'%s%s.", rule->key,

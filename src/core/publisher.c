@@ -25,7 +25,7 @@ EVP_PKEY *publisher_find_key(struct core *core, const uint8_t *id, size_t size, 
     for (const struct document *d = document_first(core, DOCUMENT_PUBLISHER); d; d = d->hh.next) {
         struct publisher *publisher = d->object;
 
-        for (size_t i = 0; i < publisher->key_count; i++)
+        for (size_t i = 0; publisher && i < publisher->key_count; i++)
             if (publisher->keys[i].id_size == size && memcmp(publisher->keys[i].id, id, size) == 0) {
                 publisher->name = d->key;
                 *out = publisher;

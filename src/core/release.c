@@ -231,6 +231,8 @@ struct artifact *release_pick(const struct device *device, const char *release, 
         held += artifact != NULL;
         if (!artifact)
             (void)artifact_missing(device->core, id, &missing);
+        if (missing.code == FAULT_ARTIFACT_PENDING)
+            break; /* it may be the one: another now would be replaced when it is here */
         if (artifact && runs(device, artifact) && fits(device, artifact))
             return artifact;
         if (artifact && runs(device, artifact) && !too_large)
@@ -300,7 +302,8 @@ int core_add_release(struct core *core, const json_t *body, core_done_fn done, v
 
 static bool container_names(const struct container *c, const char *release)
 {
-    return strcmp(c->desired_release, release) == 0 || strcmp(c->loaded_release, release) == 0;
+    return strcmp(c->desired_release, release) == 0 || strcmp(c->loaded_release, release) == 0 ||
+           strcmp(c->sent_release, release) == 0;
 }
 
 static int check_containers(const struct core *core, const char *release, struct fault *fault)

@@ -210,9 +210,10 @@ static void settle_change(struct commit *commit, bool durable, struct fault *fau
         struct device *device = index_find_device(r->core, m->device);
         struct container *c = device ? index_find_container(device, r->spec->container) : NULL;
 
-        if (c && m->previous)
-            container_write(c);
+        if (c && (m->state == MEMBER_UPDATING || m->state == MEMBER_REVERTING))
+            c->dirty = true;
     }
+    core_retry_later(r->core);
     mark_dirty(r);
 }
 
@@ -362,36 +363,45 @@ static void advance(struct rollout_change *change)
 
 /* Beginning with devices ------------------------------------------------------------------------------------------- */
 
-static size_t count_on_link(const struct rollout *r, const char *link)
+/* How many are under way on each link, by its name; NULL: links have no limit of their own. */
+static void count_on_link(json_t *links, const struct rollout *r, const struct member *m)
 {
-    char other[CORE_NAME_MAX + 1];
-    size_t n = 0;
+    const struct device *device = links ? core_find_device(r->core, m->device) : NULL;
+    char link[CORE_NAME_MAX + 1];
+
+    if (!device)
+        return;
+    (void)device_link(device, link, sizeof link);
+    (void)json_object_set_new(links, link, json_integer(json_integer_value(json_object_get(links, link)) + 1));
+}
+
+static json_t *count_on_links(const struct rollout *r)
+{
+    json_t *links = r->spec->max_parallel_per_link ? json_object() : NULL;
 
     list_each(node, &r->active)
     {
-        const struct device *device = core_find_device(r->core, container_of(node, struct member, node)->device);
-
-        n += device && strcmp(device_link(device, other, sizeof other), link) == 0;
+        count_on_link(links, r, container_of(node, struct member, node));
     }
-    return n;
+    return links;
 }
 
-static bool link_is_full(const struct rollout *r, const struct member *m)
+static bool link_is_full(const struct rollout *r, const json_t *links, const struct member *m)
 {
-    const struct device *device = core_find_device(r->core, m->device);
+    const struct device *device = links ? core_find_device(r->core, m->device) : NULL;
     char link[CORE_NAME_MAX + 1];
 
-    return r->spec->max_parallel_per_link && device &&
-           count_on_link(r, device_link(device, link, sizeof link)) >= r->spec->max_parallel_per_link;
+    return device && json_integer_value(json_object_get(links, device_link(device, link, sizeof link))) >=
+                         r->spec->max_parallel_per_link;
 }
 
 /* The next that may begin, NULL: none now. Those whose link is full go behind the others. */
-static struct member *next_member(struct rollout *r, struct list *from, unsigned *skips)
+static struct member *next_member(struct rollout *r, const json_t *links, struct list *from, unsigned *skips)
 {
     while (!list_empty(from) && *skips < SKIPS_PER_STEP) {
         struct member *m = list_first(from, struct member, node);
 
-        if (!link_is_full(r, m))
+        if (!link_is_full(r, links, m))
             return m;
         list_unlink(&m->node);
         list_append(from, &m->node);
@@ -405,19 +415,25 @@ static bool begin_some(struct rollout_change *change, struct list *from,
                        void (*begin)(struct rollout_change *change, struct member *member))
 {
     struct rollout *r = change->rollout;
+    json_t *links = count_on_links(r);
     unsigned skips = 0, begun = 0;
+    bool more = false;
     struct member *m;
 
-    while (r->active_count < r->spec->max_parallel && (m = next_member(r, from, &skips))) {
+    while (!more && r->active_count < r->spec->max_parallel && (m = next_member(r, links, from, &skips))) {
         enum member_state before = m->state;
+        size_t active = r->active_count;
 
-        if (begun++ == STARTS_PER_STEP)
-            return true;
-        begin(change, m);
-        if (m->state == before)
-            return false; /* no memory */
+        more = begun++ == STARTS_PER_STEP;
+        if (!more)
+            begin(change, m);
+        if (r->active_count > active)
+            count_on_link(links, r, m);
+        if (!more && m->state == before)
+            break; /* no memory */
     }
-    return false;
+    json_decref(links);
+    return more;
 }
 
 /* Devices that match by now join the last wave. */

@@ -302,6 +302,8 @@ int core_act_on_rollout(struct core *core, const char *id, enum rollout_action a
 
     if (find(core, id, &r, fault))
         return 1;
+    if (r->removing)
+        return fault_set(fault, FAULT_CONFLICT, "Rollout %s is being removed.", id);
     if (!is_allowed(action, r->state))
         return fault_set(fault, FAULT_CONFLICT, "Rollout %s is %s.", id, rollout_state_name(r->state));
     if (check_followers(r, action, fault))
@@ -335,6 +337,7 @@ static void settle_remove(struct commit *commit, bool durable, struct fault *fau
     if (!r)
         return;
     r->held--;
+    r->removing = false;
     if (durable)
         rollout_drop(r);
 }
@@ -352,6 +355,7 @@ int core_remove_rollout(struct core *core, const char *id, core_done_fn done, vo
     if (commit_new(&commit, core, done, arg))
         return -ENOMEM;
     r->held++;
+    r->removing = true;
     (void)text_copy(commit->id, sizeof commit->id, id);
     commit->settle = settle_remove;
     store_batch_delete_document(commit->batch, "rollout", id);

@@ -119,7 +119,7 @@ int rollout_check_device(const struct rollout *rollout, const struct rollout_spe
         device_check_protected(device, fault))
         return 1;
     artifact = rollout_pick(spec, device, fault);
-    if (!artifact || trust_admit(device, spec->container, artifact, spec->release, false, fault))
+    if (!artifact || trust_admit(device, artifact, spec->release, false, fault))
         return 1;
     return container_check_fit(device, spec->container, artifact, spec->state, fault);
 }

@@ -9,8 +9,7 @@
 
 #define ROLLOUT_WAVES_MAX 32
 #define ROLLOUT_PARALLEL_MAX 1000
-#define ROLLOUT_PARAMETERS_MAX 65536 /* bytes */
-#define ROLLOUTS_MAX 256             /* that are kept */
+#define ROLLOUTS_MAX 256 /* that are kept */
 #define ROLLOUTS_UNFINISHED_MAX 32
 #define ROLLOUT_MEMBERS_MAX 200000 /* of all rollouts that are kept */
 
@@ -103,6 +102,7 @@ struct rollout {
     struct list active;                         /* that are updating or reverting */
     size_t active_count;
     struct list revertible; /* ROLLOUT_ROLLING_BACK: that are to be reverted */
+    bool removing;          /* its removal is being committed */
     unsigned held;          /* a change of a person is being committed: it takes no step */
     bool dirty;
     int64_t rescan; /* monotonic ms: dynamic membership is looked at again */

@@ -1,6 +1,5 @@
 #include "core/rollout_private.h"
 
-#include "base/base64.h"
 #include "core/bodycheck.h"
 
 #include <errno.h>
@@ -21,7 +20,7 @@ static const struct body_rule rules[] = {
     {"release", BODY_TEXT, false, false, 1, CORE_RELEASE_TEXT - 1, NULL},
     {"artifact", BODY_TEXT, false, false, CORE_DIGEST_TEXT - 1, CORE_DIGEST_TEXT - 1, NULL},
     {"state", BODY_CHOICE, false, false, 0, 0, "running stopped"},
-    {"parameters", BODY_TEXT, false, false, 0, ROLLOUT_PARAMETERS_MAX / 3 * 4 + 4, NULL},
+    {"parameters", BODY_TEXT, false, false, 0, (PARAMETERS_MAX + 2) / 3 * 4, NULL},
     {"waves", BODY_ARRAY, false, false, 0, ROLLOUT_WAVES_MAX - 1, NULL},
     {"canaries", BODY_NUMBER, false, false, 0, SELECTOR_DEVICES_MAX, NULL},
     {"success", BODY_OBJECT, false, false, 0, 0, NULL},
@@ -168,22 +167,6 @@ static int read_window(struct rollout_spec *spec, const json_t *window, struct f
     return read_days(spec, json_object_get(window, "days"), fault);
 }
 
-static int read_parameters(struct rollout_spec *spec, const json_t *body, struct fault *fault)
-{
-    const char *text = body_text(body, "parameters");
-
-    if (!text)
-        return 0;
-    spec->parameters = malloc(strlen(text) / 4 * 3 + 1);
-    if (!spec->parameters)
-        return -ENOMEM;
-    if (!base64_decode(text, strlen(text), spec->parameters, &spec->parameters_size) ||
-        spec->parameters_size > ROLLOUT_PARAMETERS_MAX)
-        return fault_set_at(fault, FAULT_INVALID_FIELD, "/parameters", "This is not base64 of at most %d bytes.",
-                            ROLLOUT_PARAMETERS_MAX);
-    return 0;
-}
-
 static int read_target(struct rollout_spec *spec, const json_t *body, struct fault *fault)
 {
     const char *release = body_text(body, "release"), *artifact = body_text(body, "artifact");
@@ -198,7 +181,8 @@ static int read_target(struct rollout_spec *spec, const json_t *body, struct fau
     (void)text_copy(spec->release, sizeof spec->release, release ? release : "");
     (void)text_copy(spec->artifact, sizeof spec->artifact, artifact ? artifact : "");
     spec->state = body_text(body, "state") ? container_state_from_name(body_text(body, "state")) : CONTAINER_RUNNING;
-    return read_parameters(spec, body, fault);
+    return parameters_read(&spec->parameters, &spec->parameters_size, json_object_get(body, "parameters"),
+                           "/parameters", fault);
 }
 
 static int read_limits(struct rollout_spec *spec, const json_t *body, struct fault *fault)

@@ -72,8 +72,30 @@ void sequences_free(struct device *device)
     }
 }
 
-/* The device took it. The row is written whenever its container's is, so that none gets lost with a failed batch. */
-void sequence_note(struct device *device, const char *release, bool rollback, struct store_batch *batch)
+static uint64_t number_of(const struct core *core, const char *release, const char *component)
+{
+    char of[CORE_NAME_MAX + 1];
+
+    release_component(release, of);
+    return strcmp(of, component) == 0 ? release_sequence(core, release) : 0;
+}
+
+/* The highest of what its containers are. */
+static uint64_t highest_held(const struct device *device, const char *component)
+{
+    uint64_t highest = 0;
+
+    for (const struct container *c = device->containers; c; c = c->hh.next) {
+        uint64_t number = number_of(device->core, container_release(c), component);
+
+        highest = number > highest ? number : highest;
+    }
+    return highest;
+}
+
+/* The row is written whenever its container's is, so that none gets lost with a failed batch. lower: what it was counts
+ * no more. */
+static void note(struct device *device, const char *release, bool lower, struct store_batch *batch)
 {
     uint64_t number = release_sequence(device->core, release);
     char component[CORE_NAME_MAX + 1];
@@ -83,51 +105,87 @@ void sequence_note(struct device *device, const char *release, bool rollback, st
     if (!number)
         return;
     release_component(release, component);
+    if (lower)
+        number = highest_held(device, component);
     row = (struct store_sequence){.device = device->id, .component = component, .highest = number};
-    if (rollback)
+    if (lower)
         store_batch_put_sequence(batch, &row);
     else
         store_batch_raise_sequence(batch, &row);
     s = find(device, component);
     if (!s)
         s = add(device, component); /* out of memory: the row tells after the next start */
-    if (s && (rollback || s->highest < number))
+    if (s && (lower || s->highest < number))
         s->highest = number;
+}
+
+static bool is_of(const struct container *c, const char *release)
+{
+    const struct release *found = *release ? release_find(c->device->core, release) : NULL;
+
+    return found && release_holds(found, c->reported_artifact);
 }
 
 const char *container_release(const struct container *c)
 {
-    const struct release *loaded = *c->loaded_release ? release_find(c->device->core, c->loaded_release) : NULL;
-
     if (c->load != LOAD_DONE || !*c->reported_artifact)
         return "";
     if (*c->desired_release && strcmp(c->reported_artifact, c->desired_artifact) == 0)
         return c->desired_release;
-    return loaded && release_holds(loaded, c->reported_artifact) ? c->loaded_release : "";
+    if (is_of(c, c->sent_release))
+        return c->sent_release;
+    return is_of(c, c->loaded_release) ? c->loaded_release : "";
+}
+
+/* What the device holds may be none of what is known here: then it may be what it was sent. */
+static bool is_unknown(const struct container *c)
+{
+    return c->load == LOAD_DONE && !*c->reported_artifact;
 }
 
 void sequence_note_container(struct container *c, struct store_batch *batch)
 {
     const char *release = container_release(c);
 
-    if (!*release)
+    if (c->load == LOAD_SENT)
         return;
-    if (release != c->loaded_release)
+    if (is_unknown(c))
+        release = *c->sent_release ? c->sent_release : c->loaded_release;
+    if (*release && release != c->loaded_release)
         (void)text_copy(c->loaded_release, sizeof c->loaded_release, release);
-    sequence_note(c->device, release, c->rollback, batch);
+    c->sent_release[0] = 0;
+    if (*container_release(c) || is_unknown(c))
+        note(c->device, c->loaded_release, c->rollback && !is_unknown(c), batch);
+}
+
+void sequence_note_forgotten(struct container *c, struct store_batch *batch)
+{
+    if (c->load == LOAD_SENT || is_unknown(c))
+        note(c->device, c->sent_release, false, batch);
+}
+
+void sequence_begin(struct container *c)
+{
+    struct store_batch *batch = is_unknown(c) && *c->sent_release ? store_batch_new() : NULL;
+
+    if (batch) {
+        sequence_note_forgotten(c, batch);
+        store_submit(c->device->core->options.store, batch, NULL, NULL);
+    }
+    memcpy(c->sent_release, c->desired_release, sizeof c->sent_release);
 }
 
 /* What the device has, or may have: a load whose answer is not known counts as taken. */
-static uint64_t highest_of(const struct device *device, const struct container *c, const char *component)
+static uint64_t highest_of(const struct device *device, const char *component)
 {
-    uint64_t highest = sequence_highest(device, component), sent;
-    char of[CORE_NAME_MAX + 1];
+    uint64_t highest = sequence_highest(device, component);
 
-    if (!c || c->load != LOAD_SENT)
-        return highest;
-    release_component(c->loaded_release, of);
-    sent = strcmp(of, component) == 0 ? release_sequence(device->core, c->loaded_release) : 0;
-    return sent > highest ? sent : highest;
+    for (const struct container *c = device->containers; c; c = c->hh.next) {
+        uint64_t sent = c->load == LOAD_SENT ? number_of(device->core, c->sent_release, component) : 0;
+
+        highest = sent > highest ? sent : highest;
+    }
+    return highest;
 }
 
 static size_t count(const struct device *device)
@@ -139,14 +197,13 @@ static size_t count(const struct device *device)
     return n;
 }
 
-int sequence_check(const struct device *device, const char *uid, const char *release, bool rollback,
-                   struct fault *fault)
+int sequence_check(const struct device *device, const char *release, bool rollback, struct fault *fault)
 {
     uint64_t number = release_sequence(device->core, release), highest;
     char component[CORE_NAME_MAX + 1];
 
     release_component(release, component);
-    highest = highest_of(device, index_find_container(device, uid), component);
+    highest = highest_of(device, component);
     if (number < highest && !rollback)
         return fault_set(fault, FAULT_ROLLBACK_REFUSED,
                          "Device '%s' took number %llu of '%s'; release %s has number %llu. To go back on purpose ask "

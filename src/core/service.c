@@ -258,7 +258,7 @@ static bool wants_release(const struct service *service, const char *release)
 const char *service_with_release(struct core *core, const char *release)
 {
     for (const struct document *d = document_first(core, DOCUMENT_SERVICE); d; d = d->hh.next)
-        if (wants_release(d->object, release))
+        if (d->object && wants_release(d->object, release))
             return d->key;
     return NULL;
 }
@@ -268,7 +268,7 @@ const char *service_of(const struct device *device, const char *uid)
     for (const struct document *d = document_first(device->core, DOCUMENT_SERVICE); d; d = d->hh.next) {
         const struct service *service = d->object;
 
-        if (service_find(service, uid) && selector_matches(service->selector, device))
+        if (service && service_find(service, uid) && selector_matches(service->selector, device))
             return d->key;
     }
     return NULL;

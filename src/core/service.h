@@ -42,5 +42,7 @@ bool service_is_foreign(const struct container *container, const struct desired 
 void services_wake(struct device *device);
 void services_start(struct core *core); /* all devices, some at a time */
 void services_sweep(struct timer *timer);
+/* What was refused anywhere may be admitted now; all devices, some at a time. */
+void devices_reconsider(struct core *core);
 
 #endif

@@ -89,11 +89,22 @@ static void want(struct application *application, const char *name, const struct
         desire(application, wanted->uid, &desired);
 }
 
+/* What a service wants that cannot be read nobody knows. */
+static bool is_readable(const struct core *core, const char *service)
+{
+    const struct document *document = document_find(core, DOCUMENT_SERVICE, service);
+
+    return !document || document->object;
+}
+
 /* Those whose service does not want them here any more. */
 static void drop_unwanted(struct application *application)
 {
-    for (struct container *c = application->device->containers; c; c = c->hh.next)
-        if (c->service && c->desired != CONTAINER_ABSENT && !service_of(application->device, c->uid))
+    struct device *device = application->device;
+
+    for (struct container *c = device->containers; c; c = c->hh.next)
+        if (c->service && c->desired != CONTAINER_ABSENT && !service_of(device, c->uid) &&
+            is_readable(device->core, c->service))
             desire(application, c->uid, &(struct desired){.state = CONTAINER_ABSENT});
 }
 
@@ -106,7 +117,7 @@ static void apply(struct device *device)
     for (const struct document *d = document_first(device->core, DOCUMENT_SERVICE); d; d = d->hh.next) {
         const struct service *service = d->object;
 
-        for (size_t i = 0; i < service->count && selector_matches(service->selector, device); i++)
+        for (size_t i = 0; service && i < service->count && selector_matches(service->selector, device); i++)
             want(&application, d->key, &service->containers[i]);
     }
     drop_unwanted(&application);
@@ -132,22 +143,39 @@ void services_sweep(struct timer *timer)
 
     if (core->stopped)
         return;
-    for (size_t i = 0; i < n; i++)
-        apply(devices[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (core->sweep_revives)
+            reconcile_changed(devices[i]);
+        else
+            apply(devices[i]);
+    }
     if (n == array_size(devices)) {
         (void)text_copy(core->service_swept, sizeof core->service_swept, devices[n - 1]->id);
         core_arm(core, timer, core_now(core) + SWEEP_PAUSE_MS);
     } else {
         core->has_services = document_count(core, DOCUMENT_SERVICE) > 0;
+        core->sweep_revives = false;
     }
+}
+
+static void sweep(struct core *core)
+{
+    core->service_swept[0] = 0;
+    if (core->started)
+        core_arm(core, &core->service_sweep, core_now(core));
 }
 
 void services_start(struct core *core)
 {
     core->has_services |= document_count(core, DOCUMENT_SERVICE) > 0;
-    core->service_swept[0] = 0;
-    if (core->started && core->has_services)
-        core_arm(core, &core->service_sweep, core_now(core));
+    if (core->has_services)
+        sweep(core);
+}
+
+void devices_reconsider(struct core *core)
+{
+    core->sweep_revives = true;
+    sweep(core);
 }
 
 void service_changed(struct core *core, const char *key)
@@ -235,7 +263,7 @@ json_t *core_service_json(struct core *core, const char *name)
     const struct document *document = document_find(core, DOCUMENT_SERVICE, name);
     json_t *json = document ? service_json(document) : NULL;
 
-    if (json)
+    if (json && document->object)
         (void)json_object_set_new(json, "status", status_json(core, name, document->object));
     return json;
 }

@@ -1,8 +1,8 @@
 #include "core/internal.h"
-#include "core/reconcile.h"
 #include "core/trust_private.h"
 
 #include "core/bodycheck.h"
+#include "core/service.h"
 
 #include <string.h>
 
@@ -103,9 +103,13 @@ json_t *trust_documents_json(struct core *core, enum document_kind kind)
 void trust_changed(struct core *core, const char *name)
 {
     (void)name;
+    devices_reconsider(core);
+}
+
+void publishers_changed(struct core *core, const char *name)
+{
     core->trust_revision++;
-    for (struct device *device = core->devices; device; device = device->hh.next)
-        reconcile_changed(device);
+    trust_changed(core, name);
 }
 
 /* Admission -------------------------------------------------------------------------------------------------------- */
@@ -134,8 +138,8 @@ static int admit_alone(const struct device *device, const struct artifact *artif
     return policy_check(device->core, device, artifact, NULL, artifact->name, fault);
 }
 
-int trust_admit(const struct device *device, const char *uid, const struct artifact *artifact, const char *key,
-                bool rollback, struct fault *fault)
+int trust_admit(const struct device *device, const struct artifact *artifact, const char *key, bool rollback,
+                struct fault *fault)
 {
     struct core *core = device->core;
     const struct publisher *publisher;
@@ -154,5 +158,5 @@ int trust_admit(const struct device *device, const char *uid, const struct artif
                          publisher->name, key, device->id);
     if (policy_check(core, device, artifact, publisher ? publisher->name : NULL, release->statement.name, fault))
         return 1;
-    return sequence_check(device, uid, key, rollback, fault);
+    return sequence_check(device, key, rollback, fault);
 }

@@ -23,13 +23,13 @@ struct release;
 
 /* Admission ------------------------------------------------------------------------------------------------------ */
 
-/* Whether an artifact may go to a device as this container, before anything is sent, and again before each load:
+/* Whether an artifact may go to a device, before anything is sent, and again before each load:
  * signature and scope (FAULT_UNSIGNED, FAULT_SIGNATURE_INVALID, FAULT_PUBLISHER_UNKNOWN, FAULT_PUBLISHER_REVOKED,
  * FAULT_OUT_OF_SCOPE), policy (FAULT_POLICY_DENIED with the rule's name), sequence number (FAULT_ROLLBACK_REFUSED
  * unless `rollback`). release "": the artifact by itself, which only passes where no signature is required. 0, or 1
  * with the fault. */
-int trust_admit(const struct device *device, const char *uid, const struct artifact *artifact, const char *release,
-                bool rollback, struct fault *fault) must_check;
+int trust_admit(const struct device *device, const struct artifact *artifact, const char *release, bool rollback,
+                struct fault *fault) must_check;
 
 /* The first artifact of a release that a device can run and that fits it, as far as that is known; when none fits, one
  * that it could run. NULL with FAULT_NOT_FOUND (no such release), FAULT_RUNTIME_UNSUPPORTED. */
@@ -39,10 +39,13 @@ uint64_t release_sequence(const struct core *core, const char *release);
 /* The part of "name@version" that sequence numbers count for; copied to out (CORE_NAME_MAX + 1 bytes). */
 void release_component(const char *release, char *out);
 
-/* The device took it: written into the batch, and counted from then on. */
-void sequence_note(struct device *device, const char *release, bool rollback, struct store_batch *batch);
-/* The same of what its container's record says; for whoever writes that. */
+/* What the device took, by its container's record, is written into the batch and counts from then on; for whoever
+ * writes the record. */
 void sequence_note_container(struct container *container, struct store_batch *batch);
+/* A load is about to be written ahead. */
+void sequence_begin(struct container *container);
+/* The record goes: a load whose outcome is not known counts as taken. */
+void sequence_note_forgotten(struct container *container, struct store_batch *batch);
 /* What the device holds, as far as it is of a release; "": nothing, or of none. */
 const char *container_release(const struct container *container);
 uint64_t sequence_highest(const struct device *device, const char *component);

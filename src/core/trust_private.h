@@ -56,11 +56,11 @@ int policy_check(struct core *core, const struct device *device, const struct ar
                  const char *name, struct fault *fault) must_check;
 
 /* FAULT_ROLLBACK_REFUSED, FAULT_LIMIT_REACHED. */
-int sequence_check(const struct device *device, const char *uid, const char *release, bool rollback,
-                   struct fault *fault) must_check;
+int sequence_check(const struct device *device, const char *release, bool rollback, struct fault *fault) must_check;
 
 /* For the table of documents: whoever is refused now may not be any more, or the other way round. */
 void trust_changed(struct core *core, const char *name);
+void publishers_changed(struct core *core, const char *name);
 
 /* Patterns: "*" stands for any characters. */
 #define PATTERNS_MAX 64

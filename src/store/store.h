@@ -218,7 +218,8 @@ struct store_container {
     int64_t created, updated, reported;
     uint64_t revision;
     const char *desired_release;   /* "name@version" that desired_artifact was picked from; NULL: none */
-    const char *loaded_release;    /* that the last load was sent for; NULL: none */
+    const char *loaded_release;    /* that the device took last; NULL: none */
+    const char *sent_release;      /* of a load whose outcome is not known; NULL: of none */
     const char *service;           /* that wants it; NULL: a person or the platform itself does */
     const char *needs;             /* uids that have to run before, with spaces between; NULL: none */
     struct store_bytes parameters; /* in place of the artifact's data; NULL: the artifact's own */

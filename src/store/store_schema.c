@@ -97,6 +97,7 @@ static const char version_4[] =
     "DROP TABLE part;"
     "ALTER TABLE container ADD COLUMN desired_release TEXT;"
     "ALTER TABLE container ADD COLUMN loaded_release TEXT;"
+    "ALTER TABLE container ADD COLUMN sent_release TEXT;"
     "ALTER TABLE container ADD COLUMN service TEXT;"
     "ALTER TABLE container ADD COLUMN needs TEXT;"
     "ALTER TABLE container ADD COLUMN parameters BLOB;"

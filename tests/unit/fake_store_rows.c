@@ -27,7 +27,8 @@ static size_t strings_of(struct row *row, const char **strings[STRINGS_MAX])
         STRING(container.desired_artifact), STRING(container.reported_state), STRING(container.reported_artifact);
         STRING(container.load), STRING(container.fault), STRING(container.fault_detail);
         STRING(container.desired_release), STRING(container.service), STRING(container.needs);
-        STRING(container.loaded_parameters), STRING(container.loaded_release), STRING(container.transfer);
+        STRING(container.loaded_parameters), STRING(container.loaded_release), STRING(container.sent_release),
+            STRING(container.transfer);
         break;
     case OPERATION:
         STRING(operation.id), STRING(operation.kind), STRING(operation.state), STRING(operation.device);

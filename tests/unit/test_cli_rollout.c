@@ -82,9 +82,9 @@ START_TEST(watches_until_it_waits_or_ends)
         {0}};
 
     fake_expect(paused, "rollout watch two", CLI_FAILED);
-    OUT_HAS("is paused. so it is");
+    OUT_HAS("paused. so it is");
     fake_expect(acted, "rollout rollback r-1 --watch", CLI_OK);
-    OUT_HAS("is rolled-back");
+    OUT_HAS("r-1: rolled-back");
 }
 END_TEST
 

@@ -65,7 +65,12 @@ static void sample(struct transfer *t, int64_t now)
     int64_t ms = now - t->sampled;
     uint64_t rate;
 
-    if (ms < SAMPLE_MS || t->done < t->sampled_done)
+    if (t->done < t->sampled_done) { /* the device lost something of it */
+        t->sampled = now;
+        t->sampled_done = t->done;
+        return;
+    }
+    if (ms < SAMPLE_MS)
         return;
     rate = (t->done - t->sampled_done) * 1000 / (uint64_t)ms;
     t->rate = t->rate ? (t->rate * 3 + rate) / 4 : rate;

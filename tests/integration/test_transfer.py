@@ -2,6 +2,7 @@
 """A container on its way to a device: requests go between its blocks, a gateway that is killed goes on where it stood,
 and a link lets through what it may."""
 import os
+import sqlite3
 import time
 
 import harness
@@ -25,7 +26,7 @@ class Transfer(harness.GatewayTest):
         return harness.wait_for(look, 30, what=f"{least} bytes to be there")
 
     def test_requests_go_between_blocks(self):
-        gw, _agent, operation = self.begin(25)
+        gw, _agent, operation = self.begin(50)
         transfer = self.reach(gw, 2048)
         self.assertEqual((transfer["container"], transfer["state"], transfer["link"]), ("job", "running", "default"))
         progress = gw.get(f"/v1/operations/{operation}").json["progress"]
@@ -36,21 +37,22 @@ class Transfer(harness.GatewayTest):
         self.assertEqual(gw.ended(operation)["state"], "succeeded")
         self.assertEqual(gw.get("/v1/transfers").json, {"items": [], "count": 0})
 
+    def written(self, gw):
+        with sqlite3.connect(os.path.join(gw.state, "tcgw.db")) as database:
+            return database.execute("SELECT transfer_done FROM container WHERE transfer_done > 0").fetchone()
+
     def test_goes_on_after_a_kill(self):
-        gw, agent, operation = self.begin(30)
-        time.sleep(1.2)  # something of it was written
-        before = self.reach(gw, 8192)
+        gw, agent, operation = self.begin(60)
+        harness.wait_for(lambda: self.written(gw), 30, what="something of it to be written")
+        total = self.reach(gw, 8192)["total"]
         gw.kill()
         gw.start()
-        after = self.reach(gw, 1)
-        self.assertGreaterEqual(after["bytes"], 1024)
-        self.assertEqual(after["started_at"], before["started_at"])
         self.assertEqual(gw.ended(operation)["state"], "succeeded")
         load, = agent.loads("job")
-        self.assertLess(load["counter"], 1.5 * before["total"])  # what came in the last second may come again
+        self.assertLess(load["counter"], 1.2 * total)  # bytes that came
 
     def test_goes_on_after_a_lost_link(self):
-        gw, agent, operation = self.begin(30, "coap.ack_timeout=1s", "coap.max_retransmit=1",
+        gw, agent, operation = self.begin(60, "coap.ack_timeout=1s", "coap.max_retransmit=1",
                                           "reconcile.retry_min=200ms", "reconcile.retry_max=1s", "operations.ttl=60s")
         before = self.reach(gw, 8192)
         agent.pause()
@@ -63,7 +65,7 @@ class Transfer(harness.GatewayTest):
         self.assertEqual(gw.get("/v1/transfers").json["items"], [])
         self.assertIn(gw.get(f"/v1/operations/{operation}").json["state"], ("succeeded", "failed"))
         load, = agent.loads("job")
-        self.assertLess(load["counter"], 1.1 * lost["total"])  # bytes that came
+        self.assertLess(load["counter"], 1.1 * lost["total"])
 
     def test_link_keeps_its_rate(self):
         gw = self.gateway()

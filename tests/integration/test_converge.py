@@ -13,17 +13,17 @@ import time
 
 import harness
 
-DEVICES = int(os.environ.get("TCGW_CONVERGE_DEVICES", "60" if harness.is_sanitized() else "1000"))
+DEVICES = int(os.environ.get("TCGW_CONVERGE_DEVICES", "40" if harness.is_sanitized() else "1000"))
 KILLS = int(os.environ.get("TCGW_CONVERGE_KILLS", "5"))
 SEED = int(os.environ.get("TCGW_CONVERGE_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
 REBOOTING = max(3, DEVICES // 20)
 LOSS = 20  # percent, in each direction
-SLEEP, AWAKE = 2, 1000  # s from one wake-up to the next, ms of them awake
+SLEEP, AWAKE = 1, 500  # s from one wake-up to the next, ms of them awake
 REBOOT = 30  # s, on average
 EVERY = (3.0, 5.0)  # s between two kills
 CLIENTS = 8
 LIMIT = 180  # s from the last kill until all are as desired
-PADDING = 3000  # bytes that make a package of several blocks
+PADDING = 2000  # bytes that make a package of several blocks
 BLOCKS = 1.1 / (1 - LOSS / 100)  # how often a byte may come, on average: it must again when its answer was lost
 
 

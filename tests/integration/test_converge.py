@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A thousand devices that lose a fifth of all datagrams and sleep half of the time, fifty of them rebooting at random and
-forgetting what they held, and kill -9 of the gateway every few seconds: each ends with what was desired of it last.
+"""A thousand devices that lose a fifth of all datagrams and sleep half of the time, fifty of them rebooting at random
+and forgetting what they held, and kill -9 of the gateway every few seconds: each ends with what was desired of it last.
 Nothing is loaded twice, nothing older after something newer, and hardly a block more often than it must.
 
 TCGW_CONVERGE_DEVICES, TCGW_CONVERGE_KILLS and TCGW_CONVERGE_SEED make it longer, or the same again."""
@@ -30,7 +30,8 @@ BLOCKS = 1.1 / (1 - LOSS / 100)  # how often a byte may come, on average: it mus
 def code_of(version):
     """An example with a custom section, which does nothing."""
     section = b"\x01v" + bytes([version]) * PADDING
-    return harness.example_bytes("door-watch.wasm") + bytes([0, len(section) & 0x7f | 0x80, len(section) >> 7]) + section
+    size = bytes([len(section) & 0x7f | 0x80, len(section) >> 7])
+    return harness.example_bytes("door-watch.wasm") + b"\0" + size + section
 
 
 class Converge(harness.GatewayTest):

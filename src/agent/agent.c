@@ -211,7 +211,7 @@ static int init_attacks(struct agent *a, unsigned index)
 static int init_suit(struct agent *a)
 {
     a->suit = (struct suitdev){.options = &a->options->suit, .device = &a->device};
-    return suitdev_init(&a->suit, &a->server);
+    return suitdev_init(&a->suit, &a->server, &a->security);
 }
 
 /* From half of the interval to half as much again. */

@@ -7,6 +7,7 @@
 
 #define SCHEME "coap://"
 #define DEFAULT_PORT 5683
+#define REPEATS_MAX 12
 #define SEPARATE_TIMES 15 /* ACK_TIMEOUT: from an acknowledgement to the answer */
 
 /* Where the port begins, behind its colon; NULL when there is none. */
@@ -51,19 +52,40 @@ static void finish(struct fetch *f, const char *problem)
     f->done(f->arg, problem);
 }
 
+static bool is_protected(const struct fetch *f)
+{
+    return f->security->credentials != NULL;
+}
+
 static void ask(struct fetch *f)
 {
     uint32_t number = (uint32_t)(f->body.size >> (FETCH_SZX + 4));
-    struct coapmsg request;
+    uint8_t room[SERVER_DATAGRAM_MAX];
+    struct coapmsg plain, outer, *request = &plain;
 
-    coapmsg_init(&request, COAPMSG_CON, COAPMSG_GET);
-    coapmsg_add_path(&request, f->path);
-    coapmsg_add_block(&request, COAPMSG_OPT_BLOCK2, (struct coapmsg_block){number, false, FETCH_SZX});
+    coapmsg_init(&plain, COAPMSG_CON, COAPMSG_GET);
+    coapmsg_add_path(&plain, f->path);
+    coapmsg_add_block(&plain, COAPMSG_OPT_BLOCK2, (struct coapmsg_block){number, false, FETCH_SZX});
+    if (f->echo_size)
+        coapmsg_add(&plain, COAPMSG_OPT_ECHO, f->echo, f->echo_size);
+    if (is_protected(f))
+        request = security_seal_request(f->security, &plain, &f->call, &outer, room) ? &outer : NULL;
+    f->echo_size = 0;
     f->deadline_ms = FETCH_NEVER;
-    if (server_request(f->server, &f->peer, &request, FETCH_OWNER))
-        f->id = request.id;
+    if (request && server_request(f->server, &f->peer, request, FETCH_OWNER))
+        f->id = request->id;
     else
         finish(f, "nothing could be sent");
+}
+
+/* The same request again, protected anew. */
+static void ask_again(struct fetch *f)
+{
+    server_cancel(f->server, FETCH_OWNER);
+    if (++f->repeats > REPEATS_MAX)
+        finish(f, "it and the gateway do not accept each other's protection");
+    else
+        ask(f);
 }
 
 void fetch_begin(struct fetch *f, const char *url, size_t max)
@@ -72,6 +94,7 @@ void fetch_begin(struct fetch *f, const char *url, size_t max)
     f->body = buffer_init(max + 1);
     f->max = max;
     f->busy = true;
+    f->repeats = f->echo_size = 0;
     if (fetch_parse_url(url, &f->peer, f->path))
         ask(f);
     else
@@ -110,6 +133,41 @@ static void take(struct fetch *f, const struct coapmsg *response)
     }
 }
 
+static bool take_echo(struct fetch *f, const struct coapmsg *message)
+{
+    const struct coapmsg_option *echo = coapmsg_find(message, COAPMSG_OPT_ECHO);
+
+    if (message->code != COAPMSG_UNAUTHORIZED || !echo || echo->length < 1 || echo->length > sizeof f->echo)
+        return false;
+    memcpy(f->echo, echo->value, echo->length);
+    f->echo_size = (uint8_t)echo->length;
+    return true;
+}
+
+static void take_protected(struct fetch *f, const struct coapmsg *response)
+{
+    uint8_t room[SERVER_DATAGRAM_MAX];
+    struct coapmsg message;
+
+    switch (security_open_response(f->security, &f->call, response, &message, room)) {
+    case SECURITY_FINE:
+        if (take_echo(f, &message))
+            ask_again(f);
+        else
+            take(f, &message);
+        break;
+    case SECURITY_HINT:
+        security_renew(f->security);
+        ask_again(f);
+        break;
+    case SECURITY_REPEAT:
+        ask_again(f);
+        break;
+    case SECURITY_REFUSED:
+        break; /* the right one may still come */
+    }
+}
+
 /* With an empty token it is the message id that tells answers apart; one that comes separately has its own. */
 bool fetch_response(struct fetch *f, const struct peer *peer, const struct coapmsg *response)
 {
@@ -119,7 +177,10 @@ bool fetch_response(struct fetch *f, const struct peer *peer, const struct coapm
         return false;
     if (!separate && (response->type != COAPMSG_ACK || response->id != f->id))
         return false;
-    take(f, response);
+    if (is_protected(f))
+        take_protected(f, response);
+    else
+        take(f, response);
     return true;
 }
 

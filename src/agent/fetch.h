@@ -1,20 +1,23 @@
 #ifndef TC_AGENT_FETCH_H
 #define TC_AGENT_FETCH_H
 
+#include "agent/security.h"
 #include "agent/server.h"
 #include "base/buffer.h"
 
 /*
  * Reads what a URL names as RIOT's client does: GET, confirmable, with an empty token, Block2 of 64 bytes, one after
- * the other. Only coap:// and literal addresses.
+ * the other. Only coap:// and literal addresses. A device that has OSCORE credentials protects all of it.
  */
 #define FETCH_OWNER (UINT32_MAX - 1) /* its requests in `outgoing` */
 #define FETCH_PATH_MAX 64            /* with its NUL, as in RIOT */
 #define FETCH_SZX 2
 #define FETCH_NEVER INT64_MAX
+#define FETCH_ECHO_MAX 40 /* RFC 9175 section 2.2.1 */
 
 struct fetch {
     struct server *server;
+    struct security *security;
     void (*done)(void *arg, const char *problem); /* NULL: the body is there; it may begin another one */
     void *arg;
 
@@ -25,6 +28,9 @@ struct fetch {
     size_t max;
     struct buffer body;
     int64_t deadline_ms; /* of an answer that comes separately */
+    struct security_call call;
+    unsigned repeats; /* of requests that had to be protected anew */
+    uint8_t echo[FETCH_ECHO_MAX], echo_size;
 };
 
 /* Splits "coap://ADDRESS[:PORT]/PATH"; false for anything else. */

@@ -387,9 +387,10 @@ enum server_verdict suitdev_handle(struct suitdev *s, const struct coapmsg *requ
     return is_trigger ? SERVER_ANSWER_LOAD : SERVER_ANSWER;
 }
 
-int suitdev_init(struct suitdev *s, struct server *server)
+int suitdev_init(struct suitdev *s, struct server *server, struct security *security)
 {
-    s->fetch = (struct fetch){.server = server, .done = on_fetched, .arg = s, .deadline_ms = FETCH_NEVER};
+    s->fetch = (struct fetch){
+        .server = server, .security = security, .done = on_fetched, .arg = s, .deadline_ms = FETCH_NEVER};
     s->identity.key = s->options->key;
     suitdev_identify(&s->identity, VENDOR_DOMAIN, board_name(s));
     s->slots = calloc(s->device->options->slots, sizeof *s->slots);

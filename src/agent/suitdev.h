@@ -58,7 +58,7 @@ struct suitdev {
 };
 
 /* The first part is set, and the device is ready. Returns 0 or -ENOMEM; suitdev_clear ends it in both cases. */
-int suitdev_init(struct suitdev *s, struct server *server) must_check;
+int suitdev_init(struct suitdev *s, struct server *server, struct security *security) must_check;
 void suitdev_clear(struct suitdev *s);
 /* The device restarts: an update under way is forgotten, and what is in RAM. */
 void suitdev_restart(struct suitdev *s);

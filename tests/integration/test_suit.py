@@ -84,6 +84,23 @@ class Suit(harness.GatewayTest):
     def test_ietf(self):
         self.check_main_job("ietf")
 
+    def test_protected(self):
+        """A device with OSCORE credentials fetches with OSCORE; the gateway restarts in between."""
+        gateway = self.gateway()
+        agent = self.protected_agent(gateway, "--suit", "riot", "--suit-key", self.public_key(gateway),
+                                     "--femto-containers", kind="suit")
+        for value in (1, 2):
+            artifact = gateway.push(rbpf_returning(value), {"type": "rbpf"})
+            answer = gateway.deploy("d0", "0", artifact)
+            self.assertEqual((answer.status, answer.json["state"]), (200, "succeeded"), answer)
+            gateway.kill()
+            gateway.start()
+        self.assertEqual(len(agent.loads()), 2)
+        self.assertFalse(self.updates(agent, "refused"))
+        agent.check_nonces()
+        metrics = gateway.metrics()
+        self.assertEqual(metrics['tcgw_coap_requests_total{resource="update"}'], 0, "since the restart")
+
     def test_a_device_that_tells_no_number(self):
         gateway = self.gateway()
         agent = self.suit_agent(gateway, "--bug", "no-version")

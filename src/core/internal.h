@@ -582,6 +582,8 @@ void suit_fill_call(const struct container *container, struct agent_call *call);
 void suit_heard(struct container *container, const struct agent_call *call);
 /* An artifact of type suit: its code is a signed manifest for its data. FAULT_INVALID_ARTIFACT. */
 int suit_check_artifact(const struct artifact *artifact, const void *code, size_t size, struct fault *fault) must_check;
+/* The device does not know what was asked for: if that is a container, it is asked what became of it. */
+void suit_missing(struct device *device, const struct agent_resource *request);
 /* "value": what a container returned that was run by a request. */
 void suit_add_value(const struct agent_resource *request, const struct agent_response *response, json_t *result);
 

@@ -15,6 +15,7 @@
 
 #define BYTES_MAX (32u << 20) /* of bodies that wait, in memory */
 #define PAUSE_MAX_MS 60000    /* between attempts at a device that does not sleep and does not answer */
+#define WORDS_MAX 100         /* bytes of a device's words about an error that are shown */
 #define JSON_FORMAT 50        /* Content-Format application/json */
 
 static const char *const methods[] = {
@@ -136,8 +137,17 @@ static char *result_text(const struct agent_resource *request, const struct agen
     return text;
 }
 
+/* What an error says for people (RFC 7252 section 5.5.2); 0 bytes: nothing. */
+static int words_size(const struct agent_response *response)
+{
+    bool is_text = response->format < 0 && response->body_size <= WORDS_MAX;
+
+    return is_text && text_is_utf8(response->body, response->body_size) ? (int)response->body_size : 0;
+}
+
 static void answered(struct operation *op, const struct agent_response *response)
 {
+    int words = words_size(response);
     char code[8];
 
     op->result = result_text(op->request, response);
@@ -146,8 +156,11 @@ static void answered(struct operation *op, const struct agent_response *response
         return;
     }
     (void)snprintf(code, sizeof code, "%d.%02d", response->code >> 5, response->code & 31);
-    operation_fail(op, FAULT_DEVICE_ERROR, "Device '%s' answered %s to %s %.100s.", op->device_id, code,
-                   methods[op->request->method], op->request->path);
+    if (response->code == COAPMSG_NOT_FOUND)
+        suit_missing(op->device, op->request);
+    operation_fail(op, FAULT_DEVICE_ERROR, "Device '%s' answered %s to %s %.100s%s%.*s", op->device_id, code,
+                   methods[op->request->method], op->request->path, words ? ": " : ".", words,
+                   words ? (const char *)response->body : "");
 }
 
 void request_answered(struct operation *op, struct container *c, const struct agent_call *call)

@@ -131,11 +131,19 @@ int suit_check_artifact(const struct artifact *artifact, const void *code, size_
 /* Running once ------------------------------------------------------------------------------------------------------
  */
 
+#define EXEC_PATH_SIZE (sizeof SUIT_EXEC_PATH + CORE_ID_MAX)
+
+static void exec_path(const struct container *c, char path[EXEC_PATH_SIZE])
+{
+    const char *dot = strrchr(c->uid, '.');
+
+    (void)snprintf(path, EXEC_PATH_SIZE, SUIT_EXEC_PATH "%s", dot ? dot + 1 : c->uid);
+}
+
 int core_exec_container(struct core *core, struct container *c, uint32_t ttl_ms, core_done_fn done, void *arg,
                         struct fault *fault, struct operation **op)
 {
-    const char *dot = strrchr(c->uid, '.');
-    char path[sizeof SUIT_EXEC_PATH + CORE_ID_MAX];
+    char path[EXEC_PATH_SIZE];
     struct agent_resource request = {.method = COAPMSG_POST, .path = path, .format = -1, .accept = -1};
 
     if (c->device->agent != AGENT_SUIT)
@@ -145,8 +153,21 @@ int core_exec_container(struct core *core, struct container *c, uint32_t ttl_ms,
     if (c->load != LOAD_DONE)
         return fault_set(fault, FAULT_CONTAINER_NOT_ON_DEVICE, "Device '%s' does not hold container '%s'.",
                          c->device->id, c->uid);
-    (void)snprintf(path, sizeof path, SUIT_EXEC_PATH "%s", dot ? dot + 1 : c->uid);
+    exec_path(c, path);
     return core_queue_request(core, c->device, &request, ttl_ms, done, arg, fault, op);
+}
+
+void suit_missing(struct device *device, const struct agent_resource *request)
+{
+    char path[EXEC_PATH_SIZE];
+
+    for (struct container *c = device->containers; c && device->agent == AGENT_SUIT; c = c->hh.next) {
+        exec_path(c, path);
+        if (strcmp(path, request->path) != 0)
+            continue;
+        c->ask = true;
+        reconcile_touch(c);
+    }
 }
 
 void suit_add_value(const struct agent_resource *request, const struct agent_response *response, json_t *result)

@@ -241,7 +241,6 @@ static bool add_update(struct task *task, const struct peer *peer)
         return false;
     }
     task->update->sequence = call->sent.sequence;
-    task->update->resumed = call->resume_at > 0;
     task->update->task = task;
     if (!uv_is_active((uv_handle_t *)&task->agents->update_timer))
         (void)uv_timer_start(&task->agents->update_timer, suit_tick, TICK_MS, TICK_MS);

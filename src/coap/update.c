@@ -257,11 +257,10 @@ static bool count(struct updates *updates, struct update *update, bool payload, 
     size_t *taken = payload ? &update->payload_taken : &update->manifest_taken;
     size_t before;
 
-    if (payload && update->resumed && offset > 0) {
+    if (payload && offset > 0 && update->manifest_taken + update->payload_taken == 0) { /* in the middle already */
         update->manifest_taken = update->manifest.size;
         update->payload_taken = offset;
     }
-    update->resumed = update->resumed && !payload;
     before = *taken;
     update->active_at = clock_monotonic_ms(updates->clock);
     if (offset <= before && offset + size > before)

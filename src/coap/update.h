@@ -42,7 +42,6 @@ struct update {
     struct image *image;
     bool fetches_payload;                 /* from here */
     size_t manifest_taken, payload_taken; /* bytes from the beginning on that were handed out */
-    bool resumed;                         /* the device may be in the middle of the payload already */
     int64_t active_at;                    /* monotonic ms: when a block was handed out last, or it was told to fetch */
     bool complete;                        /* all was handed out */
     int64_t complete_at;

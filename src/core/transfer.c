@@ -124,7 +124,7 @@ static void note_progress(struct agent_call *call, size_t done, size_t total)
     presence_note(device, PRESENCE_HEARD);
     sample(t, now);
     tell(t, now);
-    if (now - t->written >= WRITE_MS) {
+    if (now - t->written >= WRITE_MS || (done == 0 && device->agent == AGENT_SUIT)) { /* one that fetches goes on */
         t->written = now;
         container_write(c);
     }

@@ -454,7 +454,6 @@ START_TEST(a_device_goes_on_after_a_restart_of_the_gateway)
     world_prepare(AGENT_CALL_LOAD);
     (void)snprintf(world.call.uid, sizeof world.call.uid, "ram.0");
     world.call.sent.sequence = device.sequence = 7;
-    world.call.resume_at = 320;
     world_begin_prepared();
     world_run_for(200);
     (void)snprintf(device.path, sizeof device.path, "/a/%.32s", world.artifact.code_digest);

@@ -188,7 +188,11 @@ static const struct field artifact_fields[] = {
     {"Code SHA-256", "code.sha256", FIELD_DIGEST, false},
     {"Data", "data.size", FIELD_BYTES, true},
     {"Data SHA-256", "data.sha256", FIELD_DIGEST, false},
+    {"Releases", "releases", FIELD_RECORDS, false},
     DESCRIPTION_FIELDS,
+    {"Memory", "memory.initial", FIELD_BYTES, false},
+    {"Memory at most", "memory.maximum", FIELD_BYTES, false},
+    {"Pinned", "pinned", FIELD_TEXT, false},
     {"Users", "users", FIELD_TEXT, true},
     {"Created", "created_at", FIELD_TIME, true},
 };
@@ -312,7 +316,7 @@ static const struct field publisher_fields[] = {
 static const struct field release_fields[] = {
     {"Release", "release", FIELD_TEXT, true},     {"Sequence", "sequence", FIELD_TEXT, true},
     {"Publisher", "publisher", FIELD_TEXT, true}, {"State", "state", FIELD_STATE, true},
-    {"Detail", "detail", FIELD_TEXT, false},      {"Artifacts", "artifacts", FIELD_TEXT, false},
+    {"Detail", "detail", FIELD_TEXT, false},      {"Artifacts", "artifacts", FIELD_RECORDS, false},
 };
 
 static const struct field policy_fields[] = {

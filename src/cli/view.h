@@ -21,6 +21,7 @@ enum field_kind {
     FIELD_STATE,     /* a state's name, in its colour */
     FIELD_TIME,      /* RFC 3339: relative in a table, both in a card */
     FIELD_ENDPOINTS, /* an artifact's endpoints */
+    FIELD_RECORDS,   /* an array of objects: what the first member of each is, and the others with their names */
     FIELD_LINKS,     /* what an endpoint registered */
     /* numbers */
     FIELD_BYTES,   /* a size */

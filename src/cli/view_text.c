@@ -3,6 +3,7 @@
 #include <string.h>
 
 #define SHORT_DIGEST 12
+#define DIGEST_DIGITS 64
 #define PATH_MAX_NAME 48
 
 const json_t *view_at(const json_t *object, const char *path)
@@ -113,6 +114,36 @@ static void append_endpoints(struct buffer *b, const json_t *array)
     }
 }
 
+/* "door@1.0 publisher=acme state=good; ..." */
+static void append_record(struct buffer *b, json_t *object)
+{
+    const char *name;
+    json_t *value;
+    bool first = true;
+
+    json_object_foreach(object, name, value)
+    {
+        if (!first && !json_is_null(value)) {
+            buffer_append_text(b, " ");
+            display_append(b, name, strlen(name), false);
+            buffer_append_text(b, "=");
+        }
+        if (first && json_string_length(value) == DIGEST_DIGITS)
+            display_append(b, json_string_value(value), SHORT_DIGEST, false);
+        else
+            append_value(b, value);
+        first = false;
+    }
+}
+
+static void append_records(struct buffer *b, const json_t *array)
+{
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        buffer_append_text(b, i ? "; " : "");
+        append_record(b, json_array_get(array, i));
+    }
+}
+
 /* "/temp rt=temperature obs; /led": targets with their attributes. */
 static void append_links(struct buffer *b, const json_t *array)
 {
@@ -158,6 +189,8 @@ static void append_field(struct buffer *b, const struct field *field, const json
         append_time(b, value, now, card);
     else if (field->kind == FIELD_ENDPOINTS)
         append_endpoints(b, value);
+    else if (field->kind == FIELD_RECORDS)
+        append_records(b, value);
     else if (field->kind == FIELD_LINKS)
         append_links(b, value);
     else if (field->kind == FIELD_DIGEST && !card && json_is_string(value))

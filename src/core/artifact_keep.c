@@ -140,6 +140,8 @@ int artifact_check_unneeded(struct core *core, const struct artifact *artifact, 
     json_t *wanted;
     bool is_wanted;
 
+    if (artifact->pinned)
+        return fault_set(fault, FAULT_IN_USE, "Artifact %.12s is pinned.", artifact->id);
     if (artifact->users)
         return fault_set(fault, FAULT_IN_USE, "Artifact %s is used by %u containers and unfinished operations.",
                          artifact->id, artifact->users);

@@ -165,6 +165,7 @@ class Collection(harness.GatewayTest):
         gateway.kill()
         gateway.start()
         self.assertTrue(gateway.get(f"/v1/artifacts/{ids[2]}").json["pinned"])
+        self.assert_problem(gateway.delete(f"/v1/artifacts/{ids[2]}"), 409, "in-use", "pinned")
         # ids[2] is pinned; of the others the newest stays.
         dry = gateway.post("/v1/artifacts/gc?dry_run=true").json
         self.assertEqual(dry, {"artifacts": [ids[0], ids[1], ids[3]], "bytes": 3, "dry_run": True})

@@ -277,7 +277,9 @@ const struct command command_table[] = {
      "FILE",
      {push_options, describe_options},
      "upload a container's code",
-     "The same file with the same description has the same id, so it may be pushed again.",
+     "The same file with the same description has the same id, so it may be pushed again. A file of 256 KiB or more "
+     "goes "
+     "on where an interrupted upload ended.",
      "  tcgw artifact push counter.rbpf\n"
      "  tcgw artifact push door.wasm --description door.json --data door.cfg\n"
      "  tcgw artifact push temp.wasm --endpoint id=1,peer=local,peer-endpoint=3,direction=in --loop-period 500\n",

@@ -218,7 +218,7 @@ int selector_list(const struct selector *selector, const struct core *core, stru
 {
     size_t max = selector->devices ? selector->device_count : HASH_COUNT(core->devices);
 
-    *out = calloc(max + 1, sizeof **out);
+    *out = calloc(max + 1, sizeof(struct device *));
     if (!*out)
         return -ENOMEM;
     *count = selector->devices ? list_named(selector, core, *out) : list_all(selector, core, *out);

@@ -267,7 +267,7 @@ static void prepare(struct task *task)
         return;
     outcome = suit_prepare(&plan, key, task->update, reason, sizeof reason);
     if (outcome == AGENT_OK)
-        push_begin(task, AROUND, trigger); /* the device begins to fetch when there is a place on its link */
+        trigger(task);
     else
         task_end(task, outcome, "%s", reason);
 }
@@ -283,6 +283,12 @@ static void on_board(struct task *task, const struct coapmsg *response)
     if (response->code == COAPMSG_CONTENT && response->payload_size <= SUIT_BOARD_MAX)
         (void)task_print(task->board, sizeof task->board, response->payload, response->payload_size);
     send_request(task, COAPMSG_GET, "/suit/version", NULL, 0, on_version_before);
+}
+
+static void ask_board(struct task *task)
+{
+    task->board[0] = 0;
+    send_request(task, COAPMSG_GET, "/riot/board", NULL, 0, on_board);
 }
 
 static bool is_same_load(const struct update *update, const struct agent_call *call)
@@ -312,8 +318,7 @@ static void begin_load(struct task *task)
         return;
     }
     update_free(updates, pending);
-    task->board[0] = 0;
-    send_request(task, COAPMSG_GET, "/riot/board", NULL, 0, on_board);
+    push_begin(task, AROUND, ask_board); /* the device begins to fetch when there is a place on its link */
 }
 
 /* Status ---------------------------------------------------------------------------------------------------------- */

@@ -15,7 +15,7 @@
  * block, and each remembers how far its device is. Loop thread only; no I/O.
  */
 
-#define UPDATES_MAX 1024         /* pending at once */
+#define UPDATES_MAX 4096         /* pending at once */
 #define UPDATE_ALIAS_SIZE 5      /* bytes of a short name, with its NUL */
 #define UPDATE_DIGITS_MIN 16     /* digits of a SHA-256 that are enough to ask for a payload */
 #define UPDATE_DIGITS_OFFERED 32 /* that a manifest of ours names: a path has less than 64 bytes */

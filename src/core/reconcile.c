@@ -14,7 +14,8 @@
  * explaining is the same as deciding.
  */
 
-#define SPREAD_MS 2 /* between containers that are looked at when the gateway starts */
+#define HELD_MS 1000 /* until one that a rollout holds is looked at again at the latest */
+#define SPREAD_MS 2  /* between containers that are looked at when the gateway starts */
 
 static bool is_on(const struct core *core)
 {
@@ -223,6 +224,10 @@ static void consider(struct container *c)
 
     if (!is_on(core) || c->device->removing || c->removing)
         return;
+    if (rollout_holds(c)) {
+        look_at(c, HELD_MS);
+        return;
+    }
     j = reconcile_judge(c);
     if (j.stand != STAND_BUSY)
         set_converged(c, j.stand == STAND_CONVERGED || j.stand == STAND_ASK);
@@ -366,10 +371,11 @@ void reconcile_restarted(struct device *device)
 
 void reconcile_start(struct core *core)
 {
-    int64_t spread = 0;
+    int64_t interval = core->options.reconcile.interval_ms, count = (int64_t)core_count_devices(core), n = 0,
+            spread = 0;
 
     for (struct device *device = core->devices; device; device = device->hh.next) {
-        census_due(device, core->options.reconcile.interval_ms + spread++);
+        census_due(device, interval * ++n / count);
         for (struct container *c = device->containers; c; c = c->hh.next) {
             core->has_services |= c->service != NULL; /* which may be gone: that has to be seen to */
             look_at(c, spread += SPREAD_MS);

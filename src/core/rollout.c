@@ -189,32 +189,56 @@ void rollout_wake_soon(struct rollout *r, int64_t delay_ms)
         core_arm(r->core, &r->timer, due);
 }
 
-static void mark_dirty(struct rollout *r)
+bool rollout_holds(const struct container *c)
+{
+    for (const struct rollout *r = c->device->core->rollouts; r; r = r->hh.next) {
+        const struct member *m = (r->changes > r->settled || r->dirty) && strcmp(r->spec->container, c->uid) == 0
+                                     ? rollout_member(r, c->device->id)
+                                     : NULL;
+
+        if (m && (m->written > r->settled || m->dirty))
+            return true;
+    }
+    return false;
+}
+
+static void mark_dirty(struct rollout *r, uint64_t change)
 {
     r->dirty = true;
     for (struct member *m = r->members; m; m = m->hh.next)
-        m->dirty = true; /* which of them were in the commit is not kept */
+        m->dirty |= m->written >= change; /* a later one need not have all that this one had */
     if (!r->timer.armed && !r->core->stopped)
         core_arm(r->core, &r->timer, core_now(r->core) + RETRY_MS);
 }
 
-/* What was desired in that commit is written again with each container's record. */
+static struct container *container_of_member(const struct rollout *r, const struct member *m)
+{
+    struct device *device = index_find_device(r->core, m->device);
+
+    return device ? index_find_container(device, r->spec->container) : NULL;
+}
+
+/* The reconciler may go on with what is durable now; what is not is written again, all in one. */
 static void settle_change(struct commit *commit, bool durable, struct fault *fault)
 {
     struct rollout *r = rollout_find(commit->core, commit->id);
 
     (void)fault;
-    if (durable || !r)
+    if (!r)
         return;
-    for (const struct member *m = r->members; m; m = m->hh.next) {
-        struct device *device = index_find_device(r->core, m->device);
-        struct container *c = device ? index_find_container(device, r->spec->container) : NULL;
-
-        if (c && (m->state == MEMBER_UPDATING || m->state == MEMBER_REVERTING))
-            c->dirty = true;
+    r->settled++;
+    if (!durable) {
+        mark_dirty(r, r->settled);
+        return;
     }
-    core_retry_later(r->core);
-    mark_dirty(r);
+    list_each(node, &r->active)
+    {
+        const struct member *m = container_of(node, struct member, node);
+        struct container *c = m->written == r->settled ? container_of_member(r, m) : NULL;
+
+        if (c)
+            reconcile_touch(c);
+    }
 }
 
 struct store_batch *rollout_change_batch(struct rollout_change *change)
@@ -234,8 +258,10 @@ struct store_batch *rollout_change_batch(struct rollout_change *change)
 
 void rollout_change_submit(struct rollout_change *change)
 {
-    if (change->commit)
-        commit_submit(steal_pointer(change->commit));
+    if (!change->commit)
+        return;
+    change->rollout->changes++;
+    commit_submit(steal_pointer(change->commit));
 }
 
 static void write_dirty(struct rollout_change *change)
@@ -248,8 +274,12 @@ static void write_dirty(struct rollout_change *change)
     r->dirty = false;
     rollout_put(batch, r);
     for (struct member *m = r->members; m; m = m->hh.next) {
+        struct container *c = m->dirty && m->previous ? container_of_member(r, m) : NULL;
+
         if (m->dirty)
-            rollout_put_member(batch, r, m);
+            rollout_write_member(change, m);
+        if (c)
+            batch_put_container(batch, c);
         m->dirty = false;
     }
 }
@@ -441,7 +471,6 @@ static void rescan(struct rollout_change *change)
 {
     struct rollout *r = change->rollout;
     cleanup_free struct device **devices = NULL;
-    struct store_batch *batch;
     size_t count;
 
     if (!r->spec->dynamic || core_now(r->core) < r->rescan)
@@ -454,13 +483,12 @@ static void rescan(struct rollout_change *change)
 
         if (rollout_member(r, devices[i]->id) || rollout_of(devices[i], r->spec->container))
             continue;
-        batch = rollout_change_batch(change);
-        m = batch ? rollout_add_member(r, devices[i]->id, r->wave_count - 1) : NULL;
+        m = rollout_change_batch(change) ? rollout_add_member(r, devices[i]->id, r->wave_count - 1) : NULL;
         if (!m)
             return;
         m->since = core_wall(r->core);
         list_append(&r->waiting[m->wave], &m->node);
-        rollout_put_member(batch, r, m);
+        rollout_write_member(change, m);
     }
 }
 

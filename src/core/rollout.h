@@ -49,4 +49,8 @@ void rollout_start(struct core *core);
 /* The rollout that is at this container, NULL: none. */
 const char *rollout_of(const struct device *device, const char *uid);
 
+/* Whether what a rollout wants of it is not durable yet, so that nothing may be done about it: else a device might be
+ * found to have, after a crash, what the rollout does not know of. The container is touched when it is. */
+bool rollout_holds(const struct container *container);
+
 #endif

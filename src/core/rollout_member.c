@@ -31,6 +31,17 @@ static void count(struct rollout *r, const struct member *m, int by)
         r->active_count += (size_t)by;
 }
 
+void rollout_write_member(struct rollout_change *change, struct member *m)
+{
+    struct store_batch *batch = rollout_change_batch(change);
+
+    m->dirty |= !batch;
+    if (!batch)
+        return;
+    m->written = change->rollout->changes + 1;
+    rollout_put_member(batch, change->rollout, m);
+}
+
 static void set_error(struct member *m, const struct fault *fault)
 {
     free(m->detail);
@@ -54,14 +65,11 @@ void member_set(struct rollout_change *change, struct member *m, enum member_sta
     if (is_active(state))
         list_append(&r->active, &m->node);
     change->members++;
-    if (!batch) {
-        m->dirty = true;
-        return;
-    }
-    rollout_put_member(batch, r, m);
-    event_add(r->core, batch, EVENT_ROLLOUT_DEVICE, m->device, "{s:s, s:s, s:s, s:s*, s:s*}", "rollout", r->id,
-              "container", r->spec->container, "state", member_state_name(state), "error",
-              m->code ? fault_info(m->code)->slug : NULL, "detail", m->detail);
+    rollout_write_member(change, m);
+    if (batch)
+        event_add(r->core, batch, EVENT_ROLLOUT_DEVICE, m->device, "{s:s, s:s, s:s, s:s*, s:s*}", "rollout", r->id,
+                  "container", r->spec->container, "state", member_state_name(state), "error",
+                  m->code ? fault_info(m->code)->slug : NULL, "detail", m->detail);
 }
 
 static void fail(struct rollout_change *change, struct member *m, enum fault_code code, const char *format, ...)

@@ -82,6 +82,7 @@ struct member {
     int64_t value_at; /* monotonic ms of the last value of the condition's series; 0: none */
     double value;
     bool dirty;       /* its row could not be written */
+    uint64_t written; /* the change that wrote it last */
     struct list node; /* in rollout.active, or in a list of those that wait */
     UT_hash_handle hh;
 };
@@ -105,7 +106,8 @@ struct rollout {
     bool removing;          /* its removal is being committed */
     unsigned held;          /* a change of a person is being committed: it takes no step */
     bool dirty;
-    int64_t rescan; /* monotonic ms: dynamic membership is looked at again */
+    uint64_t changes, settled; /* changes that were submitted; the last that was settled, each in its turn */
+    int64_t rescan;            /* monotonic ms: dynamic membership is looked at again */
     struct timer timer;
     UT_hash_handle hh;
 };
@@ -132,7 +134,8 @@ struct store_batch *rollout_change_batch(struct rollout_change *change);
 void rollout_change_submit(struct rollout_change *change);
 void rollout_put(struct store_batch *batch, const struct rollout *rollout); /* its row */
 void rollout_put_member(struct store_batch *batch, const struct rollout *rollout, const struct member *member);
-void rollout_tell(struct store_batch *batch, const struct rollout *rollout); /* its state, as an event */
+void rollout_write_member(struct rollout_change *change, struct member *member); /* as part of the change */
+void rollout_tell(struct store_batch *batch, const struct rollout *rollout);     /* its state, as an event */
 
 /* What a device takes: the artifact. NULL with a fault. */
 const struct artifact *rollout_pick(const struct rollout_spec *spec, const struct device *device, struct fault *fault);

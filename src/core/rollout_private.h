@@ -132,6 +132,7 @@ struct rollout_change {
 /* The batch to write into; NULL: out of memory. */
 struct store_batch *rollout_change_batch(struct rollout_change *change);
 void rollout_change_submit(struct rollout_change *change);
+void rollout_write_dirty(struct rollout_change *change);                    /* what could not be written */
 void rollout_put(struct store_batch *batch, const struct rollout *rollout); /* its row */
 void rollout_put_member(struct store_batch *batch, const struct rollout *rollout, const struct member *member);
 void rollout_write_member(struct rollout_change *change, struct member *member); /* as part of the change */

@@ -7,7 +7,7 @@ import time
 
 import harness
 
-DATA = os.urandom(40000)
+DATA = os.urandom(30000)
 
 
 class Transfer(harness.GatewayTest):
@@ -15,13 +15,15 @@ class Transfer(harness.GatewayTest):
         gw = self.gateway(*settings)
         agent = self.agent("--agent", "v2", "--delay", str(delay))
         gw.add_device("box", agent)
+        return gw, agent, self.send(gw, "box")
+
+    def send(self, gw, device):
         artifact = gw.push(harness.example_bytes("counter.rbpf"), harness.example_description("counter"), data=DATA)
-        operation = gw.put("/v1/devices/box/containers/job", {"artifact": artifact, "state": "running"}).json["id"]
-        return gw, agent, operation
+        return gw.put(f"/v1/devices/{device}/containers/job", {"artifact": artifact, "state": "running"}).json["id"]
 
     def reach(self, gw, least):
         def look():
-            items = gw.get("/v1/transfers?device=box").json["items"]
+            items = gw.get("/v1/transfers").json["items"]
             return items[0] if items and items[0]["bytes"] >= least else None
         return harness.wait_for(look, 30, what=f"{least} bytes to be there")
 
@@ -43,6 +45,15 @@ class Transfer(harness.GatewayTest):
 
     def test_goes_on_after_a_kill(self):
         gw, agent, operation = self.begin(60)
+        self.survive_a_kill(gw, agent, operation)
+
+    def test_goes_on_protected_after_a_kill(self):
+        gw = self.gateway(plain=False)
+        agent = self.protected_agent(gw, "--delay", "60")
+        self.survive_a_kill(gw, agent, self.send(gw, "d0"))
+        self.assertGreater(agent.check_nonces(), len(DATA) // 1024)
+
+    def survive_a_kill(self, gw, agent, operation):
         harness.wait_for(lambda: self.written(gw), 30, what="something of it to be written")
         total = self.reach(gw, 8192)["total"]
         gw.kill()

@@ -75,7 +75,7 @@ static int adds(const char *artifact, const char *members)
     r = core_add_rollout(f.core, body, note_done, &outcome, &fault, id);
     json_decref(body);
     if (r)
-        return fault.code;
+        return (int)fault.code;
     core_flush(&f);
     ck_assert(outcome.called && outcome.fault.code == FAULT_NONE);
     return 0;

@@ -25,8 +25,8 @@ static void pass(struct agent *a, struct clock_manual *clock)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct agent_options options = {.device = {.kind = FUZZ_KIND, .slots = 2, .package_max = 16384},
-                                                 .pdu_size = 1204};
+    static const struct agent_options options = {
+        .device = {.kind = FUZZ_KIND, .slots = 2, .package_max = 16384}, .suit = {.femto = true}, .pdu_size = 1204};
     struct journal journal = {.fd = -1};
     struct cursor c = cursor_init(data, size);
     struct clock_manual clock;
@@ -41,6 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size_t said = cursor_u16be(&c), left = cursor_left(&c), length = said < left ? said : left;
         const uint8_t *datagram = cursor_take(&c, length);
 
+        peer.address.v4.sin_family = AF_INET;
         peer.address.v4.sin_port = htons(flags & 1);
         if (flags & 2)
             pass(&agent, &clock);

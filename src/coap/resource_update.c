@@ -30,7 +30,8 @@ static bool is_early(const struct inbound *in)
 {
     const struct server *server = in->server;
 
-    return !in->is_protected && clock_monotonic_ms(server->options.clock) < server->quiet_until;
+    return !in->credential && incoming_peer(in->incoming)->transport == PEER_UDP &&
+           clock_monotonic_ms(server->options.clock) < server->quiet_until;
 }
 
 static void get(struct inbound *in, const struct coapmsg *request, bool payload)

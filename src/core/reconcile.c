@@ -39,7 +39,7 @@ void reconcile_touch(struct container *c)
 void reconcile_wake(struct device *device)
 {
     for (struct container *c = device->containers; c; c = c->hh.next)
-        if (!c->converged)
+        if (!c->converged || !c->timer.armed) /* the last look may have been while an operation was at it */
             look_at(c, 0);
 }
 

@@ -429,6 +429,25 @@ START_TEST(unasked)
 }
 END_TEST
 
+/* What somebody does with a container that is as desired does not end the questions about it. */
+START_TEST(asked_after_an_operation)
+{
+    struct device *device = add_device(&f, "one", AGENT_V1);
+    struct sim_device *sim = sim_device(&f.sim, "one", AGENT_V1);
+    const char *job = add_artifact(&f, "loop()", NULL);
+    char id[UUID_SIZE];
+
+    deploys(&f, device, "job", job, OPERATION_SUCCEEDED, FAULT_NONE);
+    core_advance(&f, 1000);
+    (void)text_copy(id, sizeof id, act(&f, device, "job", OPERATION_START)->id);
+    ends(&f, id, OPERATION_SUCCEEDED, FAULT_NONE);
+    sim_restart(sim);
+    core_advance(&f, 3 * INTERVAL);
+    ck_assert(sim_find(sim, "job") && sim_find(sim, "job")->state == CONTAINER_RUNNING);
+    ck_assert_uint_eq(sim->double_loads, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core_reconcile");
@@ -438,6 +457,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, desire, 0, 2);
     tcase_add_test(tcase, steps);
+    tcase_add_test(tcase, asked_after_an_operation);
     tcase_add_test(tcase, absent_before_it_was_there);
     tcase_add_test(tcase, refused);
     tcase_add_loop_test(tcase, takes_over, 0, 2);

@@ -74,6 +74,7 @@ static void commit_finished(void *arg, int result)
 
     list_unlink(&commit->node);
     fault_from_store(&fault, result);
+    commit->core->commits_failed += result != 0;
     log_turn(commit->core, result != 0, &fault);
     if (commit->settle)
         commit->settle(commit, result == 0, &fault);

@@ -51,6 +51,7 @@ struct core {
     struct list commits;      /* under way */
     struct list dead_letters; /* dead_letter.node (deadletter.c) */
     struct list transfers;    /* transfer.node, the oldest first (transfer.c) */
+    unsigned commits_failed;  /* since the start */
     bool storing_fails;       /* as the log has it */
     int64_t storing_quiet_until;
     struct list part_requests; /* reads of artifact parts under way */

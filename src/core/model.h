@@ -95,6 +95,7 @@ struct device {
     struct cache_entries *cache;       /* core-private (cache.h) */
     struct device_series *series;      /* core-private: of its telemetry */
     struct device_sequence *sequences; /* core-private: of releases that it took (sequence.c) */
+    unsigned sequences_at;             /* core.commits_failed when their rows were written last */
     uint32_t sleep_s, awake_ms;        /* configured by a person; 0: not configured */
     char *observe;                     /* paths that the gateway observes, with spaces between; NULL: none */
 

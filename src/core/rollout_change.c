@@ -213,7 +213,7 @@ struct past {
     enum rollout_state before, after;
     char reason[FAULT_DETAIL_SIZE];
     uint32_t tolerated;
-    int64_t ended;
+    int64_t updated, ended;
 };
 
 static void settle_act(struct commit *commit, bool durable, struct fault *fault)
@@ -227,6 +227,7 @@ static void settle_act(struct commit *commit, bool durable, struct fault *fault)
     if (!durable && r->state == past->after) {
         r->state = past->before;
         r->tolerated = past->tolerated;
+        r->updated = past->updated;
         r->ended = past->ended;
         (void)text_copy(r->reason, sizeof r->reason, past->reason);
     }
@@ -313,7 +314,7 @@ int core_act_on_rollout(struct core *core, const char *id, enum rollout_action a
         free(past);
         return -ENOMEM;
     }
-    *past = (struct past){.before = r->state, .tolerated = r->tolerated, .ended = r->ended};
+    *past = (struct past){.before = r->state, .tolerated = r->tolerated, .updated = r->updated, .ended = r->ended};
     memcpy(past->reason, r->reason, sizeof past->reason);
     act(r, action);
     past->after = r->state;

@@ -93,30 +93,45 @@ static uint64_t highest_held(const struct device *device, const char *component)
     return highest;
 }
 
-/* The row is written whenever its container's is, so that none gets lost with a failed batch. lower: what it was counts
- * no more. */
+static void put_row(const struct device *device, const struct device_sequence *s, struct store_batch *batch)
+{
+    store_batch_put_sequence(
+        batch, &(struct store_sequence){.device = device->id, .component = s->component, .highest = s->highest});
+}
+
+/* lower: what it was counts no more. */
 static void note(struct device *device, const char *release, bool lower, struct store_batch *batch)
 {
     uint64_t number = release_sequence(device->core, release);
     char component[CORE_NAME_MAX + 1];
     struct device_sequence *s;
-    struct store_sequence row;
 
     if (!number)
         return;
     release_component(release, component);
     if (lower)
         number = highest_held(device, component);
-    row = (struct store_sequence){.device = device->id, .component = component, .highest = number};
-    if (lower)
-        store_batch_put_sequence(batch, &row);
-    else
-        store_batch_raise_sequence(batch, &row);
     s = find(device, component);
     if (!s)
-        s = add(device, component); /* out of memory: the row tells after the next start */
-    if (s && (lower || s->highest < number))
+        s = add(device, component);
+    if (!s) { /* out of memory: the row tells after the next start */
+        store_batch_raise_sequence(
+            batch, &(struct store_sequence){.device = device->id, .component = component, .highest = number});
+        return;
+    }
+    if (lower || s->highest < number)
         s->highest = number;
+    put_row(device, s, batch);
+}
+
+/* After a commit that failed nobody knows which rows are as they should be. */
+static void put_again(struct device *device, struct store_batch *batch)
+{
+    if (device->sequences_at == device->core->commits_failed)
+        return;
+    device->sequences_at = device->core->commits_failed;
+    for (const struct device_sequence *s = device->sequences; s; s = s->next)
+        put_row(device, s, batch);
 }
 
 static bool is_of(const struct container *c, const char *release)
@@ -147,6 +162,7 @@ void sequence_note_container(struct container *c, struct store_batch *batch)
 {
     const char *release = container_release(c);
 
+    put_again(c->device, batch);
     if (c->load == LOAD_SENT)
         return;
     if (is_unknown(c))

@@ -274,6 +274,7 @@ void fake_apply(struct change *change)
             drop_of_device(OPERATION, key);
             drop_of_device(CREDENTIAL, key);
             drop_of_device(SHADOW, key);
+            drop_of_device(SEQUENCE, key);
         }
     }
 }

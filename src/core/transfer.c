@@ -9,7 +9,7 @@
 #define WRITE_MS 1000      /* between rows of one transfer */
 #define TELL_MS 5000       /* between its events */
 #define SAMPLE_MS 500      /* of the rate */
-#define SHRINK_BREAKS 3    /* without a block between them, of a device that sleeps; of others one says as much */
+#define SHRINK_BREAKS 5    /* without a block between them, of a device that sleeps; of others one says as much */
 #define SHRINK_BLOCK 64u   /* bytes: the smallest that breaks lead to */
 #define LARGEST_BLOCK 1024 /* RFC 7959 section 2.2 */
 

@@ -514,12 +514,12 @@ START_TEST(shrinks_blocks_when_many_awake_times_were_in_vain)
 {
     sleeps();
     (void)put(&f, device, "job", job, "running");
-    for (unsigned i = 1; i <= 3; i++) {
+    for (unsigned i = 1; i <= 5; i++) {
         keyring_verified(f.core, keyring_of_device(device), NULL);
         reaches_load();
         acknowledges(0);
         core_advance(&f, 10000);
-        ck_assert_int_eq(number("block"), i < 3 ? 1024 : 256);
+        ck_assert_int_eq(number("block"), i < 5 ? 1024 : 256);
     }
 }
 END_TEST

@@ -124,6 +124,7 @@ static void settle_add(struct commit *commit, bool durable, struct fault *fault)
         if (device) {
             device_note_security(device);
             services_wake(device);
+            census_due(device, commit->core->options.reconcile.interval_ms);
         }
         return;
     }

@@ -393,6 +393,18 @@ START_TEST(parameters)
 }
 END_TEST
 
+/* A device need not say anything. */
+START_TEST(unasked_on_a_new_device)
+{
+    struct device *device = add_device(&f, "a", AGENT_V2);
+
+    (void)text_copy(sim_of(device)->slot[1].uid, sizeof sim_of(device)->slot[1].uid, "stray");
+    sim_of(device)->slot[1].state = CONTAINER_RUNNING;
+    core_advance(&f, INTERVAL + 1000);
+    ck_assert_ptr_nonnull(core_find_container(device, "stray"));
+}
+END_TEST
+
 /* _i: the policy. What a device holds and nobody asked for is visible in any case. */
 START_TEST(unasked)
 {
@@ -470,6 +482,7 @@ int main(void)
     tcase_add_test(tcase, needs);
     tcase_add_test(tcase, sleeper);
     tcase_add_loop_test(tcase, parameters, 0, 2);
+    tcase_add_test(tcase, unasked_on_a_new_device);
     tcase_add_loop_test(tcase, unasked, UNASKED_REPORT, UNASKED_REMOVE + 1);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);

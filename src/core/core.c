@@ -39,7 +39,7 @@ int core_check_accepting(const struct core *core, struct fault *fault)
     return fault_set(fault, FAULT_SHUTTING_DOWN, "The gateway is stopping and takes no new work.");
 }
 
-/* Writes again what could not be written. */
+/* Writes what could not be written, or can wait. */
 static void retry_writes(struct timer *timer)
 {
     struct core *core = container_of(timer, struct core, retry);
@@ -133,6 +133,8 @@ void core_stop(struct core *core)
 {
     if (core->stopped)
         return;
+    if (core->retry.armed)
+        retry_writes(&core->retry);
     core->stopped = true;
     if (core->started) {
         event_note(core, EVENT_GATEWAY_STOPPING, NULL, NULL);

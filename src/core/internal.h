@@ -44,7 +44,7 @@ struct core {
     bool operations_unsorted;
     struct answer *answers; /* uthash by key, oldest first */
     struct timers timers;
-    struct timer retry; /* for rows that could not be written */
+    struct timer retry; /* for rows that could not be written, or can wait */
     struct timer sweep; /* for answers over their time */
     struct timer artifact_sweep;
     int64_t announced;        /* the deadline that the loop was last told of */

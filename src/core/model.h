@@ -111,7 +111,7 @@ struct device {
     struct timer call_timer;   /* core-private: for a look whether the device still listens to it */
     struct rendering rendered; /* core-private from here on */
     bool query_turn;           /* a waiting query goes before the next step of an operation */
-    bool dirty;                /* differs from its row, which could not be written */
+    bool dirty;                /* differs from its row, which could not be written, or can wait */
     unsigned untold;           /* bits of enum event: to be told with its next row */
     int64_t last_seen_saved;
     struct directory_entry *endpoints; /* registrations that are bound to it, the last updated first */

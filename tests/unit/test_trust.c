@@ -345,7 +345,7 @@ static const struct {
 
 START_TEST(a_policy_limits)
 {
-    struct outcome outcome;
+    struct outcome outcome = {.called = false};
     struct artifact *artifact;
     char text[256];
     bool created;

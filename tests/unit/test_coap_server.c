@@ -459,8 +459,9 @@ START_TEST(the_challenge_waits_for_numbers)
 }
 END_TEST
 
-START_TEST(challenges_to_one_device_are_few)
+static void challenge_a_thousand_times(void)
 {
+    uint64_t before = world_stats().rate_limited;
     unsigned answered = 0;
 
     world_forget_window(a);
@@ -470,8 +471,21 @@ START_TEST(challenges_to_one_device_are_few)
         answered += exchange(a) == COAPMSG_UNAUTHORIZED;
     ck_assert_uint_le(answered, 10);
     ck_assert_uint_gt(answered, 0);
-    ck_assert_uint_eq(world_stats().rate_limited, 1000 - answered);
-    ck_assert_uint_eq(exchange(b), COAPMSG_UNAUTHORIZED); /* and cost no other his */
+    ck_assert_uint_eq(world_stats().rate_limited - before, 1000 - answered);
+}
+
+/* And cost no other his, but for the few who by chance share a bucket: not the same ones under each seed. */
+START_TEST(challenges_to_one_device_are_few)
+{
+    uint8_t code = 0;
+
+    for (int seed = 0; seed < 4 && code != COAPMSG_UNAUTHORIZED; seed++) {
+        if (seed > 0)
+            world_restart_server();
+        challenge_a_thousand_times();
+        code = exchange(b);
+    }
+    ck_assert_uint_eq(code, COAPMSG_UNAUTHORIZED);
 }
 END_TEST
 

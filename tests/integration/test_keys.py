@@ -26,7 +26,7 @@ class Keys(unittest.TestCase):
         self.directory = tempfile.mkdtemp(prefix="tcgw-keys-")
         self.addCleanup(shutil.rmtree, self.directory)
         # What modules of others leave behind when they are loaded is not ours.
-        self.environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0:" + os.environ.get("ASAN_OPTIONS", "")}
+        self.environment = {**os.environ, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
 
     def path(self, name):
         return os.path.join(self.directory, name)

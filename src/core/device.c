@@ -105,8 +105,10 @@ void device_seen(struct device *device)
         device->rendered.time_stale = true;
     else
         device_changed(device);
-    if (llabs(device->last_seen - device->last_seen_saved) >= SEEN_SAVED_MS) { /* also when the clock was set back */
-        device->dirty = true;                                                  /* thousands share a commit */
+    if (!device->last_seen_saved) {
+        device_write(device);                                                         /* that it is there at all */
+    } else if (llabs(device->last_seen - device->last_seen_saved) >= SEEN_SAVED_MS) { /* also: the clock was set back */
+        device->dirty = true;                                                         /* thousands share a commit */
         core_retry_later(device->core);
     }
     presence_note(device, PRESENCE_HEARD);

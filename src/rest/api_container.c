@@ -157,12 +157,15 @@ static void act(struct http_request *req, enum operation_kind kind)
     struct operation *op;
     struct fault fault;
     uint32_t ttl_ms;
+    void *arg;
     int r;
 
     if (!begin_write(req, true, &device, &container, &ttl_ms))
         return;
-    r = core_act_on_container(rest_core(req), container, kind, ttl_ms, change_done,
-                              change_begin(req, wait_answer_operation), &fault, &op);
+    arg = change_begin(req, wait_answer_operation);
+    r = kind == OPERATION_REQUEST /* it is run by one */
+            ? core_exec_container(rest_core(req), container, ttl_ms, change_done, arg, &fault, &op)
+            : core_act_on_container(rest_core(req), container, kind, ttl_ms, change_done, arg, &fault, &op);
     if (!change_was_refused(req, r, &fault))
         (void)text_copy(req->record, sizeof req->record, op->id);
 }
@@ -179,19 +182,7 @@ void api_stop_container(struct http_request *req)
 
 void api_exec_container(struct http_request *req)
 {
-    struct container *container;
-    struct device *device;
-    struct operation *op;
-    struct fault fault;
-    uint32_t ttl_ms;
-    int r;
-
-    if (!begin_write(req, true, &device, &container, &ttl_ms))
-        return;
-    r = core_exec_container(rest_core(req), container, ttl_ms, change_done, change_begin(req, wait_answer_operation),
-                            &fault, &op);
-    if (!change_was_refused(req, r, &fault))
-        (void)text_copy(req->record, sizeof req->record, op->id);
+    act(req, OPERATION_REQUEST);
 }
 
 static void forget(struct http_request *req)

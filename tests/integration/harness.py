@@ -17,6 +17,7 @@ BUILD = os.environ.get("TCGW_BUILD") or os.path.join(os.path.dirname(__file__), 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 EXAMPLES = os.path.join(BUILD, "examples")
 SKIP = 77  # automake's exit status for a skipped test
+TEST_SECONDS = 900  # after which a test that waits for what never comes has failed
 
 if os.environ.get("TCGW_SKIP_INTEGRATION"):
     print("skipped: TCGW_SKIP_INTEGRATION is set")
@@ -352,7 +353,19 @@ class Agent:
 
 
 class GatewayTest(unittest.TestCase):
-    """A test with daemons and agents that are cleared away afterwards."""
+    """A test with daemons and agents that are cleared away afterwards, and with an end."""
+
+    def run(self, result=None):
+        def too_late(*_):
+            raise TimeoutError(f"the test did not end within {TEST_SECONDS} s")
+
+        signal.signal(signal.SIGALRM, too_late)
+        # Again every minute, for a clearing away that hangs as well.
+        signal.setitimer(signal.ITIMER_REAL, TEST_SECONDS, 60)
+        try:
+            return super().run(result)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     def gateway(self, *settings, start=True, **more):
         gateway = Gateway(*settings, **more)

@@ -195,6 +195,7 @@ class Events(harness.GatewayTest):
         for stream in dead:
             stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         quick = Stream(gateway)
+        self.assertIn("200 OK", quick.head)  # it follows from here on
         connection = gateway.connection()
         took = []
         for number in range(400):

@@ -93,8 +93,10 @@ void *exchange_begin(void *cls, const char *target, struct MHD_Connection *mhd)
     ex->stage = EXCHANGE_NEW;
     ex->suspended = ex->sent = false;
     list_append(&server->live, &ex->node);
-    if (ex->connection)
+    if (ex->connection) {
         ex->connection->since = uv_now(server->options.loop);
+        ex->req.peer = ex->connection->peer;
+    }
     return ex;
 }
 

@@ -144,6 +144,7 @@ void http_begin(struct http_request *req, const struct http_transport *transport
     req->transport = transport;
     req->rest = rest;
     req->mhd = NULL;
+    req->peer = (struct http_peer){.kind = HTTP_PEER_TCP};
     req->id[0] = 0;
     req->segment_count = req->query_count = 0;
     req->raw_query = NULL;

@@ -8,8 +8,10 @@
 #include "core/model.h"
 
 #include <jansson.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /*
  * Requests and responses as plain objects, independent of how they travel. A transport fills a request in, hands it to
@@ -88,6 +90,20 @@ struct http_transport {
     void (*release)(struct http_request *req);
 };
 
+enum http_peer_kind { HTTP_PEER_TCP, HTTP_PEER_UNIX, HTTP_PEER_TLS, HTTP_PEER_PLATFORM };
+
+/* Who is at the other end, as far as the transport knows. What does not apply is zero or empty. */
+struct http_peer {
+    enum http_peer_kind kind;
+    bool loopback; /* of TCP and TLS */
+    uid_t uid;     /* of UNIX: of the process that connected */
+    gid_t gid;
+    pid_t pid;
+    char address[INET6_ADDRSTRLEN]; /* of TCP and TLS, without port */
+    char certificate[128];          /* of TLS: subject name of a verified client certificate; empty: none */
+    char fingerprint[65];           /* its SHA-256, hexadecimal */
+};
+
 struct core_watcher;
 struct rest;
 struct route;
@@ -98,7 +114,8 @@ struct upload;
 struct http_request {
     const struct http_transport *transport;
     struct rest *rest;
-    void *mhd; /* struct MHD_Connection, for the form parser; NULL on other transports */
+    void *mhd;             /* struct MHD_Connection, for the form parser; NULL on other transports */
+    struct http_peer peer; /* set by the transport after http_begin */
     enum http_method method;
     bool trusted_host;                 /* the Host header needs no check: not reachable from a browser */
     char id[HTTP_REQUEST_ID_MAX + 1];  /* X-Request-Id */

@@ -147,6 +147,7 @@ int rest_dispatch(struct rest *rest, const struct local_request *request,
         return -ENOMEM;
     list_init(&local->node);
     http_begin(&local->req, &transport, rest, request->target);
+    local->req.peer.kind = HTTP_PEER_PLATFORM;
     local->done = done;
     local->arg = arg;
     if (!copy_headers(local, request)) {

@@ -1,6 +1,7 @@
 #include "rest/server_private.h"
 
 #include "base/log.h"
+#include "rest/peer.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -151,6 +152,7 @@ static void connection_opened(struct listener *listener, struct MHD_Connection *
         return;
     }
     connection->mhd = mhd;
+    peer_of_connection(&connection->peer, mhd);
     connection->since = uv_now(server->options.loop);
     connection->over_limit = ++server->connection_count > server->options.max_connections;
     list_append(&server->connections, &connection->node);

@@ -48,6 +48,7 @@ struct listener {
 struct connection {
     struct list node;
     struct MHD_Connection *mhd;
+    struct http_peer peer;
     uint64_t since;    /* uv_now when the present request, or the silence before it, began */
     uint64_t progress; /* bytes of its body since then */
     bool busy;         /* its request is complete and being worked on */

@@ -1,10 +1,12 @@
 #include "rest/condition.h"
 #include "rest/dispatch.h"
 #include "rest/guard.h"
+#include "rest/peer.h"
 #include "rest/prefer.h"
 #include "rest/route.h"
 #include "suite.h"
 
+#include <arpa/inet.h>
 #include <check.h>
 #include <string.h>
 
@@ -331,6 +333,38 @@ START_TEST(conditions_hold_or_not)
 }
 END_TEST
 
+START_TEST(peers_have_one_address_each)
+{
+    static const struct {
+        const char *text, *expected;
+        bool loopback;
+    } cases[] = {
+        {"127.0.0.1", "127.0.0.1", true},         {"127.9.9.9", "127.9.9.9", true},
+        {"192.0.2.1", "192.0.2.1", false},        {"::1", "::1", true},
+        {"2001:db8::1", "2001:db8::1", false},    {"::ffff:127.0.0.1", "127.0.0.1", true},
+        {"::ffff:192.0.2.1", "192.0.2.1", false}, {"::", "::", false},
+    };
+    const struct sockaddr local = {.sa_family = AF_UNIX};
+    struct http_peer peer;
+
+    for (size_t i = 0; i < array_size(cases); i++) {
+        struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+        struct sockaddr_in v4 = {.sin_family = AF_INET};
+        bool is_v6 = inet_pton(AF_INET6, cases[i].text, &v6.sin6_addr) == 1;
+
+        if (!is_v6)
+            ck_assert_int_eq(inet_pton(AF_INET, cases[i].text, &v4.sin_addr), 1);
+        peer_of_address(&peer, is_v6 ? (const struct sockaddr *)&v6 : (const struct sockaddr *)&v4);
+        ck_assert_int_eq(peer.kind, HTTP_PEER_TCP);
+        ck_assert_str_eq(peer.address, cases[i].expected);
+        ck_assert_int_eq(peer.loopback, cases[i].loopback);
+    }
+    peer_of_address(&peer, &local);
+    ck_assert_int_eq(peer.kind, HTTP_PEER_UNIX);
+    ck_assert(!peer.loopback && !peer.address[0]);
+}
+END_TEST
+
 static enum fault_code parse(const char *text, size_t size)
 {
     struct fault fault = {0};
@@ -379,6 +413,7 @@ int main(void)
     tcase_add_test(tcase, preferences_are_read);
     tcase_add_test(tcase, only_local_hosts_are_served);
     tcase_add_test(tcase, conditions_hold_or_not);
+    tcase_add_test(tcase, peers_have_one_address_each);
     tcase_add_test(tcase, json_is_checked);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);

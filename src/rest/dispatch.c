@@ -1,5 +1,6 @@
 #include "rest/dispatch.h"
 
+#include "rest/auth.h"
 #include "rest/guard.h"
 #include "rest/idempotency.h"
 #include "rest/media.h"
@@ -182,7 +183,8 @@ void dispatch_begin(struct http_request *req, uint64_t length)
     req->body = buffer_init(req->rest->options.max_json_bytes);
     if (req->rest->closing)
         fault_set(fault, FAULT_SHUTTING_DOWN, "The gateway is stopping");
-    if (fault->code == FAULT_NONE && guard_check(req, fault) == 0 && answer_options(req))
+    if (fault->code == FAULT_NONE && guard_check(req, fault) == 0 && auth_identify(req, fault) == 0 &&
+        answer_options(req))
         return;
     if (fault->code || find_route(req, fault) || check_query(req, fault) || check_accept(req, fault) ||
         begin_body(req, length, fault))

@@ -5,6 +5,7 @@
 #include "base/fault.h"
 #include "base/list.h"
 #include "base/text.h"
+#include "core/access.h"
 #include "core/model.h"
 
 #include <jansson.h>
@@ -118,6 +119,7 @@ struct http_request {
     struct http_peer peer; /* set by the transport after http_begin */
     enum http_method method;
     bool trusted_host;                 /* the Host header needs no check: not reachable from a browser */
+    struct caller caller;              /* who asks; set before the route's handler runs */
     char id[HTTP_REQUEST_ID_MAX + 1];  /* X-Request-Id */
     char target[HTTP_TARGET_MAX + 1];  /* as received; cut when it was longer */
     char decoded[HTTP_TARGET_MAX + 1]; /* what segments and query point into */

@@ -1,6 +1,7 @@
 #ifndef TC_REST_LOCAL_H
 #define TC_REST_LOCAL_H
 
+#include "core/access.h"
 #include "rest/rest.h"
 
 /*
@@ -12,7 +13,9 @@ struct local_request {
     const char *type, *prefer, *if_match, *idempotency_key, *accept; /* header values, NULL: absent */
     const void *body;
     size_t size;
-    bool confidential; /* the answer may hold secrets */
+    const char *principal; /* who it is from: "mqtt:NAME" */
+    enum role role;        /* that it has without a grant */
+    bool confidential;     /* the answer may hold secrets */
 };
 
 struct local_answer {

@@ -28,6 +28,8 @@ struct route {
     void (*handler)(struct http_request *req);
     const char *operation_id;
     const char *summary;
+    enum access access;   /* what a caller has to be permitted */
+    enum subject subject; /* what its first {...} names, which has to be there for the caller */
 };
 
 extern const struct route route_table[];

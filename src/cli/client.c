@@ -13,6 +13,7 @@
 
 #define CONNECT_TIMEOUT_MS 5000
 #define RETRY_DELAY_MS 500
+#define MAX_HEAD 32768
 #define COMMENT_MS 15000 /* how often a stream says at least that it is there */
 
 struct client {
@@ -34,6 +35,7 @@ struct exchange {
 
 void client_reply_clear(struct client_reply *reply)
 {
+    buffer_clear(&reply->head);
     buffer_clear(&reply->body);
     json_decref(reply->json);
     *reply = (struct client_reply){0};
@@ -91,30 +93,41 @@ static size_t take_body(char *data, size_t size, size_t count, void *arg)
     return ex->reply->body.failed ? 0 : size * count;
 }
 
-/* Of "Name: value" and CRLF. */
-static void take_value(const char *line, size_t size, const char *name, char *out, size_t out_size)
-{
-    size_t n = strlen(name);
-
-    if (size < n || strncasecmp(line, name, n) != 0)
-        return;
-    while (n < size && line[n] == ' ')
-        n++;
-    while (size > n && (line[size - 1] == '\r' || line[size - 1] == '\n'))
-        size--;
-    if (size - n < out_size)
-        (void)snprintf(out, out_size, "%.*s", (int)(size - n), line + n);
-}
-
 static size_t take_header(char *line, size_t size, size_t count, void *arg)
 {
     struct client_reply *reply = ((struct exchange *)arg)->reply;
 
-    take_value(line, size * count, "Tcgw-Coap-Code:", reply->coap_code, sizeof reply->coap_code);
-    take_value(line, size * count, "Cache-Status:", reply->cache_status, sizeof reply->cache_status);
-    take_value(line, size * count, "Location:", reply->location, sizeof reply->location);
-    take_value(line, size * count, "Tcgw-Next:", reply->next, sizeof reply->next);
+    if (size * count > 5 && memcmp(line, "HTTP/", 5) == 0) /* behind an interim answer */
+        reply->head.size = 0;
+    buffer_append(&reply->head, line, size * count);
     return size * count;
+}
+
+/* Of "Name: value" and CRLF. */
+static bool take_value(const char *line, size_t size, size_t name_size, char *out, size_t out_size)
+{
+    size_t n = name_size + 1;
+
+    while (n < size && line[n] == ' ')
+        n++;
+    while (size > n && (line[size - 1] == '\r' || line[size - 1] == '\n'))
+        size--;
+    if (size - n >= out_size)
+        return false;
+    (void)snprintf(out, out_size, "%.*s", (int)(size - n), line + n);
+    return true;
+}
+
+bool client_header(const struct client_reply *reply, const char *name, char *out, size_t size)
+{
+    const char *at = buffer_text(&reply->head);
+    size_t n = strlen(name);
+
+    *out = 0;
+    for (; *at; at += strcspn(at, "\n"), at += *at == '\n')
+        if (strncasecmp(at, name, n) == 0 && at[n] == ':')
+            return take_value(at, strcspn(at, "\n"), n, out, size);
+    return false;
 }
 
 static int watch_progress(void *arg, curl_off_t to_receive, curl_off_t received, curl_off_t to_send, curl_off_t sent)
@@ -281,6 +294,10 @@ static void finish_reply(CURL *curl, struct client_reply *reply)
 {
     (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply->status);
     read_content_type(curl, reply);
+    (void)client_header(reply, "Tcgw-Coap-Code", reply->coap_code, sizeof reply->coap_code);
+    (void)client_header(reply, "Cache-Status", reply->cache_status, sizeof reply->cache_status);
+    (void)client_header(reply, "Location", reply->location, sizeof reply->location);
+    (void)client_header(reply, "Tcgw-Next", reply->next, sizeof reply->next);
     if (strcmp(reply->content_type, "application/json") == 0 ||
         strcmp(reply->content_type, "application/problem+json") == 0)
         reply->json = json_loadb(buffer_text(&reply->body), reply->body.size, JSON_DECODE_ANY, NULL);
@@ -300,6 +317,7 @@ static int attempt(struct exchange *ex, const char *url, const char *body, struc
 
     client_reply_clear(ex->reply);
     ex->reply->body.limit = CLIENT_MAX_BODY;
+    ex->reply->head.limit = MAX_HEAD;
     ex->client->reason[0] = 0;
     ex->heard = clock_monotonic_ms(clock_system());
     ex->silent = false;

@@ -68,6 +68,7 @@ struct client_reply {
     char location[256];                          /* empty: none */
     char next[CLIENT_NEXT_SIZE];                 /* cursor of the next page of what is no JSON; empty: none */
     char cache_status[64];                       /* RFC 9211; empty: none */
+    struct buffer head;                          /* the header fields, a line each */
     struct buffer body;
     json_t *json; /* when the body is (problem) JSON */
 };
@@ -88,6 +89,9 @@ struct client *client_free(struct client *client);
  * client_error.
  */
 int client_exchange(struct client *client, const struct client_request *request, struct client_reply *reply) must_check;
+
+/* The value of the first header field with a name. False, and an empty text, when there is none that fits. */
+bool client_header(const struct client_reply *reply, const char *name, char *out, size_t size);
 
 /* What the last error was, in words. */
 const char *client_reason(const struct client *client);

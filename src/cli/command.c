@@ -84,19 +84,18 @@ int64_t arguments_duration(const struct arguments *args, const char *name, int64
 
 const struct command *command_find(const char *words)
 {
-    for (size_t i = 0; i < command_table_size; i++)
-        if (strcmp(command_table[i].words, words) == 0)
-            return &command_table[i];
+    const struct command *command;
+
+    command_each(command) if (strcmp(command->words, words) == 0) return command;
     return NULL;
 }
 
 static bool is_group(const char *word)
 {
+    const struct command *command;
     size_t n = strlen(word);
 
-    for (size_t i = 0; i < command_table_size; i++)
-        if (strncmp(command_table[i].words, word, n) == 0 && command_table[i].words[n] == ' ')
-            return true;
+    command_each(command) if (strncmp(command->words, word, n) == 0 && command->words[n] == ' ') return true;
     return false;
 }
 
@@ -121,11 +120,13 @@ static void guess_consider(struct guess *guess, const char *candidate)
 static int unknown_command(struct cli *cli, const char *typed)
 {
     struct guess guess = {.typed = typed};
-    char groups[16][GROUP_SIZE];
+    const struct command *command;
+    char groups[64][GROUP_SIZE];
     size_t count = 0;
 
-    for (size_t i = 0; i < command_table_size; i++) {
-        const char *words = command_table[i].words;
+    command_each(command)
+    {
+        const char *words = command->words;
 
         guess_consider(&guess, words);
         if (strchr(words, ' ') && count < array_size(groups)) {

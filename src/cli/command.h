@@ -55,8 +55,10 @@ struct command {
     int (*run)(struct cli *cli, const struct arguments *args);
 };
 
-extern const struct command command_table[];
-extern const size_t command_table_size;
+/* The commands in the order in which they are listed; NULL behind the last one. */
+const struct command *command_at(size_t i);
+/* command runs over all of them; nothing else may be done with it. */
+#define command_each(command) for (size_t each_ = 0; ((command) = command_at(each_)); each_++) /* NOLINT */
 extern const struct option_spec command_global_options[];
 
 /* Exit codes for help and man page. */

@@ -61,10 +61,12 @@ static void print_case(FILE *to, const struct command *command)
 /* Calls print once for each first word. */
 static void each_first_word(FILE *to, void (*print)(FILE *to, const char *word, size_t n))
 {
+    const struct command *command;
     const char *last = "";
 
-    for (size_t i = 0; i < command_table_size; i++) {
-        const char *words = command_table[i].words;
+    command_each(command)
+    {
+        const char *words = command->words;
         size_t n = strcspn(words, " ");
 
         if (strncmp(last, words, n) != 0 || (last[n] && last[n] != ' '))
@@ -80,9 +82,10 @@ static void print_word(FILE *to, const char *word, size_t n)
 
 static void print_second_words(FILE *to, const char *group, size_t n)
 {
-    for (size_t i = 0; i < command_table_size; i++)
-        if (strncmp(command_table[i].words, group, n) == 0 && command_table[i].words[n] == ' ')
-            (void)fprintf(to, " %s", command_table[i].words + n + 1);
+    const struct command *command;
+
+    command_each(command) if (strncmp(command->words, group, n) == 0 && command->words[n] == ' ')(void)
+        fprintf(to, " %s", command->words + n + 1);
 }
 
 static void print_group_case(FILE *to, const char *group, size_t n)
@@ -96,9 +99,10 @@ static void print_group_case(FILE *to, const char *group, size_t n)
 
 static void print_bash(FILE *to)
 {
+    const struct command *command;
+
     (void)fputs(bash_head, to);
-    for (size_t i = 0; i < command_table_size; i++)
-        print_case(to, &command_table[i]);
+    command_each(command) print_case(to, command);
     each_first_word(to, print_group_case);
     (void)fputs("        *) arguments='", to);
     each_first_word(to, print_word);
@@ -148,6 +152,8 @@ static void print_fish_command(FILE *to, const struct command *command)
 
 static void print_fish(FILE *to)
 {
+    const struct command *command;
+
     (void)fputs("# fish completion for tcgw, made by: tcgw completion fish\n", to);
     (void)fputs("complete -c tcgw -f -n __fish_use_subcommand -a '", to);
     each_first_word(to, print_word);
@@ -155,8 +161,7 @@ static void print_fish(FILE *to)
     each_first_word(to, print_fish_group);
     for (const struct option_spec *o = command_global_options; o->name; o++)
         print_fish_option(to, o, "");
-    for (size_t i = 0; i < command_table_size; i++)
-        print_fish_command(to, &command_table[i]);
+    command_each(command) print_fish_command(to, command);
 }
 
 bool completion_print(FILE *to, const char *shell)

@@ -86,13 +86,14 @@ static bool in_group(const struct command *command, const char *group)
 static void print_commands(FILE *to, const char *group)
 {
     cleanup_table struct table *table = table_new(2);
+    const struct command *command;
 
-    for (size_t i = 0; table && i < command_table_size; i++) {
-        const struct command *command = &command_table[i];
+    command_each(command)
+    {
         struct buffer b = {0};
         size_t size;
 
-        if (!in_group(command, group))
+        if (!table || !in_group(command, group))
             continue;
         buffer_printf(&b, "%s %s", command->words, command->arguments);
         table_add(table, (char *)buffer_steal(&b, &size), COLOUR_NONE, false);
@@ -185,12 +186,13 @@ static void roff_command(FILE *to, const struct command *command)
 
 void help_print_roff(FILE *to)
 {
+    const struct command *command;
+
     (void)fputs(".SH OPTIONS\n", to);
     for (const struct option_spec *option = command_global_options; option->name; option++)
         roff_option(to, option);
     (void)fputs(".SH COMMANDS\n", to);
-    for (size_t i = 0; i < command_table_size; i++)
-        roff_command(to, &command_table[i]);
+    command_each(command) roff_command(to, command);
     (void)fputs(".SH EXIT STATUS\n", to);
     for (size_t i = 0; i < command_exits_size; i++) {
         (void)fprintf(to, ".TP\n.B %d\n", command_exits[i].code);

@@ -336,6 +336,12 @@ const struct option_spec suit_verify_options[] = {
     OPTION_END,
 };
 
+const struct option_spec doctor_options[] = {
+    {"config", 'c', "FILE", NULL, "the configuration that the gateway was started with"},
+    {"no-ask", 0, NULL, NULL, "do not ask the devices that were not heard of"},
+    OPTION_END,
+};
+
 const struct option_spec help_options[] = {
     {"roff", 0, NULL, NULL, "print the part of the man page that describes the commands"},
     OPTION_END,

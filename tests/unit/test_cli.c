@@ -137,16 +137,31 @@ static void check_option(const struct option_spec *option)
         ck_assert_msg(islower((unsigned char)*p) || *p == '-', "--%s", option->name);
 }
 
+/* Lines, each begins with two blanks, and one of them shows the command itself. */
+static void check_examples(const struct command *command)
+{
+    char own[96];
+
+    ck_assert_msg(command->examples != NULL, "tcgw %s has no example", command->words);
+    (void)snprintf(own, sizeof own, "tcgw %s", command->words);
+    ck_assert_msg(strstr(command->examples, own) != NULL, "no example of tcgw %s shows it", command->words);
+    for (const char *line = command->examples; *line; line = strchr(line, '\n') + 1) {
+        ck_assert_msg(strncmp(line, "  ", 2) == 0, "examples of %s: %s", command->words, line);
+        ck_assert_msg(strchr(line, '\n') != NULL, "examples of %s: no end of line", command->words);
+    }
+}
+
 /* Everything that is generated from the table relies on this. */
 START_TEST(the_table_is_sound)
 {
-    for (size_t i = 0; i < command_table_size; i++) {
-        const struct command *command = &command_table[i];
+    const struct command *command;
 
+    command_each(command)
+    {
         ck_assert_ptr_eq(command_find(command->words), command);
         ck_assert(command->run != NULL);
         ck_assert_ptr_null(strchr(command->help, '.'));
-        ck_assert(!command->examples || command->examples[strlen(command->examples) - 1] == '\n');
+        check_examples(command);
         command_each_option(option, command)
         {
             check_option(option);
@@ -162,8 +177,10 @@ END_TEST
 
 START_TEST(explains_every_command)
 {
-    for (size_t i = 0; i < command_table_size; i++) {
-        const struct command *command = &command_table[i];
+    const struct command *command;
+
+    command_each(command)
+    {
         char line[128];
 
         (void)snprintf(line, sizeof line, "help %s", command->words);
@@ -213,13 +230,13 @@ END_TEST
 /* Runs a shell on a probe, whose argument is the completion script; where the shell is missing it is not run. */
 static void check_script(const char *shell, const char *start, const char *name, const char *probe)
 {
+    const struct command *each;
     char line[64], command[512];
     const char *path, *completion;
 
     (void)snprintf(line, sizeof line, "completion %s", shell);
     fake_expect(NULL, line, CLI_OK);
-    for (size_t i = 0; i < command_table_size; i++)
-        command_each_option(option, &command_table[i]) OUT_HAS(option->name);
+    command_each(each) command_each_option(option, each) OUT_HAS(option->name);
     completion = fake_file(name, fake_result.out, strlen(fake_result.out));
     path = fake_file("probe", probe, strlen(probe));
     (void)snprintf(command, sizeof command, "! command -v %s >/dev/null || HOME=%s %s %s %s", shell, fake_directory,

@@ -287,7 +287,7 @@ struct store_loader {
     void *arg;
 };
 
-/* Reads all rows on the calling thread. Only before the first batch is submitted. NULL callbacks are skipped.
+/* Reads all rows on the calling thread, as they were when it began. NULL callbacks are skipped.
  * Returns 0, a callback's non-zero result, or negative on a read error. */
 int store_load(struct store *store, const struct store_loader *loader) must_check;
 

@@ -101,7 +101,7 @@ static int load_rows(const struct store_loader *loader, enum record_kind kind, s
     return result;
 }
 
-static int load_record(struct store *store, const struct store_loader *loader, enum record_kind kind)
+static int load_record(sqlite3 *db, const struct store_loader *loader, enum record_kind kind)
 {
     cleanup_free char *sql = record_select_sql(&store_records[kind]);
     sqlite3_stmt *from = NULL;
@@ -109,7 +109,7 @@ static int load_record(struct store *store, const struct store_loader *loader, e
 
     if (!sql)
         return -ENOMEM;
-    if (sqlite3_prepare_v2(store->db, sql, -1, &from, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(db, sql, -1, &from, NULL) != SQLITE_OK)
         return -EIO;
     result = load_rows(loader, kind, from);
     (void)sqlite3_finalize(from);
@@ -126,10 +126,10 @@ static bool is_of_late(const struct store_loader *loader, int64_t time, int64_t 
 }
 
 /* The number of the oldest entry to load: walks back from the newest while they are of the time asked for. */
-static int find_journal_start(struct store *store, const struct store_loader *loader, int64_t *start)
+static int find_journal_start(sqlite3 *db, const struct store_loader *loader, int64_t *start)
 {
     sqlite3_stmt *from = NULL;
-    int rc = sqlite3_prepare_v2(store->db, "SELECT seq, time FROM journal ORDER BY seq DESC", -1, &from, NULL);
+    int rc = sqlite3_prepare_v2(db, "SELECT seq, time FROM journal ORDER BY seq DESC", -1, &from, NULL);
     bool enough = false;
     int64_t newest = 0;
 
@@ -161,16 +161,16 @@ static int hand_entries(const struct store_loader *loader, sqlite3_stmt *from)
     return result;
 }
 
-static int load_journal(struct store *store, const struct store_loader *loader)
+static int load_journal(sqlite3 *db, const struct store_loader *loader)
 {
     static const char sql[] = "SELECT seq, time, kind, device, origin, NULL FROM journal WHERE seq >= ? ORDER BY seq";
     sqlite3_stmt *from = NULL;
     int64_t start;
-    int result = find_journal_start(store, loader, &start);
+    int result = find_journal_start(db, loader, &start);
 
     if (result < 0)
         return result;
-    if (sqlite3_prepare_v2(store->db, sql, -1, &from, NULL) == SQLITE_OK &&
+    if (sqlite3_prepare_v2(db, sql, -1, &from, NULL) == SQLITE_OK &&
         sqlite3_bind_int64(from, 1, start) == SQLITE_OK)
         result = hand_entries(loader, from);
     else
@@ -179,14 +179,24 @@ static int load_journal(struct store *store, const struct store_loader *loader)
     return result;
 }
 
-int store_load(struct store *store, const struct store_loader *loader)
+static int load_all(sqlite3 *db, const struct store_loader *loader)
 {
-    int result = 0;
+    int result = sqlite3_exec(db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK ? 0 : -EIO; /* one state of all tables */
 
     for (int kind = 0; kind < RECORD_COUNT && result == 0; kind++)
         if (is_wanted(loader, (enum record_kind)kind))
-            result = load_record(store, loader, (enum record_kind)kind);
+            result = load_record(db, loader, (enum record_kind)kind);
     if (result == 0 && loader->journal)
-        result = load_journal(store, loader);
+        result = load_journal(db, loader);
+    return result;
+}
+
+/* On a connection of its own: the writer's is in use already, since the history goes on with what the last run left. */
+int store_load(struct store *store, const struct store_loader *loader)
+{
+    sqlite3 *db = NULL;
+    int result = store_open_reader(store, &db) == SQLITE_OK ? load_all(db, loader) : -EIO;
+
+    (void)sqlite3_close(db);
     return result;
 }

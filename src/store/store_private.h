@@ -206,7 +206,8 @@ struct store {
     char *directory, *database, *wal; /* paths */
     int lock;                         /* descriptor of the locked file */
 
-    /* The writer's thread; before the first batch store_open and store_load, after its end store_close. */
+    /* The writer's thread alone; before it runs store_open, after its end store_close. SQLite does not guard the
+     * connections (SQLITE_OPEN_NOMUTEX): two threads on one would exchange pages of the cache and write them. */
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENT_COUNT];
     int guard;                    /* descriptor of the guard file (store_guard.c) */

@@ -13,6 +13,8 @@
 #define S INT64_C(1000000)
 #define T0 (INT64_C(1764000000) * S)
 #define PACK 10
+#define OPERATIONS 3000
+#define LARGE_MESSAGES 600 /* more than is left unsealed */
 
 static struct fixture f;
 
@@ -191,6 +193,40 @@ START_TEST(no_bucket_counts_a_record_twice)
 }
 END_TEST
 
+/* What was not sealed yet is sealed from the moment the store is open, while the rest of the database is read. */
+START_TEST(loading_and_sealing_do_not_meet)
+{
+    struct store_batch *batch = store_batch_new();
+    uint64_t seq = 0;
+
+    fixture_open(&f);
+    for (int i = 0; i < OPERATIONS; i++) {
+        char id[16];
+        struct store_operation operation = fixture_operation(id, "a");
+
+        (void)snprintf(id, sizeof id, "%08d", i);
+        store_batch_put_operation(batch, &operation);
+    }
+    ck_assert_int_eq(fixture_commit(&f, batch), 0);
+    for (int round = 0; round < 10; round++) {
+        static char bytes[TELEMETRY_VALUE_MAX];
+        struct telemetry_record record = {
+            .name = "x", .unit = "", .kind = TELEMETRY_DATA, .bytes = bytes, .size = sizeof bytes};
+
+        batch = store_batch_new();
+        for (int i = 0; i < LARGE_MESSAGES; i++) {
+            record.time_us = T0 + (int64_t)seq * S;
+            history_add(batch, &seq, "a", &record, 1);
+        }
+        store_submit(f.store, batch, NULL, NULL);
+        store_flush(f.store);
+        fixture_reopen(&f); /* which checks the content */
+        for (int i = 0; i < 5; i++)
+            ck_assert_int_eq(fixture_count(&f).operations, OPERATIONS);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("history_crash");
@@ -200,6 +236,7 @@ int main(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, nothing_is_lost_or_doubled);
     tcase_add_test(tcase, no_bucket_counts_a_record_twice);
+    tcase_add_test(tcase, loading_and_sealing_do_not_meet);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);
 }

@@ -71,6 +71,15 @@ const struct command commands_gateway[] = {
      "  tcgw doctor\n"
      "  tcgw doctor --json | jq '.findings[] | select(.state != \"ok\")'\n",
      doctor_run},
+    {"support-bundle",
+     "",
+     {bundle_options, doctor_options},
+     "write what somebody who helps has to see into one file",
+     "A tar.gz with what tcgw doctor finds, the gateway's state and metrics, its log and configuration, and the state "
+     "of "
+     "the machine. Keys, passwords and tokens are left out; names and addresses are not.",
+     "  tcgw support-bundle -o bundle.tar.gz\n",
+     support_bundle},
     {"version", "", {NULL}, "print the version of this program", NULL, "  tcgw version\n", gateway_version},
     {"completion",
      "bash|zsh|fish",

@@ -2,6 +2,7 @@
 
 #include "cli/doctor.h"
 
+#include "base/text.h"
 #include "cli/gateway.h"
 
 #include <arpa/inet.h>
@@ -126,9 +127,9 @@ static bool resolve(const char *listen, struct sockaddr_storage *address, sockle
     (void)snprintf(host, sizeof host, "%.*s", (int)(colon - listen) - (*listen == '[' ? 2 : 0),
                    listen + (*listen == '['));
     if (strcmp(host, "0.0.0.0") == 0)
-        (void)strcpy(host, "127.0.0.1");
+        (void)text_copy(host, sizeof host, "127.0.0.1");
     else if (strcmp(host, "::") == 0)
-        (void)strcpy(host, "::1");
+        (void)text_copy(host, sizeof host, "::1");
     if (getaddrinfo(host, colon + 1, &hints, &info) != 0)
         return false;
     memcpy(address, info->ai_addr, info->ai_addrlen);

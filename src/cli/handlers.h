@@ -148,6 +148,7 @@ int telemetry_tail(struct cli *cli, const struct arguments *args);
 
 int gateway_distrust(struct cli *cli, const struct arguments *args);
 int gateway_status(struct cli *cli, const struct arguments *args);
+int support_bundle(struct cli *cli, const struct arguments *args);
 int doctor_run(struct cli *cli, const struct arguments *args);
 int gateway_key(struct cli *cli, const struct arguments *args);
 int gateway_version(struct cli *cli, const struct arguments *args);

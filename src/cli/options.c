@@ -336,6 +336,11 @@ const struct option_spec suit_verify_options[] = {
     OPTION_END,
 };
 
+const struct option_spec bundle_options[] = {
+    {"output", 'o', "FILE", NULL, "where to write it; by default tcgw-support-DATE.tar.gz"},
+    OPTION_END,
+};
+
 const struct option_spec doctor_options[] = {
     {"config", 'c', "FILE", NULL, "the configuration that the gateway was started with"},
     {"no-ask", 0, NULL, NULL, "do not ask the devices that were not heard of"},

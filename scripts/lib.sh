@@ -5,7 +5,7 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # What it takes to build, to run the demo, and to test. One package a word.
 BUILD_PACKAGES="gcc g++ make autoconf automake pkg-config libc6-dev
-    libuv1-dev libcoap3-dev libmicrohttpd-dev libjansson-dev libssl-dev libsqlite3-dev libcbor-dev uthash-dev
+    libuv1-dev libcoap3-dev libmicrohttpd-dev libgnutls28-dev libjansson-dev libssl-dev libsqlite3-dev libcbor-dev uthash-dev
     libinih-dev libcurl4-openssl-dev libmosquitto-dev libqrencode-dev zlib1g-dev libncurses-dev
     libsystemd-dev check wabt python3 python3-yaml"
 DEMO_PACKAGES="clang lld llvm curl jq mosquitto mosquitto-clients sqlite3 procps"

@@ -275,6 +275,11 @@ int agents_listen(struct agents *agents, enum peer_transport transport, const ch
     return endpoint_listen(agents->endpoint, transport, address, reason, reason_size);
 }
 
+int agents_adopt(struct agents *agents, int fd)
+{
+    return endpoint_adopt(agents->endpoint, fd);
+}
+
 static void take_dropped(void *arg, struct credential *credential)
 {
     struct agents *agents = arg;

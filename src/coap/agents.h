@@ -47,6 +47,8 @@ struct agent_port agents_port(struct agents *agents);
  * errno with a sentence in reason. */
 int agents_listen(struct agents *agents, enum peer_transport transport, const char *address, char *reason,
                   size_t reason_size) must_check;
+/* The same on a bound UDP socket, which is taken over when the result is 0. */
+int agents_adopt(struct agents *agents, int fd) must_check;
 void agents_configure(struct agents *agents, const struct agents_options *options);
 /* Drops every call (their done is not called) and closes. The owner is freed in the loop's close callbacks; closed
  * (may be NULL) is called then. */

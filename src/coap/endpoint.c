@@ -92,6 +92,11 @@ int endpoint_listen(struct endpoint *endpoint, enum peer_transport transport, co
     return t->ops->listen(t, transport, &local, address, reason, reason_size);
 }
 
+int endpoint_adopt(struct endpoint *endpoint, int fd)
+{
+    return endpoint->udp->ops->adopt(endpoint->udp, fd);
+}
+
 uint16_t endpoint_port(const struct endpoint *endpoint, enum peer_transport transport)
 {
     const struct transport *t = transport == PEER_UDP ? endpoint->udp : endpoint->connected;

@@ -86,6 +86,8 @@ void endpoint_configure(struct endpoint *endpoint, const struct endpoint_options
  * choice. 0, or negative errno with a sentence in reason. */
 int endpoint_listen(struct endpoint *endpoint, enum peer_transport transport, const char *address, char *reason,
                     size_t reason_size) must_check;
+/* Serves UDP on a socket that is bound already, and taken over when the result is 0. */
+int endpoint_adopt(struct endpoint *endpoint, int fd) must_check;
 /* The port that is served, 0: none. */
 uint16_t endpoint_port(const struct endpoint *endpoint, enum peer_transport transport);
 /* Closes peers' sessions that belong to a PSK identity or common name, at once. */

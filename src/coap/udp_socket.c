@@ -364,6 +364,18 @@ static void set_options(int fd, int family)
     set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
 }
 
+static int watch(struct link *link, struct udp_socket *sock, int fd)
+{
+    int r = uv_poll_init(link->udp.base.endpoint->options.loop, &sock->poll, fd); /* makes it non-blocking */
+
+    if (r < 0)
+        return r;
+    sock->fd = fd;
+    link->open_handles++;
+    (void)uv_poll_start(&sock->poll, UV_READABLE, on_readable);
+    return 0;
+}
+
 /* Opens a socket that is bound to an address; its port may be 0. */
 static int open_socket(struct link *link, struct udp_socket *sock, const struct peer *local)
 {
@@ -381,14 +393,32 @@ static int open_socket(struct link *link, struct udp_socket *sock, const struct 
     if (bind(fd, &local->address.any,
              family == AF_INET ? sizeof local->address.v4 : (socklen_t)sizeof local->address.v6) < 0)
         return -errno;
-    r = uv_poll_init(link->udp.base.endpoint->options.loop, &sock->poll, fd);
-    if (r < 0)
-        return r;
-    sock->fd = fd;
-    fd = -1;
-    link->open_handles++;
-    (void)uv_poll_start(&sock->poll, UV_READABLE, on_readable);
-    return 0;
+    r = watch(link, sock, fd);
+    if (r == 0)
+        fd = -1;
+    return r;
+}
+
+static int adopt(struct transport *transport, int fd)
+{
+    struct link *link = link_of(udp_of(transport));
+    struct udp_socket *sock = &link->sockets[LISTENER];
+    struct peer local = {.transport = PEER_UDP};
+    socklen_t size = sizeof local.address.v6, flag_size = sizeof(int);
+    int v6_only = 1;
+
+    if (sock->fd >= 0)
+        return -EALREADY;
+    if (getsockname(fd, &local.address.any, &size) < 0)
+        return -errno;
+    sock->family = local.address.any.sa_family;
+    if (sock->family != AF_INET && sock->family != AF_INET6)
+        return -EAFNOSUPPORT;
+    if (sock->family == AF_INET6)
+        (void)getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, &flag_size);
+    sock->both = !v6_only && IN6_IS_ADDR_UNSPECIFIED(&local.address.v6.sin6_addr);
+    set_options(fd, sock->family);
+    return watch(link, sock, fd);
 }
 
 static struct udp_socket *find_socket(struct link *link, int family, int *error)
@@ -520,7 +550,8 @@ static void close_link(struct transport *transport)
 }
 
 static const struct udp_driver driver = {.now = get_now, .send = send_datagram, .arm = arm};
-static const struct transport_ops ops = {UDP_COMMON_OPS, .listen = listen_at, .port = get_port, .close = close_link};
+static const struct transport_ops ops = {UDP_COMMON_OPS, .listen = listen_at, .adopt = adopt, .port = get_port,
+                                         .close = close_link};
 
 int udp_new(struct endpoint *endpoint, struct transport **out)
 {

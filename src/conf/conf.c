@@ -150,18 +150,28 @@ static const char *find_shared_listener(const struct conf *conf)
         return "http.listen and coap.listen_tcp are the same TCP address: give one of them another port";
     if (is_taken_twice(conf->http_listen, conf->coap_listen_tls))
         return "http.listen and coap.listen_tls are the same TCP address: give one of them another port";
+    if (is_taken_twice(conf->http_listen, conf->http_tls_listen))
+        return "http.listen and http.tls_listen are the same TCP address: give one of them another port";
+    if (is_taken_twice(conf->coap_listen_tcp, conf->http_tls_listen) ||
+        is_taken_twice(conf->coap_listen_tls, conf->http_tls_listen))
+        return "http.tls_listen is the TCP address of coap.listen_tcp or coap.listen_tls: give it another port";
     return NULL;
 }
 
 static const char *find_problem(const struct conf *conf)
 {
-    if (!*conf->http_socket && !*conf->http_listen)
-        return "http.socket and http.listen are both empty: nobody could reach the daemon; set one of them";
+    if (!*conf->http_socket && !*conf->http_listen && !*conf->http_tls_listen)
+        return "http.socket, http.listen and http.tls_listen are all empty: nobody could reach the daemon; set one";
     if (strlen(conf->http_socket) > 107)
         return "the path of http.socket is longer than the 107 bytes that a socket address holds: set a shorter one";
     if (!is_loopback(conf->http_listen) && !conf->http_allow_remote)
-        return "http.listen is reachable from other machines, and there is no authentication yet: choose 127.0.0.1 "
-               "or [::1], or set http.allow_remote = yes if the network is trusted";
+        return "http.listen is reachable from other machines, and who is on the way can read and change everything, "
+               "tokens too: use http.tls_listen, or set http.allow_remote = yes if the network is trusted";
+    if (!*conf->http_tls_certificate != !*conf->http_tls_key)
+        return "http.tls_certificate and http.tls_key belong together: set both, or none of them for a certificate of "
+               "the gateway's own CA";
+    if (conf->http_tls_require_client && !*conf->http_tls_client_ca)
+        return "http.tls_require_client needs the CA that issues the clients' certificates: set http.tls_client_ca";
     if (conf->operation_ttl_ms > conf->operation_ttl_max_ms)
         return "operations.ttl is longer than operations.ttl_max: lower the first or raise the second";
     if (*conf->gateway_id && !text_is_name(conf->gateway_id, 63))

@@ -38,6 +38,9 @@ struct conf {
     int64_t http_socket_mode; /* permission bits */
     char *http_listen;        /* "127.0.0.1:8080", "[::1]:8080", empty: none */
     bool http_allow_remote;   /* http_listen may be another address than the machine's own loopback */
+    char *http_tls_listen;    /* as http_listen, for HTTPS */
+    char *http_tls_certificate, *http_tls_key, *http_tls_client_ca; /* PEM files; the first two empty: our own CA's */
+    bool http_tls_require_client;
     int64_t http_max_connections;
     int64_t http_connection_timeout_ms;
     int64_t http_max_json_bytes;

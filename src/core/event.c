@@ -43,6 +43,8 @@ static const struct {
     [EVENT_GATEWAY_STARTED] = {JOURNAL_GATEWAY, "started"},
     [EVENT_GATEWAY_STOPPING] = {JOURNAL_GATEWAY, "stopping"},
     [EVENT_STORAGE_RECOVERED] = {JOURNAL_GATEWAY, "storage_recovered"},
+    [EVENT_CERTIFICATE_EXPIRES] = {JOURNAL_GATEWAY, "certificate_expires"},
+    [EVENT_CERTIFICATE_LOADED] = {JOURNAL_GATEWAY, "certificate_loaded"},
     [EVENT_ROLLOUT_STATE] = {JOURNAL_ROLLOUT, "state"},
     [EVENT_ROLLOUT_DEVICE] = {JOURNAL_ROLLOUT, "device"},
     [EVENT_RECORD_CHANGED] = {JOURNAL_ROLLOUT, "changed"},

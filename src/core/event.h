@@ -43,6 +43,8 @@ enum event {
     EVENT_GATEWAY_STARTED,
     EVENT_GATEWAY_STOPPING,
     EVENT_STORAGE_RECOVERED,
+    EVENT_CERTIFICATE_EXPIRES, /* that of HTTPS, soon or already */
+    EVENT_CERTIFICATE_LOADED,
     EVENT_ROLLOUT_STATE,  /* of a rollout, or its wave, has changed */
     EVENT_ROLLOUT_DEVICE, /* a device of it has changed */
     EVENT_RECORD_CHANGED, /* a publisher, a release, a policy, ... (document.h) */

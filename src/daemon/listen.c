@@ -111,7 +111,7 @@ static int bind_tcp(const struct addrinfo *info)
     return result;
 }
 
-int listen_tcp(const char *address, char *reason, size_t reason_size)
+int listen_tcp(const char *key, const char *address, char *reason, size_t reason_size)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
     struct addrinfo *info = NULL;
@@ -119,13 +119,14 @@ int listen_tcp(const char *address, char *reason, size_t reason_size)
     int fd;
 
     if (!split_address(address, host, port) || getaddrinfo(host, port, &hints, &info) != 0) {
-        (void)snprintf(reason, reason_size, "http.listen = %s is not a literal address and port", address);
+        (void)snprintf(reason, reason_size, "%s = %s is not a literal address and port", key, address);
         return -1;
     }
     fd = bind_tcp(info);
     if (fd < 0)
-        (void)snprintf(reason, reason_size, "cannot listen on %s: %s%s", address, strerror(errno),
-                       errno == EADDRINUSE ? "; another program uses the port: stop it or set http.listen" : "");
+        (void)snprintf(reason, reason_size, "cannot listen on %s: %s%s%s", address, strerror(errno),
+                       errno == EADDRINUSE ? "; another program uses the port: stop it or set " : "",
+                       errno == EADDRINUSE ? key : "");
     freeaddrinfo(info);
     return fd;
 }

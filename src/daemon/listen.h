@@ -15,7 +15,7 @@
  * path is made (mode 0755) when it is missing. */
 int listen_unix(const char *path, mode_t mode, char *reason, size_t reason_size);
 
-/* A TCP socket on a literal "ADDRESS:PORT" or "[ADDRESS]:PORT". */
-int listen_tcp(const char *address, char *reason, size_t reason_size);
+/* A TCP socket on a literal "ADDRESS:PORT" or "[ADDRESS]:PORT", which is the value of key. */
+int listen_tcp(const char *key, const char *address, char *reason, size_t reason_size);
 
 #endif

@@ -10,9 +10,9 @@
 #include "config.h"
 #include "core/core.h"
 #include "daemon/limits.h"
-#include "daemon/listen.h"
 #include "daemon/metrics.h"
 #include "daemon/relay.h"
+#include "daemon/serve.h"
 #include "rest/rest.h"
 #include "store/store.h"
 
@@ -52,7 +52,10 @@ struct manager {
     struct core *core;
     struct rest *rest;
     struct relay relay;
-    unsigned open_modules; /* rest, agents and relay, while they close */
+    struct https https;
+    char own_certificate[PATH_SIZE], own_key[PATH_SIZE]; /* of the gateway's own CA */
+    bool owns_socket;                                    /* the Unix socket is ours to remove */
+    unsigned open_modules;                               /* rest, agents and relay, while they close */
     bool stopping;
 };
 
@@ -216,6 +219,7 @@ static void stop(struct manager *m)
     core_stop(m->core);
     store_flush(m->store);
     m->relay.rest = NULL;
+    https_close(&m->https);
     rest_close(m->rest, module_closed, m);
     m->rest = NULL;
     agents_close(m->agents, module_closed, m);
@@ -254,6 +258,7 @@ static void reload(struct manager *m)
         core_configure(m->core, &core);
         rest_configure(m->rest, &rest);
         agents_configure(m->agents, &agents);
+        https_configure(&m->https, m->conf, m->own_certificate, m->own_key);
         relay_configure(&m->relay, &m->loop, m->core, m->conf);
         if (ignored[0])
             log_warning("some changed keys take effect at the next start only", "keys", ignored, NULL);
@@ -330,6 +335,8 @@ static int open_ca(struct manager *m, char *reason)
     }
     if (ca_open(&m->ca, directory, reason, REASON_SIZE))
         return DAEMON_EXIT_STATE;
+    choose_file(m->own_certificate, "", directory, CA_GATEWAY_FILE);
+    choose_file(m->own_key, "", directory, CA_GATEWAY_KEY_FILE);
     choose_file(m->certificate, conf->coap_certificate, directory, CA_GATEWAY_FILE);
     choose_file(m->private_key, conf->coap_private_key, directory, CA_GATEWAY_KEY_FILE);
     choose_file(m->client_ca, conf->coap_client_ca, directory, CA_FILE);
@@ -398,33 +405,6 @@ static int start_modules(struct manager *m, char *reason)
     return DAEMON_EXIT_FAILURE;
 }
 
-static int serve(struct manager *m, int fd, char *reason)
-{
-    if (fd < 0)
-        return DAEMON_EXIT_LISTEN;
-    if (rest_listen(m->rest, fd) == 0)
-        return DAEMON_EXIT_OK;
-    (void)snprintf(reason, REASON_SIZE, "cannot serve HTTP on descriptor %d", fd);
-    return DAEMON_EXIT_LISTEN;
-}
-
-/* Sockets that systemd passes replace the configured ones. */
-static int open_listeners(struct manager *m, char *reason)
-{
-    int passed = sd_listen_fds(1), status = DAEMON_EXIT_OK;
-
-    for (int i = 0; i < passed && status == DAEMON_EXIT_OK; i++)
-        status = serve(m, SD_LISTEN_FDS_START + i, reason);
-    if (passed > 0)
-        return status;
-    if (m->conf->http_socket[0])
-        status =
-            serve(m, listen_unix(m->conf->http_socket, (mode_t)m->conf->http_socket_mode, reason, REASON_SIZE), reason);
-    if (status == DAEMON_EXIT_OK && m->conf->http_listen[0])
-        status = serve(m, listen_tcp(m->conf->http_listen, reason, REASON_SIZE), reason);
-    return status;
-}
-
 static void feed_watchdog(uv_timer_t *timer)
 {
     (void)timer;
@@ -439,37 +419,27 @@ static void notify_ready(struct manager *m)
         (void)uv_timer_start(&m->watchdog, feed_watchdog, 0, interval / 2000);
     (void)sd_notify(0, "READY=1\nSTATUS=serving");
     log_info("tcgwd is ready", "version", PACKAGE_VERSION, "state_directory", m->conf->state_directory, "socket",
-             m->conf->http_socket, "listen", m->conf->http_listen, "coap", m->conf->coap_listen, "dtls",
-             m->conf->coap_listen_dtls, "tcp", m->conf->coap_listen_tcp, "tls", m->conf->coap_listen_tls, NULL);
+             m->conf->http_socket, "listen", m->conf->http_listen, "https", m->conf->http_tls_listen, "coap",
+             m->conf->coap_listen, "dtls", m->conf->coap_listen_dtls, "tcp", m->conf->coap_listen_tcp, "tls",
+             m->conf->coap_listen_tls, NULL);
 }
 
-/* Where devices find the gateway. */
-static int listen_for_devices(struct manager *m, char *reason)
+static int open_listeners(struct manager *m, char *reason)
 {
-    const struct {
-        const char *key, *address;
-        enum peer_transport transport;
-    } listeners[] = {
-        {"listen", m->conf->coap_listen, PEER_UDP},
-        {"listen_dtls", m->conf->coap_listen_dtls, PEER_DTLS},
-        {"listen_tcp", m->conf->coap_listen_tcp, PEER_TCP},
-        {"listen_tls", m->conf->coap_listen_tls, PEER_TLS},
+    struct serve serve = {
+        .conf = m->conf,
+        .rest = m->rest,
+        .agents = m->agents,
+        .https = &m->https,
+        .loop = &m->loop,
+        .core = m->core,
+        .own_certificate = m->own_certificate,
+        .own_key = m->own_key,
     };
-    char why[REASON_SIZE / 2];
+    int status = serve_all(&serve, reason, REASON_SIZE);
 
-    for (size_t i = 0; i < array_size(listeners); i++) {
-        const char *key = listeners[i].key;
-        int r = 0;
-
-        if (listeners[i].address[0])
-            r = agents_listen(m->agents, listeners[i].transport, listeners[i].address, why, sizeof why);
-        if (r == 0)
-            continue;
-        (void)snprintf(reason, REASON_SIZE, "coap.%s: %s; %sset coap.%s to another address, or empty for none", key,
-                       why, r == -EADDRINUSE ? "stop it, or " : "", key);
-        return DAEMON_EXIT_LISTEN;
-    }
-    return DAEMON_EXIT_OK;
+    m->owns_socket = serve.made_socket;
+    return status;
 }
 
 static int start(struct manager *m, char *reason)
@@ -478,8 +448,6 @@ static int start(struct manager *m, char *reason)
 
     if (status == DAEMON_EXIT_OK)
         status = start_modules(m, reason);
-    if (status == DAEMON_EXIT_OK)
-        status = listen_for_devices(m, reason);
     if (status == DAEMON_EXIT_OK)
         status = open_listeners(m, reason);
     if (status == DAEMON_EXIT_OK) {
@@ -496,6 +464,7 @@ static void finish(struct manager *m)
 {
     (void)relay_close(&m->relay, NULL, NULL);
     m->relay.rest = NULL;
+    https_close(&m->https);
     if (m->rest)
         rest_close(m->rest, NULL, NULL);
     if (m->agents)
@@ -507,7 +476,7 @@ static void finish(struct manager *m)
     for (int i = 0; uv_run(&m->loop, UV_RUN_NOWAIT) && i < FINISH_MAX_MS; i++)
         (void)usleep(1000);
     (void)uv_loop_close(&m->loop);
-    if (m->conf->http_socket[0] && m->stopping)
+    if (m->owns_socket && m->stopping)
         (void)unlink(m->conf->http_socket);
     m->key = key_free(m->key);
     m->ca = ca_free(m->ca);

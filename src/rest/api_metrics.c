@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "core/cache.h"
 #include "core/directory.h"
 #include "core/journal.h"
@@ -9,6 +10,7 @@
 #include "rest/reply.h"
 #include "rest/server.h"
 #include "rest/state.h"
+#include "rest/tls.h"
 #include "store/history.h"
 #include "store/store.h"
 
@@ -239,8 +241,18 @@ static void add_store(struct page *page, struct store *store)
     add_one(page, "tcgw_store_pending_batches", "Changes that wait for a commit.", false, (double)stats.pending);
 }
 
+static void add_dropped(struct page *page, const char *labels, uint64_t value)
+{
+    const struct metric metric = {"tcgw_http_connections_dropped_total", "Connections that were ended early.", true,
+                                  labels, (double)value};
+
+    add(page, &metric);
+}
+
 static void add_http(struct page *page, const struct rest *rest)
 {
+    const struct http_server_stats *stats = http_server_stats(rest->server);
+    const struct tls *tls = http_server_tls(rest->server);
     static const char *const classes[] = {
         "", "code=\"1xx\"", "code=\"2xx\"", "code=\"3xx\"", "code=\"4xx\"", "code=\"5xx\""};
 
@@ -250,6 +262,12 @@ static void add_http(struct page *page, const struct rest *rest)
 
         add(page, &metric);
     }
+    add_dropped(page, "reason=\"limit\"", stats->over_limit);
+    add_dropped(page, "reason=\"slow\"", stats->slow);
+    add_dropped(page, "reason=\"handshake\"", stats->handshake);
+    if (tls)
+        add_one(page, "tcgw_https_certificate_seconds", "Time until the certificate of HTTPS ends; below 0: it has.",
+                false, (double)(tls_expires_at(tls) - clock_wall_ms(clock_system()) / 1000));
     add_one(page, "tcgw_http_connections", "Open HTTP connections.", false,
             (double)http_server_connection_count(rest->server));
     add_one(page, "tcgw_http_streams", "Open event streams.", false, (double)rest->stream_count);

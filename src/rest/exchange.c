@@ -95,6 +95,7 @@ void *exchange_begin(void *cls, const char *target, struct MHD_Connection *mhd)
     list_append(&server->live, &ex->node);
     if (ex->connection) {
         ex->connection->since = uv_now(server->options.loop);
+        server_identify(ex->connection);
         ex->req.peer = ex->connection->peer;
     }
     return ex;
@@ -274,6 +275,16 @@ void exchange_free_spares(struct server *server)
     }
 }
 
+static bool send_bytes(struct MHD_Connection *mhd, int fd, const struct buffer *text)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+
+    if (info && info->tls_session)
+        return gnutls_record_send(info->tls_session, text->data, text->size) > 0 &&
+               gnutls_bye(info->tls_session, GNUTLS_SHUT_WR) == 0;
+    return send(fd, text->data, text->size, MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
+}
+
 void exchange_send_raw(struct MHD_Connection *mhd, const struct http_response *response)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -283,6 +294,6 @@ void exchange_send_raw(struct MHD_Connection *mhd, const struct http_response *r
                   response->status, MHD_get_reason_phrase_for((unsigned)response->status), response->type,
                   response->size);
     buffer_append(&text, response->body, response->size);
-    if (info && !text.failed && send(info->connect_fd, text.data, text.size, MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+    if (info && !text.failed && send_bytes(mhd, info->connect_fd, &text))
         (void)shutdown(info->connect_fd, SHUT_WR);
 }

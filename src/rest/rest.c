@@ -97,7 +97,17 @@ int rest_new(struct rest **out, const struct rest_options *options)
 
 int rest_listen(struct rest *rest, int fd)
 {
-    return http_server_listen(rest->server, fd);
+    return http_server_listen(rest->server, fd, false);
+}
+
+int rest_listen_tls(struct rest *rest, int fd)
+{
+    return http_server_listen(rest->server, fd, true);
+}
+
+void rest_set_tls(struct rest *rest, struct tls *tls)
+{
+    http_server_set_tls(rest->server, tls);
 }
 
 void rest_configure(struct rest *rest, const struct rest_options *options)

@@ -9,6 +9,7 @@
  * The northbound room's face: one route table, served on any number of listening sockets.
  */
 struct rest;
+struct tls;
 
 /* A figure for /metrics. Samples of one name come one after the other. */
 struct metric {
@@ -57,6 +58,10 @@ struct rest_options {
 int rest_new(struct rest **out, const struct rest_options *options) must_check; /* negative errno */
 /* Serves on a bound and listening socket (TCP or Unix), which is taken over. */
 int rest_listen(struct rest *rest, int fd) must_check;
+/* The same for HTTPS, after rest_set_tls. */
+int rest_listen_tls(struct rest *rest, int fd) must_check;
+/* What HTTPS shows and trusts from the next connection on; the caller keeps its own reference. */
+void rest_set_tls(struct rest *rest, struct tls *tls);
 void rest_configure(struct rest *rest, const struct rest_options *options);
 /* Accepts no further connection, answers what waits with FAULT_SHUTTING_DOWN, closes; closed is called at the end. */
 void rest_close(struct rest *rest, void (*closed)(void *arg), void *arg);

@@ -1,9 +1,11 @@
 #include "rest/server_private.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "rest/peer.h"
 
 #include <errno.h>
+#include <gnutls/abstract.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/random.h>
@@ -137,9 +139,33 @@ static void sweep(uv_timer_t *timer)
     {
         struct connection *connection = container_of(node, struct connection, node);
 
-        if (!connection->busy && now - connection->since > limit)
-            cut(connection->mhd);
+        if (connection->busy || connection->cut || now - connection->since <= limit)
+            continue;
+        server->stats.slow++;
+        connection->cut = true;
+        cut(connection->mhd);
     }
+}
+
+static bool secure(struct connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+
+    return info && tls_attach(connection->tls, info->tls_session);
+}
+
+void server_identify(struct connection *connection)
+{
+    struct http_peer *peer = &connection->peer;
+    const union MHD_ConnectionInfo *info;
+
+    if (connection->tls && !connection->identified) {
+        info = MHD_get_connection_info(connection->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+        connection->certificate_until = tls_identify(peer, info->tls_session);
+        connection->identified = true;
+    }
+    if (peer->fingerprint[0] && clock_wall_ms(clock_system()) / 1000 >= connection->certificate_until)
+        peer->certificate[0] = peer->fingerprint[0] = 0;
 }
 
 static void connection_opened(struct listener *listener, struct MHD_Connection *mhd, void **context)
@@ -152,9 +178,13 @@ static void connection_opened(struct listener *listener, struct MHD_Connection *
         return;
     }
     connection->mhd = mhd;
+    connection->tls = listener->secure ? tls_ref(server->tls) : NULL;
     peer_of_connection(&connection->peer, mhd);
+    if (listener->secure && !secure(connection))
+        cut(mhd);
     connection->since = uv_now(server->options.loop);
     connection->over_limit = ++server->connection_count > server->options.max_connections;
+    server->stats.over_limit += connection->over_limit;
     list_append(&server->connections, &connection->node);
     *context = connection;
     if (!uv_is_active((uv_handle_t *)&server->sweep))
@@ -175,7 +205,9 @@ static void connection_notify(void *cls, struct MHD_Connection *mhd, void **cont
         connection_opened(listener, mhd, context);
     } else if (connection) {
         listener->server->connection_count--;
+        listener->server->stats.handshake += connection->tls && !connection->identified;
         list_unlink(&connection->node);
+        (void)tls_unref(connection->tls);
         free(connection);
         *context = NULL;
     }
@@ -204,9 +236,26 @@ int http_server_new(struct server **out, const struct server_options *options)
     return 0;
 }
 
+/* MHD wants credentials of its own; each connection is given ours before its handshake (connection_opened). */
+static int no_certificate(gnutls_session_t session, const gnutls_datum_t *issuers, int issuer_count,
+                          const gnutls_pk_algorithm_t *algorithms, int algorithm_count, gnutls_pcert_st **chain,
+                          unsigned *chain_length, gnutls_privkey_t *key)
+{
+    (void)session, (void)issuers, (void)issuer_count, (void)algorithms, (void)algorithm_count;
+    (void)chain, (void)chain_length, (void)key;
+    return -1;
+}
+
 static struct MHD_Daemon *start_daemon(struct listener *listener, int fd)
 {
-    const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO | MHD_USE_ERROR_LOG;
+    const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO | MHD_USE_ERROR_LOG |
+                           (listener->secure ? MHD_USE_TLS : 0);
+    const struct MHD_OptionItem tls_options[] =
+        {
+            {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)no_certificate},
+            {MHD_OPTION_END, 0, NULL},
+        },
+                                no_options[] = {{MHD_OPTION_END, 0, NULL}};
 
     return MHD_start_daemon(flags, 0, NULL, NULL, exchange_handle, listener, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL,
                             MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)UINT16_MAX,
@@ -214,7 +263,8 @@ static struct MHD_Daemon *start_daemon(struct listener *listener, int fd)
                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_PER_CONNECTION,
                             MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, listener, MHD_OPTION_NOTIFY_COMPLETED,
                             exchange_completed, listener, MHD_OPTION_NOTIFY_CONNECTION, connection_notify, listener,
-                            MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_END);
+                            MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_ARRAY,
+                            listener->secure ? tls_options : no_options, MHD_OPTION_END);
 }
 
 static bool is_local(int fd)
@@ -225,15 +275,24 @@ static bool is_local(int fd)
     return getsockname(fd, (struct sockaddr *)&address, &size) == 0 && address.ss_family == AF_UNIX;
 }
 
-int http_server_listen(struct server *server, int fd)
+void http_server_set_tls(struct server *server, struct tls *tls)
+{
+    (void)tls_unref(server->tls);
+    server->tls = tls_ref(tls);
+}
+
+int http_server_listen(struct server *server, int fd, bool secure)
 {
     struct listener *listener = calloc(1, sizeof *listener);
     const union MHD_DaemonInfo *info;
     int r;
 
-    if (!listener)
-        return -ENOMEM;
+    if (!listener || (secure && !server->tls)) {
+        free(listener);
+        return listener ? -EINVAL : -ENOMEM;
+    }
     listener->server = server;
+    listener->secure = secure;
     listener->local = is_local(fd);
     listener->timeout_s = server->options.timeout_s;
     listener->daemon = start_daemon(listener, fd);
@@ -265,6 +324,16 @@ void http_server_configure(struct server *server, uint32_t max_connections, uint
     server->options.timeout_s = timeout_s;
 }
 
+const struct tls *http_server_tls(const struct server *server)
+{
+    return server->tls;
+}
+
+const struct http_server_stats *http_server_stats(const struct server *server)
+{
+    return &server->stats;
+}
+
 size_t http_server_connection_count(const struct server *server)
 {
     return server->connection_count;
@@ -285,6 +354,7 @@ void server_handle_closed(struct server *server)
         server->listeners = listener->next;
         free(listener);
     }
+    (void)tls_unref(server->tls);
     free(server);
     closed(rest);
 }

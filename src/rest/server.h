@@ -11,6 +11,7 @@
  */
 
 struct server;
+struct tls;
 
 struct server_options {
     uv_loop_t *loop;
@@ -21,11 +22,23 @@ struct server_options {
     void (*closed)(struct rest *rest); /* all is closed and freed */
 };
 
+/* Connections that were ended early. */
+struct http_server_stats {
+    uint64_t over_limit; /* there were too many */
+    uint64_t slow;       /* the request took too long to come */
+    uint64_t handshake;  /* of HTTPS, that never made a request */
+};
+
 int http_server_new(struct server **out, const struct server_options *options) must_check; /* negative errno */
-/* Takes the listening socket over. 0 or negative errno (the socket stays the caller's then). */
-int http_server_listen(struct server *server, int fd) must_check;
+/* Takes the listening socket over, for HTTPS if secure (http_server_set_tls comes before). 0 or negative errno (the
+ * socket stays the caller's then). */
+int http_server_listen(struct server *server, int fd, bool secure) must_check;
+/* What HTTPS shows and trusts from the next connection on; the caller keeps its own reference. */
+void http_server_set_tls(struct server *server, struct tls *tls);
 /* New limits; a new timeout holds for new connections. */
 void http_server_configure(struct server *server, uint32_t max_connections, uint32_t timeout_s);
+const struct tls *http_server_tls(const struct server *server); /* NULL: there is no HTTPS */
+const struct http_server_stats *http_server_stats(const struct server *server);
 size_t http_server_connection_count(const struct server *server);
 /* Stops accepting, lets what is under way end for a moment, then aborts it, closes, and frees the server. */
 void http_server_close(struct server *server);

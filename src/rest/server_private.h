@@ -2,6 +2,7 @@
 #define TC_REST_SERVER_PRIVATE_H
 
 #include "rest/server.h"
+#include "rest/tls.h"
 
 #include <microhttpd.h>
 
@@ -19,6 +20,8 @@ struct recent {
 struct server {
     struct server_options options;
     struct listener *listeners;
+    struct http_server_stats stats;
+    struct tls *tls;         /* of the next HTTPS connection; NULL: none */
     struct list connections; /* connection.node */
     size_t connection_count;
     struct list live; /* exchange.node: begun and not released */
@@ -42,6 +45,7 @@ struct listener {
     uint64_t due;       /* of the timer */
     uint32_t timeout_s; /* that the daemon was started with */
     bool local;         /* a Unix socket */
+    bool secure;        /* HTTPS */
     bool kicked;
 };
 
@@ -49,10 +53,14 @@ struct connection {
     struct list node;
     struct MHD_Connection *mhd;
     struct http_peer peer;
-    uint64_t since;    /* uv_now when the present request, or the silence before it, began */
-    uint64_t progress; /* bytes of its body since then */
-    bool busy;         /* its request is complete and being worked on */
+    struct tls *tls;           /* NULL: plain HTTP, or no request has come yet that would tell */
+    int64_t certificate_until; /* of the client, Unix time */
+    bool identified;           /* the handshake is over, and peer says with whom */
+    uint64_t since;            /* uv_now when the present request, or the silence before it, began */
+    uint64_t progress;         /* bytes of its body since then */
+    bool busy;                 /* its request is complete and being worked on */
     bool over_limit;
+    bool cut; /* we end it; MHD has not noticed yet */
 };
 
 enum exchange_stage { EXCHANGE_NEW, EXCHANGE_BODY, EXCHANGE_HANDLED };
@@ -100,6 +108,8 @@ void exchange_free_spares(struct server *server);
 /* Writes a complete response to a connection on which nothing else was sent for this request; best effort. */
 void exchange_send_raw(struct MHD_Connection *mhd, const struct http_response *response);
 
+/* Brings connection->peer up to date: what only the handshake told, and what has ended meanwhile. */
+void server_identify(struct connection *connection);
 /* Has MHD_run called for a listener soon, but not from within this call. */
 void server_kick(struct listener *listener);
 /* To be called when a handle that was counted in open_handles has closed. */

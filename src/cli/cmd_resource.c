@@ -2,6 +2,8 @@
 #include "cli/describe.h"
 #include "cli/gateway.h"
 #include "cli/handlers.h"
+#include "cli/resource.h"
+#include "cli/sse.h"
 #include "cli/wait.h"
 
 #include <errno.h>
@@ -20,9 +22,8 @@ static const char *guess_type(const struct buffer *body)
     return text_is_utf8(body->data, body->size) ? "text/plain;charset=utf-8" : "application/octet-stream";
 }
 
-/* The file of an argument (NULL: an empty body), with its type. */
-static int read_body(struct cli *cli, const struct arguments *args, const char *file, struct buffer *body,
-                     struct client_request *request)
+int resource_read_body(struct cli *cli, const struct arguments *args, const char *file, struct buffer *body,
+                       struct client_request *request)
 {
     const char *type = arguments_value(args, "type");
     int rc = file ? describe_read_file(cli, file, BODY_LIMIT, body) : 0;
@@ -35,7 +36,7 @@ static int read_body(struct cli *cli, const struct arguments *args, const char *
     return 0;
 }
 
-static int write_file(struct cli *cli, const char *path, const struct buffer *body)
+int resource_write_file(struct cli *cli, const char *path, const struct buffer *body)
 {
     FILE *file = fopen(path, "wbe");
     bool good = file && fwrite(buffer_text(body), 1, body->size, file) == body->size;
@@ -52,7 +53,7 @@ static int write_body(struct cli *cli, const struct arguments *args, const struc
     bool text = text_is_utf8(body->data, body->size);
 
     if (output)
-        return write_file(cli, output, body);
+        return resource_write_file(cli, output, body);
     if (cli->out_terminal && !text)
         return cli_error(cli, CLI_USAGE, "Write it to a file with --output FILE.", "this is no text for a terminal");
     if (!cli->out_terminal) {
@@ -66,7 +67,7 @@ static int write_body(struct cli *cli, const struct arguments *args, const struc
 }
 
 /* An error of the device may have a body of its own, which is no problem of the gateway. */
-static int refuse(struct cli *cli, const struct client_request *request, const struct client_reply *reply)
+int resource_refuse(struct cli *cli, const struct client_request *request, const struct client_reply *reply)
 {
     if (cli->style == CLI_STYLE_TEXT && strstr(view_string(reply->json, "type"), "/device-asleep")) /* as options */
         (void)json_object_set_new(reply->json, "advice",
@@ -90,8 +91,8 @@ static bool is_success(const struct client_reply *reply)
 
 /* Resources ------------------------------------------------------------------------------------------------------- */
 
-/* The path as it is written, with what may not stand in a URL percent-encoded. */
-static char *resource_path(const struct arguments *args)
+/* As it is written, with what may not stand in a URL percent-encoded. */
+char *resource_path(const struct arguments *args)
 {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-%/?&=:@!$'()*+,;";
     cleanup_free char *base = client_path("/v1/devices/%s/resources", args->words[0]);
@@ -145,7 +146,7 @@ static int call_resource(struct cli *cli, const struct arguments *args, struct c
     if (error)
         return gateway_explain(cli, error);
     if (!is_success(&reply))
-        return refuse(cli, request, &reply);
+        return resource_refuse(cli, request, &reply);
     if (cli->out_terminal && *reply.cache_status)
         (void)fprintf(cli->err, "(%s)\n", reply.cache_status);
     if (reply.body.size || strcmp(request->method, "GET") == 0)
@@ -161,7 +162,7 @@ static int write_resource(struct cli *cli, const struct arguments *args, const c
 {
     cleanup_buffer struct buffer body = {0};
     struct client_request request = {.method = method};
-    int rc = read_body(cli, args, args->words[2], &body, &request);
+    int rc = resource_read_body(cli, args, args->words[2], &body, &request);
 
     return rc ? rc : call_resource(cli, args, &request);
 }
@@ -206,20 +207,19 @@ int resource_delete(struct cli *cli, const struct arguments *args)
 
 struct watch {
     struct cli *cli;
-    struct buffer line;
-    char event[24];
+    struct sse sse;
+    void (*show)(struct cli *cli, const json_t *representation);
     int64_t left; /* representations that are still wanted; negative: all */
     int code;     /* of the end */
 };
 
-static void show_representation(struct watch *watch, const json_t *data)
+static void show_line(struct cli *cli, const json_t *data)
 {
     const char *payload = view_string(data, "payload"), *base64 = view_string(data, "payload_base64");
-    FILE *out = watch->cli->out;
 
-    (void)fprintf(out, "%.24s %.4s ", view_string(data, "time"), view_string(data, "code"));
-    display_put(out, *base64 ? base64 : payload, strlen(*base64 ? base64 : payload), false);
-    (void)fputc('\n', out);
+    (void)fprintf(cli->out, "%.24s %.4s ", view_string(data, "time"), view_string(data, "code"));
+    display_put(cli->out, *base64 ? base64 : payload, strlen(*base64 ? base64 : payload), false);
+    (void)fputc('\n', cli->out);
 }
 
 static int end_of(struct cli *cli, const json_t *data)
@@ -230,65 +230,53 @@ static int end_of(struct cli *cli, const json_t *data)
     return gateway_exit_code(view_string(data, "type"), (long)json_integer_value(json_object_get(data, "status")));
 }
 
-static void take_event(struct watch *watch, const char *text)
+static bool take_event(void *arg, const char *event, const char *text)
 {
+    struct watch *watch = arg;
     cleanup_json json_t *data = json_loads(text, 0, NULL);
-    bool end = strcmp(watch->event, "end") == 0;
+    bool end = strcmp(event, "end") == 0;
 
     if (end)
         watch->code = end_of(watch->cli, data);
     else if (watch->cli->style == CLI_STYLE_JSON)
         (void)fprintf(watch->cli->out, "%s\n", text);
     else
-        show_representation(watch, data);
+        watch->show(watch->cli, data);
     (void)fflush(watch->cli->out);
     if (!end && watch->left > 0)
         watch->left--;
+    return watch->left != 0;
 }
 
-static void take_line(struct watch *watch, const char *line)
-{
-    if (strncmp(line, "event: ", 7) == 0)
-        (void)text_copy(watch->event, sizeof watch->event, line + 7);
-    else if (strncmp(line, "data: ", 6) == 0)
-        take_event(watch, line + 6);
-}
-
-/* Server-sent events, line by line. False ends the transfer. */
-static bool take_bytes(void *arg, const char *data, size_t size)
-{
-    struct watch *watch = arg;
-
-    for (size_t i = 0; i < size && watch->left != 0; i++) {
-        if (data[i] != '\n') {
-            buffer_append_u8(&watch->line, (uint8_t)data[i]);
-            continue;
-        }
-        if (watch->line.size) /* the buffer keeps its text */
-            take_line(watch, buffer_text(&watch->line));
-        watch->line.size = 0;
-    }
-    return watch->left != 0 && !watch->line.failed;
-}
-
-int resource_observe(struct cli *cli, const struct arguments *args)
+int resource_follow(struct cli *cli, const struct arguments *args,
+                    void (*show)(struct cli *cli, const json_t *representation))
 {
     cleanup_free char *path = resource_path(args);
     cleanup_reply struct client_reply reply = {0};
-    struct watch watch = {.cli = cli, .line = buffer_init(BODY_LIMIT), .left = -1, .code = CLI_OK};
-    const struct client_request request = {
-        .method = "GET", .path = path, .accept = "text/event-stream", .receive = take_bytes, .receive_arg = &watch};
+    struct watch watch = {.cli = cli, .show = show, .left = -1, .code = CLI_OK};
+    const struct client_request request = {.method = "GET",
+                                           .path = path,
+                                           .accept = "text/event-stream",
+                                           .receive = sse_receive,
+                                           .receive_arg = &watch.sse};
     int rc = arguments_integer(cli, args, "count", 1, INT32_MAX, &watch.left), error;
 
     if (rc)
         return rc;
+    watch.sse.take = take_event;
+    watch.sse.arg = &watch;
     error = gateway_try(cli, &request, &reply);
-    buffer_clear(&watch.line);
+    sse_clear(&watch.sse);
     if (watch.left == 0)
         return CLI_OK;
     if (error)
         return gateway_explain(cli, error);
-    return is_success(&reply) ? watch.code : refuse(cli, &request, &reply);
+    return is_success(&reply) ? watch.code : resource_refuse(cli, &request, &reply);
+}
+
+int resource_observe(struct cli *cli, const struct arguments *args)
+{
+    return resource_follow(cli, args, show_line);
 }
 
 /* Shadows --------------------------------------------------------------------------------------------------------- */
@@ -326,7 +314,7 @@ int shadow_set(struct cli *cli, const struct arguments *args)
     cleanup_buffer struct buffer body = {0};
     cleanup_reply struct client_reply reply = {0};
     struct client_request request = {.method = "PUT", .path = path};
-    int rc = read_body(cli, args, args->words[1], &body, &request);
+    int rc = resource_read_body(cli, args, args->words[1], &body, &request);
 
     if (!rc)
         rc = call_shadow(cli, &request, &reply);

@@ -336,6 +336,19 @@ const struct option_spec suit_verify_options[] = {
     OPTION_END,
 };
 
+const struct option_spec coap_options[] = {
+    {"accept", 0, "TYPE", NULL, "media type or number of a Content-Format to ask for"},
+    {"output", 'o', "FILE", NULL, "write the payload to a file besides"},
+    {"wait", 'w', "SECONDS", NULL, "how long the device may take"},
+    OPTION_END,
+};
+
+const struct option_spec coap_body_options[] = {
+    {"type", 0, "TYPE", NULL, "media type or number of the Content-Format; by default as the file looks"},
+    {"payload", 0, "TEXT", NULL, "send this text instead of a file"},
+    OPTION_END,
+};
+
 const struct option_spec bundle_options[] = {
     {"output", 'o', "FILE", NULL, "where to write it; by default tcgw-support-DATE.tar.gz"},
     OPTION_END,

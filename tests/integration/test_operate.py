@@ -109,6 +109,23 @@ class Operate(harness.GatewayTest):
         with open(output, "rb") as file, tarfile.open(fileobj=io.BytesIO(file.read())) as bundle:
             self.assertIn("tcgw-support/doctor.json", bundle.getnames())
 
+    def test_raw_requests(self):
+        self.daemon.add_device("box", self.device)
+        links = self.tcgw("coap", "get", "box", "/.well-known/core").stdout
+        self.assertIn("2.05 Content", links)
+        self.assertIn("    </sensors/temperature>", links)
+        info = self.tcgw("coap", "get", "box", "/tc").stdout
+        self.assertIn("bytes, cbor", info)
+        self.assertIn("Content-Format: application/cbor", info)
+        self.assertIn("4.04 Not Found", self.tcgw("coap", "get", "box", "/nowhere", status=1).stdout)
+        self.assertIn("4.05", self.tcgw("coap", "put", "box", "/tc", "--payload", "x", status=1).stdout)
+        answer = json.loads(self.tcgw("coap", "get", "box", "/tc", "--json").stdout)
+        self.assertEqual(answer["code"], "2.05")
+        self.assertTrue(answer["payload_base64"])
+        seen = self.tcgw("coap", "observe", "box", "/sensors/temperature", "--count", "1").stdout
+        self.assertIn("2.05 Content", seen)
+        self.tcgw("coap", "get", "none", "/x", status=3)
+
 
 if __name__ == "__main__":
     harness.main()

@@ -162,7 +162,7 @@ static void answer(int fd, const struct fake_step *step)
     buffer_printf(&b, "HTTP/1.1 %d X\r\n", step->status ? step->status : 500);
     if (step->status != 204)
         buffer_printf(&b, "Content-Type: %s; charset=utf-8\r\nContent-Length: %zu\r\n", type, strlen(body));
-    buffer_printf(&b, "\r\n%s", step->status == 204 ? "" : body);
+    buffer_printf(&b, "%s\r\n%s", step->head ? step->head : "", step->status == 204 ? "" : body);
     (void)send(fd, b.data, b.size, MSG_NOSIGNAL);
 }
 

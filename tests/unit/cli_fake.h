@@ -21,6 +21,7 @@ struct fake_step {
     const char *type; /* NULL: application/json, or application/problem+json from 400 on */
     const char *body;
     enum fake_action action;
+    const char *head; /* more header fields, each ended by CRLF; NULL: none */
 };
 
 /* Where the gateway listens; made by fake_setup in a directory of its own, which fake_teardown removes. */

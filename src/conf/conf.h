@@ -75,6 +75,7 @@ struct conf {
     int64_t telemetry_clock_ahead_ms, telemetry_clock_behind_ms;
     int64_t telemetry_max_age_ms, telemetry_downsample_ms, telemetry_downsampled_age_ms, telemetry_max_bytes;
     /* [journal] */
+    int64_t audit_max_entries;
     int64_t journal_max_age_ms, journal_max_bytes, journal_memory_bytes;
     /* [transfer] */
     int64_t transfer_parallel, transfer_rate, transfer_block;

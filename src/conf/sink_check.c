@@ -9,7 +9,8 @@
 /* What goes across the keys of a sink. Files are looked at when they are used. */
 
 /* As the core names them. */
-static const char kinds[] = "telemetry device presence container operation artifact security resource gateway rollout";
+static const char kinds[] =
+    "telemetry device presence container operation artifact security resource gateway rollout audit";
 
 bool conf_is_loopback_host(const char *host)
 {

@@ -201,6 +201,9 @@ const struct conf_key conf_table[] = {
     {"journal", "memory", CONF_SIZE, true, MEMBER(journal_memory_bytes), 64 * KIB, 1024 * MIB, NULL, "4M",
      "Memory for the newest entries, which readers share."},
 
+    {"audit", "max_entries", CONF_INT, true, MEMBER(audit_max_entries), 0, 10000000, NULL, "100000",
+     "Entries of the audit trail that are kept, about 500 bytes each; 0: there is no audit trail."},
+
     {"transfer", "parallel", CONF_INT, true, MEMBER(transfer_parallel), 0, 100000, NULL, "256",
      "Containers that are on their way to devices at a time over one link; 0: any number."},
     {"transfer", "rate", CONF_SIZE, true, MEMBER(transfer_rate), 0, 1024 * MIB, NULL, "0",

@@ -85,6 +85,7 @@ static void commit_finished(void *arg, int result)
 
 void commit_submit(struct commit *commit)
 {
+    audit_take(commit->core, commit->batch, commit->arg);
     list_append(&commit->core->commits, &commit->node);
     journal_submit(commit->core, steal_pointer(commit->batch), commit_finished, commit);
 }

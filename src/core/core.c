@@ -89,6 +89,8 @@ int core_new(struct core **out, const struct core_options *options)
     if (r == 0)
         r = journal_init(core);
     if (r == 0)
+        r = audit_init(core);
+    if (r == 0)
         r = telemetry_init(core);
     if (r == 0)
         r = keyring_init(core);
@@ -98,8 +100,10 @@ int core_new(struct core **out, const struct core_options *options)
         r = directory_new(core);
     if (r == 0)
         r = core_load(core);
-    if (r == 0)
+    if (r == 0) {
+        audit_begin(core);
         r = keyring_begin(core);
+    }
     if (r != 0) {
         core_free(core);
         return r < 0 ? r : -EIO;
@@ -113,6 +117,7 @@ void core_start(struct core *core)
     core->started = true;
     event_note(core, EVENT_GATEWAY_STARTED, NULL, "{s:s}", "version", PACKAGE_VERSION);
     core_note_security(core);
+    audit_start(core);
     telemetry_loaded(core);
     core_arm(core, &core->sweep, core_now(core) + SWEEP_MS);
     core_arm(core, &core->artifact_sweep, core_now(core) + SWEEP_MS);
@@ -171,8 +176,10 @@ struct core *core_free(struct core *core)
         return NULL;
     core->started = false; /* what the journal is told now would come back to who is gone */
     core_stop(core);
-    if (core->begun)
+    if (core->begun) {
         keyring_end(core);
+        audit_end(core);
+    }
     journal_end(core);
     free_operations(core);
     directory_free(core);
@@ -199,6 +206,7 @@ struct core *core_free(struct core *core)
     documents_free(core);
     keyring_free(core);
     telemetry_free(core);
+    audit_free(core);
     journal_free(core);
     free(core->plain_groups);
     free(core);
@@ -239,6 +247,7 @@ void core_configure(struct core *core, const struct core_options *options)
     now->max_pending = options->max_pending;
     now->max_shadow_bytes = options->max_shadow_bytes;
     now->journal_memory = options->journal_memory;
+    now->audit.keep = options->audit.keep;
     now->max_operations = options->max_operations;
     now->cache_bytes = options->cache_bytes;
     cache_shrink(core);

@@ -55,6 +55,11 @@ struct core_options {
     } telemetry;
     uint64_t journal_memory; /* bytes for the newest entries */
     struct {
+        uint32_t keep;         /* entries of the audit trail (audit.h); 0: there is none */
+        metadata_sign_fn sign; /* with the gateway's key; NULL: there are no anchors */
+        void *sign_arg;
+    } audit;
+    struct {
         uint32_t online_ms, late_ms, awake_ms, failures;
     } presence;
     struct {

@@ -81,7 +81,7 @@ void event_add(struct core *core, struct store_batch *batch, enum event event, c
     va_list ap;
 
     va_start(ap, format);
-    journal_add(core, batch, events[event].kind, device, body(event, format, ap));
+    (void)journal_add(core, batch, events[event].kind, device, body(event, format, ap));
     va_end(ap);
 }
 

@@ -13,6 +13,7 @@
 /* What the files of this room share; nobody else includes it. */
 
 struct answer;
+struct audit;
 struct intake;
 struct context_history;
 struct desired;
@@ -82,6 +83,7 @@ struct core {
     struct shadow_listener shadow_listeners[SHADOW_LISTENERS + 1]; /* ended by one without `changed` */
     struct list shadow_reads;                                      /* under way */
     struct journal *journal;                                       /* journal.c */
+    struct audit *audit;                                           /* audit.c */
     struct telemetry *telemetry;                                   /* telemetry.c */
     struct directory *directory;                                   /* directory.c */
     struct cache *cache;                                           /* cache.c */
@@ -167,6 +169,14 @@ int journal_load_cursor(struct core *core, const struct store_cursor *row) must_
 void journal_load_number(struct core *core, uint64_t seq); /* one that was given before the start */
 void journal_end(struct core *core);                       /* writes what readers have not yet written */
 void journal_free(struct core *core);
+
+/* Audit trail (audit.h) */
+int audit_init(struct core *core) must_check;
+void audit_begin(struct core *core); /* what was stored was loaded */
+void audit_start(struct core *core);
+void audit_take(struct core *core, struct store_batch *batch, const void *arg); /* an entry that is expected for arg */
+void audit_end(struct core *core);
+void audit_free(struct core *core);
 
 /* Telemetry (telemetry.h) */
 int telemetry_init(struct core *core) must_check;

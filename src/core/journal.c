@@ -232,17 +232,20 @@ static uint64_t add(struct core *core, struct store_batch *batch, struct store_j
     return row->seq;
 }
 
-void journal_add(struct core *core, struct store_batch *batch, enum journal_kind kind, const char *device, json_t *data)
+uint64_t journal_add(struct core *core, struct store_batch *batch, enum journal_kind kind, const char *device,
+                     json_t *data)
 {
     char *text = data ? json_dumps(data, JSON_COMPACT) : NULL;
+    uint64_t seq = 0;
 
     if (text)
-        (void)add(core, batch,
+        seq = add(core, batch,
                   &(struct store_journal){.kind = (int)kind, .device = device, .body = {text, strlen(text)}});
     else
         log_lost(kind, device);
     free(text);
     json_decref(data);
+    return seq;
 }
 
 uint64_t journal_add_pack(struct core *core, struct store_batch *batch, const char *device, const void *pack,
@@ -262,7 +265,7 @@ void journal_note(struct core *core, enum journal_kind kind, const char *device,
         json_decref(data);
         return;
     }
-    journal_add(core, batch, kind, device, data);
+    (void)journal_add(core, batch, kind, device, data);
     journal_submit(core, batch, NULL, NULL);
 }
 

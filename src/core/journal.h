@@ -25,6 +25,7 @@ enum journal_kind {
     JOURNAL_RESOURCE, /* a representation that was observed, and no telemetry */
     JOURNAL_GATEWAY,  /* started, stopping, storage full and well again, sinks connected and lost */
     JOURNAL_ROLLOUT,  /* begun, paused, a wave done, ended; publishers, releases, policies and services changed */
+    JOURNAL_AUDIT,    /* who did what (audit.h); readers get these only when they ask for the kind */
     JOURNAL_KIND_COUNT
 };
 
@@ -47,9 +48,10 @@ struct journal_entry {
 /* Adds an entry to the batch that the change itself is in; `data` (an object with "event" and what belongs to it; taken
  * over, NULL counts as out of memory) is its body. device NULL: of none. A batch that holds entries goes to
  * journal_submit in place of store_submit, or to journal_free_batch, before control goes back to the loop. Without
- * memory the entry is left out, and a log line says so: the change is worth more than its report. */
-void journal_add(struct core *core, struct store_batch *batch, enum journal_kind kind, const char *device,
-                 json_t *data);
+ * memory the entry is left out, and a log line says so: the change is worth more than its report. Returns its number;
+ * 0: it was left out. */
+uint64_t journal_add(struct core *core, struct store_batch *batch, enum journal_kind kind, const char *device,
+                     json_t *data);
 /* The same with bytes (copied) and the origin of the message (0: none), for telemetry. Returns its number; 0: out of
  * memory, and the batch does not hold it. */
 uint64_t journal_add_pack(struct core *core, struct store_batch *batch, const char *device, const void *pack,
@@ -63,7 +65,7 @@ void journal_free_batch(struct core *core, struct store_batch *batch);
 /* Readers --------------------------------------------------------------------------------------------------------- */
 
 struct journal_filter {
-    uint32_t kinds;     /* bits (1 << enum journal_kind); 0: all */
+    uint32_t kinds;     /* bits (1 << enum journal_kind); 0: all but JOURNAL_AUDIT */
     const char *device; /* NULL: any; copied */
     const char *group;  /* NULL: any; devices that are in it now; copied */
     const char *name;   /* telemetry: only messages with a record of this name, "x*" for a prefix; NULL: any; copied */

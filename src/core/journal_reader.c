@@ -9,7 +9,7 @@ static void set_filter(struct journal_reader *reader, const struct journal_filte
     const char *name = filter->name;
     size_t size = name ? strlen(name) : 0;
 
-    reader->kinds = filter->kinds ? filter->kinds : UINT32_MAX;
+    reader->kinds = filter->kinds ? filter->kinds : ~(1u << JOURNAL_AUDIT);
     (void)text_copy(reader->device, sizeof reader->device, filter->device ? filter->device : "");
     (void)text_copy(reader->group, sizeof reader->group, filter->group ? filter->group : "");
     reader->has_name = name != NULL;

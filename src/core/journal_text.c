@@ -11,7 +11,7 @@ static const char *const kinds[JOURNAL_KIND_COUNT] = {
     [JOURNAL_TELEMETRY] = "telemetry", [JOURNAL_DEVICE] = "device",       [JOURNAL_PRESENCE] = "presence",
     [JOURNAL_CONTAINER] = "container", [JOURNAL_OPERATION] = "operation", [JOURNAL_ARTIFACT] = "artifact",
     [JOURNAL_SECURITY] = "security",   [JOURNAL_RESOURCE] = "resource",   [JOURNAL_GATEWAY] = "gateway",
-    [JOURNAL_ROLLOUT] = "rollout",
+    [JOURNAL_ROLLOUT] = "rollout",     [JOURNAL_AUDIT] = "audit",
 };
 
 const char *journal_kind_name(enum journal_kind kind)

@@ -62,6 +62,7 @@ struct core_options conf_core_options(const struct conf *conf)
                       .clock_ahead_ms = conf->telemetry_clock_ahead_ms,
                       .clock_behind_ms = conf->telemetry_clock_behind_ms,
                       .retention = conf_retention(conf)},
+        .audit = {.keep = (uint32_t)conf->audit_max_entries},
         .journal_memory = (uint64_t)conf->journal_memory_bytes,
         .presence = {.online_ms = (uint32_t)conf->presence_online_ms,
                      .late_ms = (uint32_t)conf->presence_late_ms,

@@ -104,6 +104,8 @@ static struct core_options core_options(struct manager *m)
     options.pull = (struct pull_port){.arg = &m->relay, .pull = relay_pull};
     options.sealing_key = m->sealing_key;
     options.ca = m->ca;
+    options.audit.sign = key_sign;
+    options.audit.sign_arg = m->key;
     return options;
 }
 

@@ -140,6 +140,8 @@ void api_list_device_telemetry(struct http_request *req);
 void api_list_series(struct http_request *req);
 void api_list_device_series(struct http_request *req);
 void api_show_storage(struct http_request *req);
+void api_list_audit(struct http_request *req);
+void api_show_anchor(struct http_request *req);
 
 /* api_operation.c */
 void api_list_operations(struct http_request *req);

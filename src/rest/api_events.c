@@ -37,7 +37,7 @@ static bool read_kinds(struct http_request *req, struct wanted *wanted)
         if (kind == JOURNAL_KIND_COUNT) {
             reply_problem(req, FAULT_INVALID_PARAMETER,
                           "The query parameter kind has the kind '%.*s'; there are telemetry, device, presence, "
-                          "container, operation, artifact, security, resource and gateway",
+                          "container, operation, artifact, security, resource, gateway, rollout and audit",
                           size < 32 ? (int)size : 32, at);
             return false;
         }

@@ -1,10 +1,12 @@
 #include "rest/change.h"
 
+#include "rest/audit.h"
 #include "rest/reply.h"
 
 void *change_begin(struct http_request *req, void (*then)(struct http_request *req))
 {
     req->then = then;
+    audit_expect(req);
     http_hold(req);
     return req;
 }
@@ -13,6 +15,8 @@ void change_done(void *arg, const struct fault *fault)
 {
     struct http_request *req = arg;
 
+    if (fault->code)
+        req->audited = false; /* its entry was undone with it */
     if (!req->answered && fault->code) {
         reply_fault(req, fault);
     } else if (!req->answered) { /* not given up by a shutdown meanwhile */

@@ -235,6 +235,12 @@ static int finish_body(struct http_request *req, struct fault *fault)
     return dispatch_parse_json(req->body.data, req->body.size, &req->json, fault);
 }
 
+static void run(struct http_request *req)
+{
+    req->begun = true;
+    req->route->handler(req);
+}
+
 void dispatch_end(struct http_request *req)
 {
     if (req->answered)
@@ -242,5 +248,5 @@ void dispatch_end(struct http_request *req)
     if (finish_body(req, &req->fault))
         reply_fault(req, &req->fault);
     else if (!http_method_writes(req->method) || !idempotency_begin(req))
-        req->route->handler(req);
+        run(req);
 }

@@ -162,6 +162,9 @@ void http_begin(struct http_request *req, const struct http_transport *transport
     req->response.status = 0;
     req->response.header_count = req->response.scratch_used = 0;
     req->response.stream = NULL;
+    req->response.error = NULL;
+    req->begun = req->denied = req->audited = false;
+    req->caller = (struct caller){.role = ROLE_NONE};
     req->response.secret = req->response.close = req->response.repeatable = req->answered = req->changed = req->queued =
         false;
     req->holds = 1;

@@ -74,6 +74,7 @@ struct http_response {
     bool secret;           /* an owned text that is wiped when it is freed */
     bool repeatable;       /* a plain read: all of the response follows from its body, so it may be sent again */
     bool close;            /* the connection, afterwards */
+    const char *error;     /* slug of the fault that it tells of; NULL: none */
     struct stream *stream; /* in place of a body; NULL: none */
     struct http_pair headers[HTTP_RESPONSE_HEADERS_MAX];
     size_t header_count;
@@ -155,6 +156,11 @@ struct http_request {
     struct http_response response;
     bool answered;
     unsigned holds;
+
+    /* audit.c */
+    bool begun;   /* its handler was called */
+    bool denied;  /* it is refused for lack of right, whatever the answer's status says */
+    bool audited; /* its entry is with its change, or on its way */
 
     /* dispatch.c: */
     uint64_t discarded; /* bytes of the body that came after the answer */

@@ -107,28 +107,11 @@ static void kept(void *arg, const struct fault *fault)
     http_release(req);
 }
 
-/* The body has to outlive the call that answers. */
-static bool own_body(struct http_response *res)
-{
-    char *copy;
-
-    if (res->ownership != HTTP_BODY_COPY)
-        return true;
-    copy = malloc(res->size + 1);
-    if (!copy)
-        return false;
-    memcpy(copy, res->body, res->size);
-    copy[res->size] = 0;
-    res->body = copy;
-    res->ownership = HTTP_BODY_OWNED;
-    return true;
-}
-
 bool idempotency_keep(struct http_request *req)
 {
     struct core_answer answer = {.digest = req->digest, .status = req->response.status};
 
-    if (!req->changed || list_empty(&req->key_node) || !own_body(&req->response)) {
+    if (!req->changed || list_empty(&req->key_node) || !reply_own_body(&req->response)) {
         list_unlink(&req->key_node);
         return false;
     }

@@ -1,10 +1,12 @@
 #include "rest/reply.h"
 
 #include "base/log.h"
+#include "rest/audit.h"
 #include "rest/idempotency.h"
 #include "rest/state.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -13,8 +15,44 @@ void http_answer(struct http_request *req)
     req->answered = true;
     req->rest->answers[req->response.status / 100]++;
     list_unlink(&req->active_node);
+    if (!audit_keep(req))
+        http_answer_on(req);
+}
+
+void http_answer_on(struct http_request *req)
+{
     if (!idempotency_keep(req))
         req->transport->send(req);
+}
+
+bool reply_own_body(struct http_response *res)
+{
+    char *copy;
+
+    if (res->ownership != HTTP_BODY_COPY)
+        return true;
+    copy = malloc(res->size + 1);
+    if (!copy)
+        return false;
+    memcpy(copy, res->body, res->size);
+    copy[res->size] = 0;
+    res->body = copy;
+    res->ownership = HTTP_BODY_OWNED;
+    return true;
+}
+
+void reply_drop_body(struct http_response *res)
+{
+    void *body = (void *)(uintptr_t)res->body;
+
+    if (res->secret)
+        OPENSSL_cleanse(body, res->size);
+    if (res->secret || res->ownership == HTTP_BODY_OWNED)
+        free(body);
+    res->body = "";
+    res->size = 0;
+    res->ownership = HTTP_BODY_STATIC;
+    res->secret = false;
 }
 
 static void fill(struct http_request *req, int status, const char *type, const void *body, size_t size,
@@ -77,6 +115,7 @@ void reply_fault_as(struct http_request *req, const struct fault *fault, int sta
         log_error("request failed", "method", http_method_name(req->method), "target", req->target, "problem",
                   info->slug, "detail", fault->detail, "request", req->id, NULL);
     http_add(req, "Cache-Control", "no-store");
+    req->response.error = info->slug;
     if (text)
         fill(req, status, HTTP_PROBLEM, text, strlen(text), HTTP_BODY_OWNED);
     else

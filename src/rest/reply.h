@@ -7,8 +7,14 @@
  * The ways to answer a request; each may be used once per request. Headers of the answer are added before.
  */
 
-/* Hands the response over: to the store when it is kept for an Idempotency-Key, then to the transport. */
+/* Hands the response over: to the audit trail when it belongs there, to the store when it is kept for an
+ * Idempotency-Key, then to the transport. */
 void http_answer(struct http_request *req);
+/* The same without the audit trail, which has it. */
+void http_answer_on(struct http_request *req);
+/* Has the body outlive the call that answers. False: out of memory. */
+bool reply_own_body(struct http_response *res);
+void reply_drop_body(struct http_response *res);
 
 /* JSON text that is copied. */
 void reply_text(struct http_request *req, int status, const char *json, size_t size);

@@ -18,6 +18,10 @@ const struct route route_table[] = {
      ACCESS_CALLER, SUBJECT_NOTHING},
     {HTTP_POST, "/v1/gateway/distrust-contexts", ROUTE_BODY_NONE, HTTP_JSON, "", api_distrust_contexts,
      "distrustContexts", "Have every OSCORE context renewed", ACCESS_OWNER, SUBJECT_GATEWAY},
+    {HTTP_GET, "/v1/audit", ROUTE_BODY_NONE, HTTP_JSON, "limit cursor", api_list_audit, "listAudit",
+     "Read the audit trail", ACCESS_OWNER, SUBJECT_GATEWAY},
+    {HTTP_GET, "/v1/audit/anchor", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_anchor, "getAuditAnchor",
+     "Sign what the audit trail is now", ACCESS_OWNER, SUBJECT_GATEWAY},
     {HTTP_GET, "/metrics", ROUTE_BODY_NONE, HTTP_TEXT, "", api_show_metrics, "getMetrics", "Counters for Prometheus",
      ACCESS_READ, SUBJECT_GATEWAY},
 

@@ -260,8 +260,10 @@ void store_hand_back(struct store *store, struct list *jobs, size_t count, const
         list_append(&store->finished, node);
     }
     store->finished_count += count;
-    if (group)
+    if (group) {
         add_figures(&store->stats, group);
+        store->audit_head = store->audit;
+    }
     pthread_cond_signal(&store->written);
     pthread_mutex_unlock(&store->mutex);
     if (store->wake)
@@ -306,6 +308,16 @@ void store_flush(struct store *store)
         pthread_cond_wait(&store->written, &store->mutex);
     pthread_mutex_unlock(&store->mutex);
     store_dispatch(store);
+}
+
+void store_get_audit_head(const struct store *store, uint64_t *seq, uint8_t hash[AUDIT_HASH_SIZE])
+{
+    pthread_mutex_t *mutex = (pthread_mutex_t *)&store->mutex; /* NOLINT: guards what the caller may read */
+
+    pthread_mutex_lock(mutex);
+    *seq = store->audit_head.seq;
+    memcpy(hash, store->audit_head.hash, AUDIT_HASH_SIZE);
+    pthread_mutex_unlock(mutex);
 }
 
 void store_get_stats(const struct store *store, struct store_stats *out)

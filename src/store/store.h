@@ -2,6 +2,7 @@
 #define TC_STORE_STORE_H
 
 #include "base/cleanup.h"
+#include "codec/audit.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -357,6 +358,12 @@ void store_batch_put_sequence(struct store_batch *batch, const struct store_sequ
 void store_batch_put_dead_letter(struct store_batch *batch, const struct store_dead_letter *row);
 void store_batch_delete_dead_letter(struct store_batch *batch, const char *sink, uint64_t first);
 
+/* An entry of the audit trail (codec/audit.h), whose hash the store computes: entries follow each other in the order in
+ * which their batches are committed. */
+void store_batch_add_audit(struct store_batch *batch, uint64_t seq, int64_t time, const char *body);
+void store_batch_add_anchor(struct store_batch *batch, const struct audit_anchor *anchor);
+void store_batch_trim_audit(struct store_batch *batch, uint64_t seq); /* entries up to it, and anchors but its base */
+
 /* Takes the batch over. done (may be NULL) is called from store_dispatch or store_flush, never from here. */
 void store_submit(struct store *store, struct store_batch *batch, store_done_fn done, void *arg);
 
@@ -395,6 +402,33 @@ typedef void (*store_journal_fn)(void *arg, int result, const struct store_journ
 /* Reads the entries that follow `after`, off the loop, at most `max` and about max_bytes. As store_read_blobs. */
 int store_read_journal(struct store *store, uint64_t after, size_t max, size_t max_bytes, store_journal_fn done,
                        void *arg) must_check;
+
+/* Audit trail ----------------------------------------------------------------------------------------------------- */
+
+/* The last entry that is durable; seq 0: there is none, hash is of zeros. */
+void store_get_audit_head(const struct store *store, uint64_t *seq, uint8_t hash[AUDIT_HASH_SIZE]);
+
+struct store_audit {
+    uint64_t seq;
+    const char *body;
+    size_t size;
+    uint8_t hash[AUDIT_HASH_SIZE];
+};
+struct store_audit_page {
+    size_t count, anchor_count;
+    const struct store_audit *rows;
+    const struct audit_anchor *anchors; /* of the numbers that follow `after`, up to that of the last row */
+    bool more;
+};
+typedef void (*store_audit_fn)(void *arg, int result, const struct store_audit_page *page);
+/* As store_read_journal. */
+int store_read_audit(struct store *store, uint64_t after, size_t max, store_audit_fn done, void *arg) must_check;
+
+/* What may go: all but the newest `keep` entries (no time counts, for a clock may be wrong). Up to the last one of them
+ * the trail is verified against its own hashes. *last: what a base is to be made of, seq 0: nothing goes. result
+ * -EBADMSG: the trail does not verify. */
+typedef void (*store_audit_floor_fn)(void *arg, int result, const struct audit_anchor *last);
+int store_find_audit_floor(struct store *store, uint64_t keep, store_audit_floor_fn done, void *arg) must_check;
 
 /* Figures ------------------------------------------------------------------------------------------------------- */
 

@@ -37,13 +37,20 @@ int store_errno(sqlite3 *db, int rc)
     }
 }
 
-/* Runs a statement whose values are bound. */
 static int step(struct store *store, sqlite3_stmt *statement)
 {
     int rc = sqlite3_step(statement);
     int result = rc == SQLITE_DONE ? 0 : store_errno(store->db, rc);
 
     (void)sqlite3_reset(statement);
+    return result;
+}
+
+int store_step(struct store *store, sqlite3_stmt *statement)
+{
+    int result = step(store, statement);
+
+    (void)sqlite3_clear_bindings(statement);
     return result;
 }
 
@@ -126,10 +133,11 @@ static int apply_change(struct store *store, const struct change *change)
     int rc = SQLITE_OK, result;
 
     count_change(store, change);
+    if (change->statement == STATEMENT_ADD_AUDIT)
+        return store_apply_audit(store, change);
     for (size_t i = 0; i < change->value_count && rc == SQLITE_OK; i++)
         rc = bind_value(statement, (int)i + 1, &change->values[i]);
-    result = rc == SQLITE_OK ? step(store, statement) : -EIO;
-    (void)sqlite3_clear_bindings(statement);
+    result = rc == SQLITE_OK ? store_step(store, statement) : -EIO;
     if (result == 0 && change->path && sqlite3_changes(store->db) > 0) /* nobody has this content yet */
         result = write_content(store, change->path);
     return result;
@@ -137,6 +145,7 @@ static int apply_change(struct store *store, const struct change *change)
 
 int store_apply_batch(struct store *store, const struct store_batch *batch)
 {
+    struct audit_head audit = store->audit;
     int result = batch->failed ? -EIO : batch->slice && batch->removals != store->removals ? -EAGAIN : 0;
 
     /* One statement is applied as a whole or not at all by itself: most batches are a message's entry. */
@@ -148,6 +157,8 @@ int store_apply_batch(struct store *store, const struct store_batch *batch)
         return result;
     for (const struct change *change = batch->first; change && result == 0; change = change->next)
         result = apply_change(store, change);
+    if (result < 0)
+        store->audit = audit;
     if (sqlite3_get_autocommit(store->db))
         return result;
     if ((result < 0 && store_run(store, STATEMENT_ROLLBACK_TO) < 0) || store_run(store, STATEMENT_RELEASE) < 0) {

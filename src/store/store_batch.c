@@ -315,6 +315,31 @@ void store_batch_add_journal(struct store_batch *batch, const struct store_journ
     batch_run(batch, STATEMENT_ADD_JOURNAL, values, array_size(values));
 }
 
+void store_batch_add_audit(struct store_batch *batch, uint64_t seq, int64_t time, const char *body)
+{
+    const struct value values[] = {number_value((int64_t)seq), number_value(time), text_value(body)};
+
+    batch_run(batch, STATEMENT_ADD_AUDIT, values, array_size(values));
+}
+
+void store_batch_add_anchor(struct store_batch *batch, const struct audit_anchor *anchor)
+{
+    const struct value values[] = {number_value((int64_t)anchor->seq), number_value(anchor->base),
+                                   number_value(anchor->time),
+                                   bytes_value((struct store_bytes){anchor->hash, sizeof anchor->hash}),
+                                   bytes_value((struct store_bytes){anchor->signature, sizeof anchor->signature})};
+
+    batch_run(batch, STATEMENT_ADD_ANCHOR, values, array_size(values));
+}
+
+void store_batch_trim_audit(struct store_batch *batch, uint64_t seq)
+{
+    const struct value value = number_value((int64_t)seq);
+
+    batch_run(batch, STATEMENT_TRIM_AUDIT, &value, 1);
+    batch_run(batch, STATEMENT_TRIM_ANCHORS, &value, 1);
+}
+
 void store_batch_put_cursor(struct store_batch *batch, const struct store_cursor *row)
 {
     put_row(batch, RECORD_CURSOR, row);

@@ -156,6 +156,12 @@ static int prepare_all(struct store *store)
         [STATEMENT_DELETE_DEVICE_CREDENTIALS] = "DELETE FROM credential WHERE device = ?",
         [STATEMENT_DELETE_DEVICE_SHADOWS] = "DELETE FROM shadow WHERE device = ?",
         [STATEMENT_ADD_JOURNAL] = "INSERT INTO journal(seq, time, kind, device, origin, body) VALUES(?, ?, ?, ?, ?, ?)",
+        [STATEMENT_ADD_AUDIT] = "INSERT INTO audit(seq, time, body, hash) VALUES(?, ?, ?, ?)",
+        /* NOLINTNEXTLINE(bugprone-suspicious-missing-comma) */
+        [STATEMENT_ADD_ANCHOR] = "INSERT OR REPLACE INTO audit_anchor(seq, base, time, hash, signature)"
+                                 " VALUES(?, ?, ?, ?, ?)",
+        [STATEMENT_TRIM_AUDIT] = "DELETE FROM audit WHERE seq <= ?",
+        [STATEMENT_TRIM_ANCHORS] = "DELETE FROM audit_anchor WHERE seq < ?1 OR (seq = ?1 AND base = 0)",
         [STATEMENT_DELETE_DEVICE_REGISTRATIONS] = "DELETE FROM registration WHERE device = ?",
         [STATEMENT_DELETE_DEVICE_REPRESENTATIONS] = "DELETE FROM representation WHERE device = ?",
         [STATEMENT_DELETE_DEVICE_SEQUENCES] = "DELETE FROM sequence WHERE device = ?",
@@ -272,6 +278,9 @@ int store_open_database(struct store *store, const struct store_options *options
     result = open_guard(store, reason, size);
     if (result != 0)
         return result;
+    rc = store_open_audit(store);
+    if (rc != SQLITE_OK)
+        return refuse_sqlite(store, store->db, rc, reason, size);
     rc = store_open_reader(store, &store->reader_db);
     return rc == SQLITE_OK ? 0 : refuse_sqlite(store, store->reader_db, rc, reason, size);
 }

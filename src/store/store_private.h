@@ -2,6 +2,7 @@
 #define TC_STORE_PRIVATE_H
 
 #include "base/list.h"
+#include "codec/audit.h"
 #include "store/arena.h"
 #include "store/store.h"
 
@@ -38,6 +39,10 @@ enum statement {
     STATEMENT_PUT_HOLDING,
     STATEMENT_KEEP_ARTIFACT,
     STATEMENT_ADD_JOURNAL,
+    STATEMENT_ADD_AUDIT,
+    STATEMENT_ADD_ANCHOR,
+    STATEMENT_TRIM_AUDIT,
+    STATEMENT_TRIM_ANCHORS,
     STATEMENT_DELETE_DEVICE,
     STATEMENT_DELETE_DEVICE_CONTAINERS,
     STATEMENT_DELETE_DEVICE_OPERATIONS,
@@ -170,7 +175,7 @@ struct job {
 /* What the reader's thread has open. */
 struct reader {
     sqlite3 *db;
-    sqlite3_stmt *parts, *shadow, *journal, *bounds;
+    sqlite3_stmt *parts, *shadow, *journal, *bounds, *audit, *anchors;
 };
 
 /* A request of any kind to the reader. */
@@ -200,6 +205,12 @@ struct journal_growth {
 
 struct history;
 
+/* The last entry of the audit trail: what the next one's hash goes over. */
+struct audit_head {
+    uint64_t seq;
+    uint8_t hash[AUDIT_HASH_SIZE];
+};
+
 struct store {
     void (*wake)(void *arg);
     void *wake_arg;
@@ -214,6 +225,7 @@ struct store {
     uint64_t guard_count;         /* what the database says */
     struct journal_growth growth; /* of the group under way */
     uint64_t group_removals;      /* devices that went with it */
+    struct audit_head audit;      /* of what was applied */
     bool relaxed;                 /* the last commits may be lost in a power cut, but for guarded ones */
     bool restored;
     sqlite3 *reader_db; /* the reader's thread */
@@ -228,9 +240,10 @@ struct store {
     struct list batches, reads; /* to be done */
     struct list finished;       /* to be dispatched */
     size_t finished_count;
-    bool stopping, closing;   /* the threads that read; the writer */
-    uint64_t submitted;       /* batches since the start */
-    struct store_stats stats; /* its batches: those handed back */
+    bool stopping, closing;       /* the threads that read; the writer */
+    uint64_t submitted;           /* batches since the start */
+    struct store_stats stats;     /* its batches: those handed back */
+    struct audit_head audit_head; /* of what was committed */
 };
 
 /* Negative errno for an SQLite result other than OK: -ENOSPC or -EIO. */
@@ -243,6 +256,8 @@ int store_open_reader(struct store *store, sqlite3 **db) must_check;
 /* Says in reason what failed; returns `result`. */
 int store_refuse(char *reason, size_t reason_size, int result, const char *format, ...) printf_like(4, 5);
 
+/* Runs a statement whose values are bound, and unbinds them. */
+int store_step(struct store *store, sqlite3_stmt *statement);
 /* Runs a statement without values. */
 int store_run(struct store *store, enum statement statement);
 /* Applies a batch within the transaction under way, as a whole or not at all. 0 or negative errno; SQLite may have
@@ -252,6 +267,11 @@ int store_apply_batch(struct store *store, const struct store_batch *batch) must
 /* Notices a database that is older than what was done with it. Returns an SQLite result code; SQLITE_CANTOPEN with
  * errno when the guard file cannot be made. */
 int store_open_guard(struct store *store) must_check;
+/* Reads where the audit trail ends (store_audit.c). An SQLite result. */
+int store_open_audit(struct store *store) must_check;
+/* Adds an entry, whose hash follows from those before it. 0 or negative errno. */
+int store_apply_audit(struct store *store, const struct change *change) must_check;
+
 /* Within a transaction that changes credentials; and after its commit. */
 int store_count_guard(struct store *store) must_check;
 void store_advance_guard(struct store *store);

@@ -210,6 +210,9 @@ static int prepare(struct reader *reader)
                                   " LIMIT ?";
     static const char bounds[] = "SELECT (SELECT min(seq) FROM journal), (SELECT value FROM history WHERE key ="
                                  " 'trimmed')";
+    static const char audit[] = "SELECT seq, hash, body FROM audit WHERE seq > ? ORDER BY seq";
+    static const char anchors[] = "SELECT seq, base, time, hash, signature FROM audit_anchor WHERE seq > ? AND seq <= ?"
+                                  " ORDER BY seq, base DESC";
     int rc = sqlite3_prepare_v3(reader->db, parts, -1, SQLITE_PREPARE_PERSISTENT, &reader->parts, NULL);
 
     if (rc == SQLITE_OK)
@@ -218,6 +221,10 @@ static int prepare(struct reader *reader)
         rc = sqlite3_prepare_v3(reader->db, journal, -1, SQLITE_PREPARE_PERSISTENT, &reader->journal, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_prepare_v3(reader->db, bounds, -1, SQLITE_PREPARE_PERSISTENT, &reader->bounds, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_prepare_v3(reader->db, audit, -1, SQLITE_PREPARE_PERSISTENT, &reader->audit, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_prepare_v3(reader->db, anchors, -1, SQLITE_PREPARE_PERSISTENT, &reader->anchors, NULL);
     return rc;
 }
 
@@ -240,5 +247,7 @@ void *store_reader_main(void *arg)
     (void)sqlite3_finalize(reader.shadow);
     (void)sqlite3_finalize(reader.journal);
     (void)sqlite3_finalize(reader.bounds);
+    (void)sqlite3_finalize(reader.audit);
+    (void)sqlite3_finalize(reader.anchors);
     return NULL;
 }

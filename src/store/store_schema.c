@@ -118,7 +118,15 @@ static const char version_4[] =
     "CREATE TABLE sequence(device TEXT NOT NULL, component TEXT NOT NULL, highest INTEGER NOT NULL,"
     " PRIMARY KEY(device, component)) WITHOUT ROWID;";
 
-const char *const schema_migrations[] = {version_1, version_2, version_3, version_4};
+/*
+ * Who did what (codec/audit.h). An entry has the number of its copy in the journal, which is let go by other rules.
+ */
+static const char version_5[] =
+    "CREATE TABLE audit(seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, hash BLOB NOT NULL, body TEXT NOT NULL);"
+    "CREATE TABLE audit_anchor(seq INTEGER NOT NULL, base INTEGER NOT NULL, time INTEGER NOT NULL,"
+    " hash BLOB NOT NULL, signature BLOB NOT NULL, PRIMARY KEY(seq, base)) WITHOUT ROWID;";
+
+const char *const schema_migrations[] = {version_1, version_2, version_3, version_4, version_5};
 const int schema_version = (int)array_size(schema_migrations);
 
 static int migrate_step(sqlite3 *db, const char *sql, int version)

@@ -38,6 +38,7 @@ static int choose_sync(const struct store *store, struct list *group)
 static bool write_together(struct store *store, struct list *group, bool *committed)
 {
     int result = choose_sync(store, group);
+    struct audit_head audit = store->audit;
     bool guarded = false;
 
     if (result == 0)
@@ -47,8 +48,10 @@ static bool write_together(struct store *store, struct list *group, bool *commit
     {
         batch_of(node)->result = result < 0 ? result : store_apply_batch(store, batch_of(node));
         guarded |= batch_of(node)->guarded && batch_of(node)->result == 0;
-        if (result == 0 && sqlite3_get_autocommit(store->db))
+        if (result == 0 && sqlite3_get_autocommit(store->db)) {
+            store->audit = audit;
             return false;
+        }
     }
     if (result < 0)
         return true;
@@ -60,6 +63,7 @@ static bool write_together(struct store *store, struct list *group, bool *commit
     if (*committed && guarded)
         store_advance_guard(store);
     if (result < 0) {
+        store->audit = audit;
         fail_all(group, result);
         if (!sqlite3_get_autocommit(store->db))
             (void)store_run(store, STATEMENT_ROLLBACK);

@@ -322,6 +322,21 @@ void fake_store_trim(uint64_t before)
         fake_drop(JOURNAL, row);
 }
 
+/* Audit trail: none ------------------------------------------------------------------------------------------------ */
+
+void store_get_audit_head(const struct store *store, uint64_t *seq, uint8_t hash[AUDIT_HASH_SIZE])
+{
+    (void)store;
+    *seq = 0;
+    memset(hash, 0, AUDIT_HASH_SIZE);
+}
+
+int store_find_audit_floor(struct store *store, uint64_t keep, store_audit_floor_fn done, void *arg)
+{
+    (void)store, (void)keep, (void)done, (void)arg;
+    return -ENOSYS;
+}
+
 /* History: none ---------------------------------------------------------------------------------------------------- */
 
 static void finish_history(struct read *read)

@@ -414,7 +414,7 @@ START_TEST(a_batch_that_fails_leaves_nothing_and_takes_no_other_with_it)
     ck_assert_uint_eq(stats.pending, 0);
     ck_assert_uint_ge(stats.commits, 1);
     ck_assert_uint_gt(stats.file_bytes, 4096);
-    ck_assert_int_eq(stats.schema_version, 4);
+    ck_assert_int_eq(stats.schema_version, 5);
 }
 END_TEST
 

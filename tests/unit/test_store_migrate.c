@@ -80,14 +80,14 @@ START_TEST(version_1_goes_on)
 
     fixture_open(&f);
     store_get_stats(f.store, &stats);
-    ck_assert_int_eq(stats.schema_version, 4);
+    ck_assert_int_eq(stats.schema_version, 5);
     count = fixture_count(&f);
     ck_assert(count.devices == 1 && count.artifacts == 1 && count.containers == 1 && count.operations == 1 &&
               count.answers == 1);
     ck_assert_int_eq(store_load(f.store, &(struct store_loader){.device = check_device, .arg = &devices}), 0);
     ck_assert_int_eq(devices, 1);
     ck_assert(!store_is_restored(f.store));
-    ck_assert_str_eq(fixture_query(&f, "PRAGMA user_version"), "4");
+    ck_assert_str_eq(fixture_query(&f, "PRAGMA user_version"), "5");
     ck_assert_str_eq(fixture_query(&f, "SELECT hex(bytes) FROM content"), "010203");
     ck_assert_str_eq(fixture_query(&f, "SELECT digest FROM holding WHERE artifact = 'aa'"), "aa.code");
     ck_assert_str_eq(fixture_query(&f, "PRAGMA integrity_check"), "ok");

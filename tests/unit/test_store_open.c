@@ -172,11 +172,11 @@ START_TEST(a_newer_version_is_left_alone)
 {
     fixture_open(&f);
     fixture_close(&f);
-    ck_assert_str_eq(fixture_query(&f, "PRAGMA user_version"), "4");
-    ck_assert_str_eq(fixture_query(&f, "PRAGMA application_id"), "1952671607");
-    execute("PRAGMA user_version=5");
-    ck_assert_int_eq(try_open(f.directory, "schema version 5, this program knows versions up to 4"), STORE_E_NEWER);
     ck_assert_str_eq(fixture_query(&f, "PRAGMA user_version"), "5");
+    ck_assert_str_eq(fixture_query(&f, "PRAGMA application_id"), "1952671607");
+    execute("PRAGMA user_version=6");
+    ck_assert_int_eq(try_open(f.directory, "schema version 6, this program knows versions up to 5"), STORE_E_NEWER);
+    ck_assert_str_eq(fixture_query(&f, "PRAGMA user_version"), "6");
     execute("PRAGMA user_version=-1");
     ck_assert_int_eq(try_open(f.directory, "impossible schema version -1"), STORE_E_CORRUPT);
 }

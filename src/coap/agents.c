@@ -212,6 +212,7 @@ static struct server_options server_options(struct agents *agents)
         .core = agents->core,
         .endpoint = agents->endpoint,
         .updates = &agents->updates,
+        .links = &agents->links,
         .quiet_ms = options->load_timeout_ms,
         .max_transfers = options->max_transfers,
         .max_observers = options->max_observers,

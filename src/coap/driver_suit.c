@@ -154,14 +154,11 @@ static void tell(const struct task *task)
         call->progress(call, task->update->payload_taken, task->update->image->size);
 }
 
-static void on_served(struct update *update, size_t bytes, bool moved)
+static void on_served(struct update *update, bool moved)
 {
     struct task *task = update->task;
 
-    if (!task)
-        return;
-    link_charge(&task->agents->links, &task->call->link, bytes + AROUND);
-    if (moved)
+    if (task && moved)
         tell(task);
 }
 
@@ -241,6 +238,7 @@ static bool add_update(struct task *task, const struct peer *peer)
         return false;
     }
     task->update->sequence = call->sent.sequence;
+    task->update->link = call->link;
     task->update->task = task;
     if (!uv_is_active((uv_handle_t *)&task->agents->update_timer))
         (void)uv_timer_start(&task->agents->update_timer, suit_tick, TICK_MS, TICK_MS);

@@ -208,6 +208,12 @@ void incoming_drop(struct incoming *incoming, bool keep)
     incoming->transport->ops->drop(incoming, keep);
 }
 
+void incoming_wait(struct incoming *incoming)
+{
+    if (incoming->transport->ops->wait)
+        incoming->transport->ops->wait(incoming);
+}
+
 int endpoint_notify(struct endpoint *endpoint, const struct peer *peer, struct coapmsg *notification, bool confirmable,
                     void *owner, struct notice **out)
 {

@@ -153,6 +153,9 @@ const uint8_t *incoming_fingerprint(const struct incoming *incoming);
 void incoming_answer(struct incoming *incoming, struct coapmsg *response, bool keep);
 /* No answer; copies of a confirmable request are ignored as long as its answer would be kept, if `keep`. */
 void incoming_drop(struct incoming *incoming, bool keep);
+/* Its answer goes into the ACK however long it takes: copies of the request are ignored meanwhile. For devices that
+ * take no other answer. Transports without ACK have nothing of it. */
+void incoming_wait(struct incoming *incoming);
 
 /* Sends a notification (or any response that is not asked for anew) with its own token to a peer. NULL owner: nobody
  * asks what became of it, and there is no notice. *out (may be NULL) is the notice, to be cancelled. Negative errno. */

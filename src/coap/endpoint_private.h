@@ -17,7 +17,7 @@ struct transport_ops {
      * read; `text` is for the reason. */
     int (*listen)(struct transport *transport, enum peer_transport kind, const struct peer *address, const char *text,
                   char *reason, size_t reason_size);
-    int (*adopt)(struct transport *transport, int fd); /* of UDP only */
+    int (*adopt)(struct transport *transport, int fd);                             /* of UDP only */
     uint16_t (*port)(const struct transport *transport, enum peer_transport kind); /* 0: not served */
     /* `peer` is the address, read; the transport fills in *out, base included. */
     int (*open_channel)(struct transport *transport, const struct peer *peer, const char *address,
@@ -28,6 +28,7 @@ struct transport_ops {
     void (*close_channel)(struct channel *channel, bool keep);
     void (*answer)(struct incoming *incoming, struct coapmsg *response, bool keep);
     void (*drop)(struct incoming *incoming, bool keep);
+    void (*wait)(struct incoming *incoming); /* NULL: nothing to do */
     /* *out is NULL when there is nothing that could be cancelled. */
     int (*notify)(struct transport *transport, const struct peer *peer, struct coapmsg *notification, bool confirmable,
                   void *owner, struct notice **out);

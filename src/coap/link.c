@@ -10,7 +10,8 @@
 
 struct link_state {
     struct agent_link settings;
-    uint32_t running;
+    uint32_t running, guests;
+    double waiting;     /* bytes that `blocks` wait for */
     struct list places; /* link_place.node: who waits for a place, in the order of turns */
     struct list blocks; /* who has one and waits for bytes, first come, first served */
     double credit;      /* bytes; below zero after more went than was allowed */
@@ -71,7 +72,7 @@ static bool has_place(const struct link_state *state)
 
 static bool is_idle(const struct link_state *state)
 {
-    return state->running == 0 && list_empty(&state->places) && list_empty(&state->blocks);
+    return state->running == 0 && state->guests == 0 && list_empty(&state->places) && list_empty(&state->blocks);
 }
 
 /* The clock ------------------------------------------------------------------------------------------------------- */
@@ -103,12 +104,19 @@ static void arm(struct links *links)
         (void)uv_timer_start(&links->timer, on_time, soonest, 0);
 }
 
+static void unqueue(struct link_place *place)
+{
+    list_unlink(&place->node);
+    place->link->waiting -= (double)place->bytes;
+    place->bytes = 0;
+    place->queued = false;
+}
+
 static void call_first(struct list *queue)
 {
     struct link_place *place = list_first(queue, struct link_place, node);
 
-    list_unlink(&place->node);
-    place->queued = false;
+    unqueue(place);
     place->ready(place);
 }
 
@@ -174,6 +182,16 @@ bool link_enter(struct links *links, struct link_place *place, const struct agen
     return place->link;
 }
 
+bool link_enter_guest(struct links *links, struct link_place *place, const struct agent_link *link,
+                      void (*ready)(struct link_place *place))
+{
+    if (!link_enter(links, place, link, 0, ready))
+        return false;
+    place->is_guest = true;
+    place->link->guests++;
+    return true;
+}
+
 static void wait_for_place(struct link_place *place)
 {
     struct list *before = place->link->places.prev;
@@ -191,7 +209,7 @@ bool link_take(struct links *links, struct link_place *place, size_t bytes)
     if (!state)
         return true;
     count(links, state);
-    if (!place->taken) {
+    if (!place->taken && !place->is_guest) {
         if (!has_place(state) || !list_empty(&state->places)) {
             wait_for_place(place);
             arm(links);
@@ -203,6 +221,8 @@ bool link_take(struct links *links, struct link_place *place, size_t bytes)
     if (!has_credit(state)) {
         list_append(&state->blocks, &place->node);
         place->queued = true;
+        place->bytes = bytes;
+        state->waiting += (double)bytes;
         arm(links);
         return false;
     }
@@ -210,16 +230,25 @@ bool link_take(struct links *links, struct link_place *place, size_t bytes)
     return true;
 }
 
+uint64_t link_delay(const struct link_place *place)
+{
+    const struct link_state *state = place->link;
+
+    return has_rate(state) ? (uint64_t)((state->waiting - state->credit) * 1000 / state->settings.rate) : 0;
+}
+
 void link_leave(struct links *links, struct link_place *place)
 {
-    struct link_state *state = steal_pointer(place->link);
+    struct link_state *state = place->link;
 
     if (!state)
         return;
     if (place->queued)
-        list_unlink(&place->node);
+        unqueue(place);
+    place->link = NULL;
     state->running -= place->taken;
-    place->taken = place->queued = false;
+    state->guests -= place->is_guest;
+    place->taken = place->is_guest = false;
     if (is_idle(state) && !has_rate(state))
         drop(links, state);
     else

@@ -26,6 +26,8 @@ struct link_place {
     struct list node; /* in a queue of its link */
     struct link_state *link;
     bool taken, queued;
+    bool is_guest; /* it waits for bytes only */
+    size_t bytes;  /* while it does */
     uint64_t turn;
     void (*ready)(struct link_place *place); /* from the loop: ask again */
 };
@@ -37,8 +39,13 @@ void links_close(struct links *links, void (*closed)(void *arg), void *arg);
  * not. False: out of memory, and it goes without limits. */
 bool link_enter(struct links *links, struct link_place *place, const struct agent_link *link, uint64_t turn,
                 void (*ready)(struct link_place *place));
+/* Something that is to leave over a link and needs no place on it: an answer to a device that fetches. */
+bool link_enter_guest(struct links *links, struct link_place *place, const struct agent_link *link,
+                      void (*ready)(struct link_place *place));
 /* Whether it may send so many bytes now, which count then; else `ready` is called when it may ask again. */
 bool link_take(struct links *links, struct link_place *place, size_t bytes);
+/* About how long one that waits for bytes will wait, in ms. */
+uint64_t link_delay(const struct link_place *place);
 /* Its place is free, and it waits no more. May be called twice. */
 void link_leave(struct links *links, struct link_place *place);
 /* So many bytes went over it, whatever its limit says. */

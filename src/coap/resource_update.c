@@ -4,6 +4,10 @@
  * CoAP with an empty token from RIOT's client; what they hand out is signed, and only where an update is pending. */
 
 #define BLOCKS_MAX (1u << 20) /* RFC 7959 section 2.2 */
+#define AROUND 64             /* bytes of headers and options around a block: CoAP, UDP, IPv6 */
+/* A device sends a request again for 45 s at least (RFC 7252 section 4.8.2, MAX_TRANSMIT_SPAN), some of them half as
+ * long. */
+#define WAIT_MAX_MS 20000
 
 /* The one segment below the resource's own; NULL: none, or more. */
 static const struct coapmsg_option *find_name(const struct coapmsg *request)
@@ -34,6 +38,47 @@ static bool is_early(const struct inbound *in)
            clock_monotonic_ms(server->options.clock) < server->quiet_until;
 }
 
+/* The request is looked at anew: what was pending may have ended meanwhile. */
+static void on_turn(struct link_place *place)
+{
+    struct inbound *in = container_of(place, struct inbound, turn);
+    struct coapmsg request;
+
+    if (coapmsg_decode(&request, in->message, in->message_size) == 0)
+        in->resource->get(in, &request, NULL, 0);
+    else
+        inbound_drop(in, false);
+}
+
+/* Whether the block may leave now. If not, the request waits for its turn, or was answered or dropped here. */
+static bool may_leave(struct inbound *in, const struct coapmsg *request, const struct update *update,
+                      const struct coapmsg_block *asked)
+{
+    struct links *links = in->server->options.links;
+    size_t bytes = ((size_t)16 << (asked ? asked->szx : UPDATE_SZX)) + AROUND;
+    uint64_t delay;
+
+    if (!links || !update->link.rate)
+        return true;
+    if (!in->turn.link && !link_enter_guest(links, &in->turn, &update->link, on_turn))
+        return true;
+    if (link_take(links, &in->turn, bytes))
+        return true;
+    delay = link_delay(&in->turn);
+    if (delay > WAIT_MAX_MS) {
+        struct coapmsg response;
+
+        coapmsg_init(&response, COAPMSG_ACK, COAPMSG_UNAVAILABLE);
+        coapmsg_add_uint(&response, COAPMSG_OPT_MAX_AGE, (uint32_t)(delay / 1000));
+        inbound_send(in, &response);
+    } else if (!in->message && !inbound_hold(in, request)) {
+        inbound_drop(in, false);
+    } else {
+        incoming_wait(in->incoming);
+    }
+    return false;
+}
+
 static void get(struct inbound *in, const struct coapmsg *request, bool payload)
 {
     struct updates *updates = in->server->options.updates;
@@ -43,7 +88,6 @@ static void get(struct inbound *in, const struct coapmsg *request, bool payload)
     struct update_caller caller = {in->credential ? in->credential->device->id : NULL, incoming_peer(in->incoming)};
     struct update *update = NULL;
     struct coapmsg response;
-    size_t size;
     bool moved;
 
     if (asked && !caller.device)
@@ -62,11 +106,13 @@ static void get(struct inbound *in, const struct coapmsg *request, bool payload)
         return;
     }
     in->is_expected = true;
+    update->active_at = clock_monotonic_ms(updates->clock);
+    if (!may_leave(in, request, update, asked))
+        return;
     moved = update_answer(updates, update, payload, asked, &response);
-    size = response.payload_size;
     inbound_send(in, &response);
     if (update->served)
-        update->served(update, size, moved);
+        update->served(update, moved);
 }
 
 void update_get_manifest(struct inbound *in, const struct coapmsg *request, const void *body, size_t size)

@@ -48,6 +48,8 @@ static void end(struct inbound *in)
     in->incoming = NULL;
     list_unlink(&in->node);
     keyring_cancel_reservation(&in->reservation);
+    if (in->turn.link)
+        link_leave(in->server->options.links, &in->turn);
     block_exchange_end(&in->blocks);
     free(steal_pointer(in->message));
     if (!in->is_due)

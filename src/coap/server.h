@@ -19,6 +19,7 @@ struct core;
 struct credential;
 struct endpoint;
 struct incoming;
+struct links;
 struct server;
 struct updates;
 
@@ -28,6 +29,7 @@ struct server_options {
     struct core *core;         /* must outlive it */
     struct endpoint *endpoint; /* must outlive it, for notifications */
     struct updates *updates;   /* what devices may fetch; must outlive it; NULL: nothing */
+    struct links *links;       /* over which it goes; must outlive it; NULL: without limits */
     uint32_t quiet_ms;         /* from the start on, in which what is not there for SUIT devices is not denied */
     uint32_t max_transfers;    /* block-wise transfers under way; the longest idle one goes first */
     uint32_t max_observers;

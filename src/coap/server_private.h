@@ -7,6 +7,7 @@
 #include "coap/block_server.h"
 #include "coap/endpoint.h"
 #include "coap/limiter.h"
+#include "coap/link.h"
 #include "coap/observers.h"
 #include "coap/proof.h"
 #include "coap/server.h"
@@ -77,11 +78,12 @@ struct inbound {
     struct block_exchange blocks;
     struct coapmsg_block outer_block; /* of the last outer block */
     bool in_outer_blocks;
-    bool is_protected; /* with OSCORE */
-    bool is_due;       /* a callback of the core will come, and frees this when it has ended meanwhile */
-    bool is_authentic; /* its answer is kept for retransmissions */
-    bool is_renewing;  /* waits for keyring_renew */
-    bool is_expected;  /* not authentic, but what it gets was offered to that address: not limited as for strangers */
+    bool is_protected;      /* with OSCORE */
+    bool is_due;            /* a callback of the core will come, and frees this when it has ended meanwhile */
+    bool is_authentic;      /* its answer is kept for retransmissions */
+    bool is_renewing;       /* waits for keyring_renew */
+    struct link_place turn; /* on the device's link, for what waits for the link's bytes per second */
+    bool is_expected; /* not authentic, but what it gets was offered to that address: not limited as for strangers */
 
     struct oscore_binding binding;
     unsigned flags; /* of oscore_protect_response */

@@ -103,6 +103,13 @@ void udp_drop(struct incoming *base, bool keep)
     free_incoming(in);
 }
 
+void udp_wait(struct incoming *base)
+{
+    struct udp_incoming *in = container_of(base, struct udp_incoming, base);
+
+    udp_clear_alarm(udp_of_incoming(in), &in->alarm);
+}
+
 /* Requests -------------------------------------------------------------------------------------------------------- */
 
 static void on_ack_due(struct udp *udp, struct udp_alarm *alarm)

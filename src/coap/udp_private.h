@@ -166,7 +166,8 @@ void udp_add_stats(const struct transport *transport, struct endpoint_stats *sta
 #define UDP_COMMON_OPS                                                                                                 \
     .open_channel = udp_open_channel, .send = udp_send_request, .awaits_ack = udp_awaits_ack,                          \
     .keep_token = udp_keep_token, .close_channel = udp_close_channel, .answer = udp_answer, .drop = udp_drop,          \
-    .notify = udp_notify, .cancel = udp_cancel, .configure = udp_configure, .add_stats = udp_add_stats
+    .wait = udp_wait, .notify = udp_notify, .cancel = udp_cancel, .configure = udp_configure,                          \
+    .add_stats = udp_add_stats
 /* Takes a datagram of a peer, with the local address that it was sent to. */
 void udp_input(struct udp *udp, const struct peer *from, const void *data, size_t size);
 /* An ICMP error came back for a datagram, of which at least the beginning is known. */
@@ -225,6 +226,7 @@ void udp_tell_channel(struct udp_channel *channel, int event);
 void udp_take_request(struct udp *udp, const struct peer *from, const struct coapmsg *request);
 void udp_answer(struct incoming *incoming, struct coapmsg *response, bool keep);
 void udp_drop(struct incoming *incoming, bool keep);
+void udp_wait(struct incoming *incoming);
 void udp_free_answer(struct udp *udp, struct udp_outgoing *out);
 void udp_free_held(struct udp *udp);
 

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "coap/peer.h"
+#include "core/ports.h"
 #include "tcgw/coapmsg.h"
 
 #include <uthash.h>
@@ -35,7 +36,8 @@ struct image {
 struct update {
     char device[CORE_ID_MAX + 1];
     char alias[UPDATE_ALIAS_SIZE];
-    struct peer host; /* the device's; its port is not looked at where another one asks */
+    struct agent_link link; /* the device's */
+    struct peer host;       /* the device's; its port is not looked at where another one asks */
     uint64_t sequence;
     struct buffer manifest;
     uint8_t manifest_tag[8];
@@ -49,8 +51,8 @@ struct update {
     struct task *task; /* the driver's; NULL: nobody waits for it now */
     bool asking;       /* the driver's: whether the device was asked how it ended */
     int64_t asked_at;
-    /* So many bytes were handed out; `moved`: what was not asked for before. May be NULL. */
-    void (*served)(struct update *update, size_t bytes, bool moved);
+    /* A block was handed out; `moved`: one that was not asked for before. May be NULL. */
+    void (*served)(struct update *update, bool moved);
 
     struct list image_node;
     UT_hash_handle hh, by_alias;

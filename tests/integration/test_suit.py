@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import subprocess
+import time
 
 import harness
 from harness import wait_for
@@ -100,6 +101,25 @@ class Suit(harness.GatewayTest):
         agent.check_nonces()
         metrics = gateway.metrics()
         self.assertEqual(metrics['tcgw_coap_requests_total{resource="update"}'], 0, "since the restart")
+
+    def test_link_keeps_its_rate(self):
+        """What devices fetch waits for the link's bytes a second, and none of them gives up."""
+        gateway = self.gateway()
+        rate, size, count = 4000, 3000, 2
+        self.assertEqual(gateway.put("/v1/links/radio", {"prefixes": ["127.0.0.0/8"], "rate": rate}).status, 200)
+        agent = self.agent("--suit", "riot", "--suit-key", self.public_key(gateway), "--femto-containers", count=count)
+        artifact = gateway.push(bytes(size), {"type": "native"})
+        for i in range(count):
+            gateway.add_device(f"box-{i}", agent, i)
+        begin = time.monotonic()
+        operations = [gateway.deploy(f"box-{i}", "0", artifact, wait=0).json["id"] for i in range(count)]
+        for operation in operations:
+            self.assertEqual(gateway.ended(operation)["state"], "succeeded")
+        took = time.monotonic() - begin
+        self.assertGreater(took, count * size / rate)
+        self.assertLess(took, 10 * count * size / rate)
+        self.assertEqual(len(agent.loads()), count)
+        self.assertFalse(self.updates(agent, "refused"))
 
     def test_a_device_that_tells_no_number(self):
         gateway = self.gateway()

@@ -69,6 +69,12 @@ void incoming_drop(struct incoming *incoming, bool keep)
     incoming->keep = keep;
 }
 
+void incoming_wait(struct incoming *incoming)
+{
+    if (incoming->state != INCOMING_HELD)
+        abort();
+}
+
 int endpoint_notify(struct endpoint *endpoint, const struct peer *peer, struct coapmsg *notification, bool confirmable,
                     void *owner, struct notice **out)
 {

@@ -143,6 +143,31 @@ START_TEST(more_places_come_with_new_settings)
 }
 END_TEST
 
+/* What needs no place stands in one queue with transfers' blocks, and tells how long it will take. */
+START_TEST(guests_wait_for_bytes_only)
+{
+    const struct agent_link link = link_of(1, 10000);
+    struct sender a = {.bytes = 2000}, b = a, guest = {.again = true, .bytes = 1000};
+
+    ck_assert(comes(&a, &link, 0));
+    ck_assert(link_enter_guest(&links, &guest.place, &link, on_ready));
+    ck_assert(!link_take(&links, &guest.place, guest.bytes)); /* a's bytes come first */
+    ck_assert_uint_ge(link_delay(&guest.place), 200);
+    ck_assert_uint_le(link_delay(&guest.place), 300);
+    ck_assert(!comes(&b, &link, 0)); /* a has the place */
+    waits_for(&guest);
+    ck_assert(guest.taken);
+    ck_assert_uint_eq(b.called, 0);
+    link_leave(&links, &a.place);
+    waits_for(&b);
+    link_leave(&links, &b.place);
+    ck_assert(links.table != NULL); /* guest is still there */
+    ck_assert(!link_take(&links, &guest.place, guest.bytes) || guest.taken);
+    link_leave(&links, &guest.place); /* also while it waits */
+    link_leave(&links, &guest.place);
+}
+END_TEST
+
 /* Two senders for a while: never more than the rate and what had gathered, and both get their share. */
 START_TEST(bytes_go_at_the_rate)
 {
@@ -307,6 +332,7 @@ int main(void)
     tcase_add_test(tc, places_are_given_in_the_order_of_asking);
     tcase_add_test(tc, a_place_may_be_left_at_any_time);
     tcase_add_test(tc, more_places_come_with_new_settings);
+    tcase_add_test(tc, guests_wait_for_bytes_only);
     tcase_add_test(tc, bytes_go_at_the_rate);
     tcase_add_test(tc, what_others_send_counts);
     tcase_add_test(tc, what_others_send_does_not_count_for_ever);

@@ -14,10 +14,9 @@ static uint8_t datagram[4096], payload[1000];
 static struct incoming incoming;
 static unsigned moves;
 
-static void on_served(struct update *served, size_t bytes, bool moved)
+static void on_served(struct update *served, bool moved)
 {
     ck_assert_ptr_eq(served, update);
-    ck_assert_uint_le(bytes, sizeof payload);
     moves += moved;
 }
 

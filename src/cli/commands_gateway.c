@@ -80,6 +80,18 @@ const struct command commands_gateway[] = {
      "the machine. Keys, passwords and tokens are left out; names and addresses are not.",
      "  tcgw support-bundle -o bundle.tar.gz\n",
      support_bundle},
+    {"top",
+     "",
+     {top_options},
+     "watch devices, operations, transfers and rates on the terminal",
+     "Keys: 1, 2, 3 or Tab choose what is shown, s and S the column that it is sorted by, r turns that round, p "
+     "pauses, + "
+     "and - change how often the gateway is asked, ? explains, q quits. Shows the first 1000 of each. With --json it "
+     "is "
+     "one look, for scripts.",
+     "  tcgw top\n"
+     "  tcgw top --json | jq .rates\n",
+     top_run},
     {"version", "", {NULL}, "print the version of this program", NULL, "  tcgw version\n", gateway_version},
     {"completion",
      "bash|zsh|fish",

@@ -155,6 +155,7 @@ int coap_post(struct cli *cli, const struct arguments *args);
 int coap_patch(struct cli *cli, const struct arguments *args);
 int coap_delete(struct cli *cli, const struct arguments *args);
 int coap_observe(struct cli *cli, const struct arguments *args);
+int top_run(struct cli *cli, const struct arguments *args);
 int doctor_run(struct cli *cli, const struct arguments *args);
 int gateway_key(struct cli *cli, const struct arguments *args);
 int gateway_version(struct cli *cli, const struct arguments *args);

@@ -349,6 +349,11 @@ const struct option_spec coap_body_options[] = {
     OPTION_END,
 };
 
+const struct option_spec top_options[] = {
+    {"every", 0, "SECONDS", NULL, "how often the gateway is asked (2)"},
+    OPTION_END,
+};
+
 const struct option_spec bundle_options[] = {
     {"output", 'o', "FILE", NULL, "where to write it; by default tcgw-support-DATE.tar.gz"},
     OPTION_END,

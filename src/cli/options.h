@@ -51,6 +51,7 @@ extern const struct option_spec suit_sign_options[];
 extern const struct option_spec suit_create_options[];
 extern const struct option_spec suit_verify_options[];
 extern const struct option_spec doctor_options[];
+extern const struct option_spec top_options[];
 extern const struct option_spec coap_options[];
 extern const struct option_spec coap_body_options[];
 extern const struct option_spec bundle_options[];

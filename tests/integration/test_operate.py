@@ -1,14 +1,69 @@
 """What an operator does at night: doctor, support-bundle, raw requests, the live view."""
 import base64
+import fcntl
 import io
 import json
 import os
+import pty
+import select
+import signal
+import struct
 import subprocess
 import tarfile
+import termios
 
 import harness
 
 PASSWORD, TOKEN = "correct-horse-battery", "whsec-5f2c9d01aa"
+
+
+class Terminal:
+    """A program under a pseudo terminal."""
+
+    def __init__(self, command):
+        self.master, self.slave = pty.openpty()
+        self.resize(30, 140, tell=False)
+        self.before = termios.tcgetattr(self.slave)
+        self.seen = b""
+        self.process = subprocess.Popen(command, stdin=self.slave, stdout=self.slave, stderr=self.slave,
+                                        env={**os.environ, "TERM": "xterm-256color"}, start_new_session=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+        os.close(self.slave)
+
+    def resize(self, rows, columns, tell=True):
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        if tell:
+            self.process.send_signal(signal.SIGWINCH)
+
+    def read(self):
+        while select.select([self.master], [], [], 0)[0]:
+            self.seen += os.read(self.master, 65536)
+        return self.seen
+
+    def wait_for(self, text):
+        harness.wait_for(lambda: text in self.read(), timeout=30, what=f"{text} on the terminal")
+
+    def type(self, keys):
+        """What comes from here on is looked at for what the keys cause."""
+        self.read()
+        self.seen = b""
+        os.write(self.master, keys)
+
+    def wait(self):
+        harness.wait_for(lambda: self.read() is not None and self.process.poll() is not None, timeout=30, what="its end")
+        self.read()
+        return self.process.returncode
+
+    def is_restored(self):
+        return termios.tcgetattr(self.slave) == self.before and self.seen.rstrip().endswith(b"\x1b[?1l\x1b>")
 
 
 class Operate(harness.GatewayTest):
@@ -125,6 +180,38 @@ class Operate(harness.GatewayTest):
         seen = self.tcgw("coap", "observe", "box", "/sensors/temperature", "--count", "1").stdout
         self.assertIn("2.05 Content", seen)
         self.tcgw("coap", "get", "none", "/x", status=3)
+
+    def test_top(self):
+        """The live view on a terminal, which is afterwards as it was before, whatever ended it."""
+        self.daemon.add_device("box", self.device)
+        for end in b"q", signal.SIGTERM, signal.SIGINT:
+            with Terminal([harness.program("tcgw"), "--socket", self.daemon.socket, "top"]) as terminal:
+                terminal.wait_for(b"box")
+                terminal.wait_for(b"1 devices (1)")
+                terminal.type(b"2")
+                terminal.wait_for(b"STATE")
+                terminal.type(b"1srS?")
+                terminal.wait_for(b"sort by the next")
+                terminal.type(b"?")
+                terminal.resize(10, 30)
+                terminal.wait_for(b"? help")
+                terminal.resize(30, 140)
+                terminal.type(b"p")
+                terminal.wait_for(b"paused")
+                if isinstance(end, bytes):
+                    terminal.type(end)
+                else:
+                    terminal.process.send_signal(end)
+                self.assertEqual(terminal.wait(), 0 if isinstance(end, bytes) else 130)
+                self.assertTrue(terminal.is_restored(), terminal.seen[-200:])
+
+    def test_top_outlives_the_gateway(self):
+        with Terminal([harness.program("tcgw"), "--socket", self.daemon.socket, "top", "--every", "1"]) as terminal:
+            terminal.wait_for(b"tcgw ")
+            self.daemon.kill()
+            terminal.wait_for(b"does not answer")
+            terminal.type(b"q")
+            self.assertEqual(terminal.wait(), 0)
 
 
 if __name__ == "__main__":

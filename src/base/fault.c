@@ -119,6 +119,8 @@ static const struct fault_info table[FAULT_COUNT] = {
                                 "Compare the credentials on both sides; enrol the device anew if they differ."},
     [FAULT_JOIN_CLOSED] = {"join-closed", 409, "Devices without credentials may not join now",
                            "Open the window first: tcgw join open."},
+    [FAULT_UNAUTHENTICATED] = {"unauthenticated", 401, "The request does not prove who asks",
+                               "Send a token (Authorization: Bearer ...; tcgw token add), or use the Unix socket."},
     [FAULT_FORBIDDEN] = {"forbidden", 403, "Who asks may not do this", "The detail says who may."},
     [FAULT_DEVICE_ASLEEP] = {"device-asleep", 504, "The device sleeps",
                              "Repeat when it is expected back, allow an older answer (Cache-Control: max-stale), or "

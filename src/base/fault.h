@@ -76,6 +76,7 @@ enum fault_code {
     FAULT_DEVICE_UNTRUSTED,
     FAULT_JOIN_CLOSED,
     FAULT_FORBIDDEN,
+    FAULT_UNAUTHENTICATED,
     /* the operation */
     FAULT_EXPIRED,
     FAULT_CANCELLED,

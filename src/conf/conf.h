@@ -46,6 +46,8 @@ struct conf {
     int64_t http_max_json_bytes;
     int64_t http_max_wait_ms;
     int64_t http_max_streams;
+    /* [auth] */
+    int auth_anonymous; /* enum role of the core */
     /* [storage] */
     int storage_synchronous; /* 1 normal, 2 full */
     /* [limits] */

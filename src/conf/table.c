@@ -33,6 +33,10 @@ static const struct conf_choice signatures[] = {{"auto", 0}, {"yes", 1}, {"no", 
 
 static const struct conf_choice unasked[] = {{"report", 0}, {"adopt", 1}, {"remove", 2}, {NULL, 0}};
 
+/* As enum role of the core. */
+static const struct conf_choice roles[] = {{"none", 0},     {"viewer", 1}, {"publisher", 2}, {"operator", 3},
+                                           {"platform", 4}, {"owner", 5},  {NULL, 0}};
+
 static const struct conf_choice synchronous[] = {{"normal", 1}, {"full", 2}, {NULL, 0}};
 
 /* Paths are bounded so that a line of the file holds them; sockets by struct sockaddr_un. Numbers that the rooms above
@@ -51,13 +55,12 @@ const struct conf_key conf_table[] = {
     {"http", "socket", CONF_PATH, false, MEMBER(http_socket), 0, 107, NULL, "/run/tcgw/tcgw.sock",
      "Unix socket that serves REST to this machine's users; empty for none."},
     {"http", "socket_mode", CONF_MODE, false, MEMBER(http_socket_mode), 0, 0777, NULL, "0660",
-     "Permission bits of the socket: who may write to it may do everything."},
+     "Permission bits of the socket; without a grant root, the daemon's own user and the socket's group are owners."},
     {"http", "listen", CONF_LISTEN, false, MEMBER(http_listen), 0, 0, NULL, "127.0.0.1:8080",
      "TCP address that serves REST; port 0 takes any free one, empty for none."},
     {"http", "allow_remote", CONF_BOOL, false, MEMBER(http_allow_remote), 0, 0, NULL, "no",
      "Whether listen may be reached from other machines, although all that is said there can be read and changed on "
-     "the "
-     "way."},
+     "the way."},
     {"http", "tls_listen", CONF_LISTEN, false, MEMBER(http_tls_listen), 0, 0, NULL, "",
      "TCP address that serves REST with TLS, for other machines too; empty for none."},
     {"http", "tls_certificate", CONF_PATH, true, MEMBER(http_tls_certificate), 0, 160, NULL, "",
@@ -77,6 +80,9 @@ const struct conf_key conf_table[] = {
      "Longest time that a request may wait for its operation (Prefer: wait)."},
     {"http", "max_streams", CONF_INT, true, MEMBER(http_max_streams), 1, 10000, NULL, "1024",
      "Event streams at a time; each of them takes a connection."},
+
+    {"auth", "anonymous", CONF_ENUM, true, MEMBER(auth_anonymous), 0, 0, roles, "none",
+     "Role of callers without credentials over TCP: of this machine, and of others where http.allow_remote says so."},
 
     {"storage", "synchronous", CONF_ENUM, false, MEMBER(storage_synchronous), 0, 0, synchronous, "full",
      "full survives a power cut without loss; normal is faster and may lose the last second then, but no credentials."},

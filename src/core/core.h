@@ -105,6 +105,7 @@ struct device *core_find_device(const struct core *core, const char *id); /* NUL
  * of at most `max` were written to out. */
 size_t core_list_devices(struct core *core, const char *after, struct device **out, size_t max);
 size_t core_count_devices(const struct core *core);
+bool device_is_in_group(const struct device *device, const char *group);
 
 /* What a person may set; from JSON: {"id", "name", "address", "agent", "capabilities": {"pdu_size", "slots",
  * "runtimes": ["wasm", ...], "package_max"}, "groups": ["name", ...], "allow_plain": bool}. A patch leaves out what

@@ -1,6 +1,7 @@
 #include "core/document.h"
 
 #include "base/log.h"
+#include "core/access_private.h"
 #include "core/event.h"
 #include "core/internal.h"
 #include "core/link.h"
@@ -31,6 +32,9 @@ static const struct document_class classes[DOCUMENT_KIND_COUNT] = {
     [DOCUMENT_LINK] = {.name = "link", .max = 100, .parse = link_parse, .free = free},
     [DOCUMENT_ROLLOUT] = {.name = "rollout", .load = rollout_load},
     [DOCUMENT_ROLLOUT_DEVICE] = {.name = "rollout-device", .load = rollout_load_member},
+    [DOCUMENT_TENANT] = {.name = "tenant", .max = 100, .parse = tenant_parse},
+    [DOCUMENT_GRANT] = {.name = "grant", .max = 256, .parse = grant_parse, .free = free},
+    [DOCUMENT_TOKEN] = {.name = "token", .max = 1000, .parse = bearer_parse, .free = free},
     [DOCUMENT_SERVICE] = {.name = "service",
                           .max = SERVICES_MAX,
                           .keep_damaged = true,

@@ -318,7 +318,6 @@ void core_note_security(struct core *core);       /* the same for all, as one li
 /* Names from an array into a sorted text with spaces between. FAULT_INVALID_FIELD */
 int groups_read(char out[GROUPS_SIZE], const json_t *array, struct fault *fault) must_check;
 void device_set_groups(struct device *device, const char *groups);
-bool device_is_in_group(const struct device *device, const char *group);
 
 /* Rows; batch_put_credential seals. Negative errno. */
 int batch_put_credential(struct store_batch *batch, const struct credential *credential, uint64_t reserved) must_check;

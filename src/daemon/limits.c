@@ -90,6 +90,8 @@ struct rest_options conf_rest_options(const struct conf *conf)
         .max_wait_s = (uint32_t)(conf->http_max_wait_ms / 1000),
         .connection_timeout_s = (uint32_t)(conf->http_connection_timeout_ms / 1000),
         .max_streams = (uint32_t)conf->http_max_streams,
+        .anonymous = (enum role)conf->auth_anonymous,
+        .anonymous_remote = conf->http_allow_remote,
         .allow_unknown_hosts = conf->proxy_allow_unknown_hosts,
     };
 }

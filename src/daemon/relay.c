@@ -49,6 +49,8 @@ static int dispatch(void *arg, const struct uplink_request *request, uplink_answ
                           .accept = request->accept,
                           .body = request->body,
                           .size = request->size,
+                          .sink = request->sink,
+                          .role = request->role,
                           .confidential = request->confidential,
                       },
                       answered, command);

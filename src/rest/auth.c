@@ -1,11 +1,198 @@
 #include "rest/auth.h"
 
-#include "base/text.h"
+#include "base/log.h"
+#include "rest/route.h"
+#include "rest/scope.h"
+#include "rest/state.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define SCHEME "Bearer "
+
+/* Failures --------------------------------------------------------------------------------------------------------- */
+
+static struct auth_source *find_source(struct auth *auth, const char *from, uint64_t now)
+{
+    struct auth_source *old = NULL;
+
+    for (size_t i = 0; i < auth->source_count; i++) {
+        struct auth_source *source = &auth->sources[i];
+
+        if (strcmp(source->from, from) == 0)
+            return source;
+        if (now - source->since >= AUTH_WINDOW_MS)
+            old = source;
+    }
+    if (auth->source_count < AUTH_SOURCES_MAX)
+        old = &auth->sources[auth->source_count++];
+    if (!old)
+        return &auth->others;
+    *old = (struct auth_source){.since = now};
+    (void)text_copy(old->from, sizeof old->from, from);
+    return old;
+}
+
+/* Credentials that were none. What is refused costs a look at a table; who guesses learns no more than that. */
+static int refuse(struct http_request *req, const char *why, struct fault *fault)
+{
+    struct auth *auth = &req->rest->auth;
+    uint64_t now = uv_now(req->rest->options.loop);
+    struct auth_source *source = find_source(auth, req->caller.from, now);
+
+    if (now - source->since >= AUTH_WINDOW_MS) {
+        source->since = now;
+        source->failures = 0;
+    }
+    if (++source->failures > AUTH_FAILURES_MAX) {
+        auth->limited++;
+        http_add_copy(req, "Retry-After", "%llu",
+                      (unsigned long long)((source->since + AUTH_WINDOW_MS - now + 999) / 1000));
+        return fault_set(fault, FAULT_RATE_LIMITED, "There were too many bad credentials from %s", req->caller.from);
+    }
+    auth->refused++;
+    log_warning("credentials refused", "from", req->caller.from, "reason", why, NULL);
+    http_add(req, "WWW-Authenticate", "Bearer realm=\"tcgw\", error=\"invalid_token\"");
+    return fault_set(fault, FAULT_UNAUTHENTICATED, "The credentials are not valid: %s", why);
+}
+
+/* Who it is -------------------------------------------------------------------------------------------------------- */
+
+static const char *user_name(struct auth *auth, uid_t uid)
+{
+    const struct passwd *user;
+    size_t i = 0;
+
+    while (i < auth->user_count && auth->users[i].uid != uid)
+        i++;
+    if (i < auth->user_count)
+        return auth->users[i].name;
+    i = auth->user_count < AUTH_USERS_MAX ? auth->user_count++ : (size_t)uid % AUTH_USERS_MAX;
+    user = getpwuid(uid);
+    auth->users[i].uid = uid;
+    if (user)
+        (void)text_copy(auth->users[i].name, sizeof auth->users[i].name, user->pw_name);
+    else
+        (void)snprintf(auth->users[i].name, sizeof auth->users[i].name, "%u", (unsigned)uid);
+    return auth->users[i].name;
+}
+
+static bool owns_gateway(const struct auth *auth, const struct http_peer *peer)
+{
+    if (peer->uid == 0 || peer->uid == geteuid())
+        return true;
+    for (size_t i = 0; auth->has_socket_group && i < peer->group_count; i++)
+        if (peer->groups[i] == auth->socket_group)
+            return true;
+    return false;
+}
+
+/* A process of this machine, on the Unix socket. */
+static void be_process(struct http_request *req)
+{
+    const struct http_peer *peer = &req->peer;
+    const struct identity identity = {
+        .local = true, .uid = peer->uid, .groups = peer->groups, .group_count = peer->group_count};
+
+    (void)snprintf(req->caller.name, sizeof req->caller.name, "user:%s", user_name(&req->rest->auth, peer->uid));
+    if (!core_find_grant(rest_core(req), &identity, &req->caller) && owns_gateway(&req->rest->auth, peer))
+        req->caller.role = ROLE_OWNER;
+}
+
+/* A client certificate that the transport verified. */
+static void be_certificate(struct http_request *req)
+{
+    const struct identity identity = {.certificate = req->peer.certificate, .fingerprint = req->peer.fingerprint};
+
+    (void)snprintf(req->caller.name, sizeof req->caller.name, "certificate:%.100s", req->peer.certificate);
+    (void)core_find_grant(rest_core(req), &identity, &req->caller);
+}
+
+static void be_anonymous(struct http_request *req)
+{
+    const struct rest_options *options = &req->rest->options;
+
+    (void)text_copy(req->caller.name, sizeof req->caller.name, "anonymous");
+    if (req->peer.loopback || options->anonymous_remote)
+        req->caller.role = options->anonymous;
+}
+
+static int be_bearer(struct http_request *req, const char *credentials, struct fault *fault)
+{
+    size_t n = strlen(SCHEME);
+
+    if (strncasecmp(credentials, SCHEME, n) != 0)
+        return refuse(req, "only Bearer is taken", fault);
+    credentials += n + strspn(credentials + n, " ");
+    if (core_find_token(rest_core(req), credentials, &req->caller))
+        return 0;
+    return refuse(req, "the token is not known, has expired, or was revoked", fault);
+}
 
 int auth_identify(struct http_request *req, struct fault *fault)
 {
-    (void)fault;
-    req->caller = (struct caller){.name = "anonymous", .role = ROLE_OWNER};
-    (void)text_copy(req->caller.from, sizeof req->caller.from, req->trusted_host ? "unix" : "tcp");
+    const char *credentials;
+
+    if (*req->caller.name)
+        return 0;
+    (void)text_copy(req->caller.from, sizeof req->caller.from,
+                    req->peer.kind == HTTP_PEER_UNIX ? "unix" : req->peer.address);
+    credentials = http_header(req, "Authorization");
+    if (credentials)
+        return be_bearer(req, credentials, fault);
+    if (req->peer.kind == HTTP_PEER_UNIX)
+        be_process(req);
+    else if (*req->peer.fingerprint)
+        be_certificate(req);
+    else
+        be_anonymous(req);
     return 0;
+}
+
+void auth_note_socket(struct auth *auth, int fd)
+{
+    struct sockaddr_un address;
+    socklen_t size = sizeof address;
+    struct stat st;
+
+    if (getsockname(fd, (struct sockaddr *)&address, &size) < 0 || address.sun_family != AF_UNIX ||
+        size <= offsetof(struct sockaddr_un, sun_path) || stat(address.sun_path, &st) < 0)
+        return;
+    auth->socket_group = st.st_gid;
+    auth->has_socket_group = true;
+}
+
+/* Whether they may ------------------------------------------------------------------------------------------------- */
+
+static bool is_anonymous(const struct http_request *req)
+{
+    return strcmp(req->caller.name, "anonymous") == 0;
+}
+
+static int deny(struct http_request *req, struct fault *fault)
+{
+    const struct caller *caller = &req->caller;
+    const char *needed = access_name(req->route->access);
+
+    if (is_anonymous(req)) {
+        http_add(req, "WWW-Authenticate", "Bearer realm=\"tcgw\"");
+        return fault_set(fault, FAULT_UNAUTHENTICATED, "The request has no credentials, and this needs the right to %s",
+                         needed);
+    }
+    return fault_set(fault, FAULT_FORBIDDEN, "%s has the role %s, which has no right to %s", caller->name,
+                     role_name(caller->role), needed);
+}
+
+int auth_permit(struct http_request *req, struct fault *fault)
+{
+    if (!role_permits(req->caller.role, req->route->access))
+        return deny(req, fault);
+    if (!*req->caller.tenant || req->route->access == ACCESS_PUBLIC)
+        return 0;
+    return scope_check_path(req, fault);
 }

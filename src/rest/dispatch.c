@@ -7,6 +7,7 @@
 #include "rest/reply.h"
 #include "rest/resumable.h"
 #include "rest/route.h"
+#include "rest/scope.h"
 #include "rest/state.h"
 #include "rest/upload.h"
 
@@ -186,8 +187,8 @@ void dispatch_begin(struct http_request *req, uint64_t length)
     if (fault->code == FAULT_NONE && guard_check(req, fault) == 0 && auth_identify(req, fault) == 0 &&
         answer_options(req))
         return;
-    if (fault->code || find_route(req, fault) || check_query(req, fault) || check_accept(req, fault) ||
-        begin_body(req, length, fault))
+    if (fault->code || find_route(req, fault) || auth_permit(req, fault) || check_query(req, fault) ||
+        check_accept(req, fault) || begin_body(req, length, fault))
         reply_fault(req, fault);
 }
 
@@ -245,7 +246,7 @@ void dispatch_end(struct http_request *req)
 {
     if (req->answered)
         return;
-    if (finish_body(req, &req->fault))
+    if (finish_body(req, &req->fault) || scope_check_body(req, &req->fault))
         reply_fault(req, &req->fault);
     else if (!http_method_writes(req->method) || !idempotency_begin(req))
         run(req);

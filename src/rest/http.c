@@ -145,6 +145,7 @@ void http_begin(struct http_request *req, const struct http_transport *transport
     req->rest = rest;
     req->mhd = NULL;
     req->peer = (struct http_peer){.kind = HTTP_PEER_TCP};
+    req->caller = (struct caller){.role = ROLE_NONE};
     req->id[0] = 0;
     req->segment_count = req->query_count = 0;
     req->raw_query = NULL;

@@ -94,6 +94,8 @@ struct http_transport {
 
 enum http_peer_kind { HTTP_PEER_TCP, HTTP_PEER_UNIX, HTTP_PEER_TLS, HTTP_PEER_PLATFORM };
 
+#define HTTP_PEER_GROUPS 64
+
 /* Who is at the other end, as far as the transport knows. What does not apply is zero or empty. */
 struct http_peer {
     enum http_peer_kind kind;
@@ -101,6 +103,8 @@ struct http_peer {
     uid_t uid;     /* of UNIX: of the process that connected */
     gid_t gid;
     pid_t pid;
+    gid_t groups[HTTP_PEER_GROUPS]; /* all of its groups, as far as they fit */
+    size_t group_count;
     char address[INET6_ADDRSTRLEN]; /* of TCP and TLS, without port */
     char certificate[128];          /* of TLS: subject name of a verified client certificate; empty: none */
     char fingerprint[65];           /* its SHA-256, hexadecimal */

@@ -33,6 +33,7 @@ static bool compute_digest(struct http_request *req)
 
     good = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) && EVP_DigestUpdate(ctx, method, strlen(method) + 1) &&
            EVP_DigestUpdate(ctx, req->target, strlen(req->target) + 1) &&
+           EVP_DigestUpdate(ctx, req->caller.name, strlen(req->caller.name) + 1) &&
            EVP_DigestUpdate(ctx, req->body.data, req->body.size) &&
            (!req->upload || upload_digest(req->upload, ctx) == 0) && EVP_DigestFinal_ex(ctx, digest, NULL);
     EVP_MD_CTX_free(ctx);

@@ -137,6 +137,14 @@ static void run(struct http_request *req, const struct local_request *request)
     dispatch_end(req);
 }
 
+static void set_caller(struct rest *rest, struct caller *caller, const struct local_request *request)
+{
+    (void)text_copy(caller->from, sizeof caller->from, "mqtt");
+    (void)snprintf(caller->name, sizeof caller->name, "mqtt:%s", request->sink);
+    caller->role = request->role;
+    (void)core_find_grant(rest->options.core, &(struct identity){.sink = request->sink}, caller);
+}
+
 int rest_dispatch(struct rest *rest, const struct local_request *request,
                   void (*done)(void *arg, const struct local_answer *answer), void *arg)
 {
@@ -156,6 +164,7 @@ int rest_dispatch(struct rest *rest, const struct local_request *request,
     }
     local->req.method = http_method_from_name(request->method);
     local->req.trusted_host = true;
+    set_caller(rest, &local->req.caller, request);
     text_new_uuid(clock_wall_ms(clock_system()), local->req.id);
     run(&local->req, request);
     return 0;

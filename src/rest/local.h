@@ -13,9 +13,9 @@ struct local_request {
     const char *type, *prefer, *if_match, *idempotency_key, *accept; /* header values, NULL: absent */
     const void *body;
     size_t size;
-    const char *principal; /* who it is from: "mqtt:NAME" */
-    enum role role;        /* that it has without a grant */
-    bool confidential;     /* the answer may hold secrets */
+    const char *sink;  /* that it came over */
+    enum role role;    /* that it has without a grant */
+    bool confidential; /* the answer may hold secrets */
 };
 
 struct local_answer {

@@ -31,6 +31,17 @@ void peer_of_address(struct http_peer *peer, const struct sockaddr *address)
     }
 }
 
+/* The kernel tells none when there are more than fit; then only the first one counts. */
+static void set_groups(struct http_peer *peer, int fd)
+{
+    socklen_t size = sizeof peer->groups - sizeof peer->gid;
+
+    peer->groups[0] = peer->gid;
+    peer->group_count = 1;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, peer->groups + 1, &size) == 0)
+        peer->group_count += size / sizeof peer->gid;
+}
+
 /* Nobody's, which no grant names. */
 static void set_process(struct http_peer *peer, int fd)
 {
@@ -44,6 +55,7 @@ static void set_process(struct http_peer *peer, int fd)
     peer->uid = process.uid;
     peer->gid = process.gid;
     peer->pid = process.pid;
+    set_groups(peer, fd);
 }
 
 void peer_of_connection(struct http_peer *peer, struct MHD_Connection *mhd)

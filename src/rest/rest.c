@@ -97,6 +97,7 @@ int rest_new(struct rest **out, const struct rest_options *options)
 
 int rest_listen(struct rest *rest, int fd)
 {
+    auth_note_socket(&rest->auth, fd);
     return http_server_listen(rest->server, fd, false);
 }
 
@@ -118,6 +119,8 @@ void rest_configure(struct rest *rest, const struct rest_options *options)
     rest->options.max_raw_bytes = options->max_raw_bytes;
     rest->options.max_wait_s = options->max_wait_s;
     rest->options.max_streams = options->max_streams;
+    rest->options.anonymous = options->anonymous;
+    rest->options.anonymous_remote = options->anonymous_remote;
     rest->options.allow_unknown_hosts = options->allow_unknown_hosts;
     rest->options.connection_timeout_s = options->connection_timeout_s;
     http_server_configure(rest->server, options->max_connections, options->connection_timeout_s);

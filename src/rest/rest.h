@@ -1,6 +1,7 @@
 #ifndef TC_REST_REST_H
 #define TC_REST_REST_H
 
+#include "core/access.h"
 #include "core/core.h"
 
 #include <uv.h>
@@ -47,6 +48,8 @@ struct rest_options {
     uint32_t max_wait_s;         /* of Prefer: wait */
     uint32_t connection_timeout_s;
     uint32_t max_streams;
+    enum role anonymous;      /* of callers of this machine without credentials, over TCP */
+    bool anonymous_remote;    /* of those of other machines too */
     bool allow_unknown_hosts; /* /hc/ may send to addresses of no device */
     uint32_t heartbeat_ms;    /* of event streams; 0: STREAM_HEARTBEAT_MS */
     /* Gives the metrics of other rooms, each through add(to, ...). NULL: there are none. */

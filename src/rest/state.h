@@ -1,6 +1,7 @@
 #ifndef TC_REST_STATE_H
 #define TC_REST_STATE_H
 
+#include "rest/auth.h"
 #include "rest/http.h"
 #include "rest/rest.h"
 
@@ -11,6 +12,7 @@ struct server;
 struct rest {
     struct rest_options options;
     struct server *server;
+    struct auth auth;
     char public_key_hex[65];
     char *public_key_pem;
     char *state_directory;

@@ -16,7 +16,7 @@
 #define COMMAND_CORRELATION_MAX 128   /* bytes */
 
 struct command_message {
-    struct uplink_request request; /* points into what follows; without principal and confidential */
+    struct uplink_request request; /* points into what follows; without sink, role and confidential */
     json_t *json;
     char *body;
 };

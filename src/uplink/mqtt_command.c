@@ -155,17 +155,17 @@ static void run(struct command *command, const struct uplink_request *parsed)
     struct uplink_request request = *parsed;
     struct sink *sink = command->mqtt->sink;
     const struct uplink_options *options = &sink->uplink->options;
-    char principal[CONF_SINK_NAME_MAX + 8];
 
     if (sink->conf->commands == CONF_COMMANDS_READ && !command_is_read(&request)) {
         refuse(command, FAULT_FORBIDDEN, "This sink may read only (commands = read)");
         return;
     }
-    (void)snprintf(principal, sizeof principal, "mqtt:%s", sink->conf->name);
-    request.principal = principal;
+    request.sink = sink->conf->name;
+    request.role = sink->conf->commands == CONF_COMMANDS_READ ? ROLE_VIEWER : ROLE_PLATFORM;
     request.confidential = sink->conf->tls;
     sink->stats.commands++;
-    log_info("command of the platform", "principal", principal, "method", request.method, "path", request.target, NULL);
+    log_info("command of the platform", "sink", sink->conf->name, "method", request.method, "path", request.target,
+             NULL);
     if (!options->dispatch || options->dispatch(options->dispatch_arg, &request, answered, command) < 0)
         refuse(command, FAULT_SHUTTING_DOWN, "The gateway takes no commands now");
 }

@@ -2,6 +2,7 @@
 #define TC_UPLINK_UPLINK_H
 
 #include "conf/conf.h"
+#include "core/access.h"
 #include "core/core.h"
 #include "core/journal.h"
 
@@ -18,7 +19,8 @@ struct uplink_request {
     const char *method, *target;                              /* "POST", "/v1/devices?limit=3" */
     const char *type;                                         /* Content-Type of the body, NULL: none */
     const char *prefer, *if_match, *idempotency_key, *accept; /* header values, NULL: absent */
-    const char *principal;                                    /* who asks: "mqtt:NAME" of the sink */
+    const char *sink;                                         /* that asks */
+    enum role role;                                           /* that it has without a grant */
     bool confidential;                                        /* nobody can read the answer on its way */
     const void *body;
     size_t size;

@@ -123,7 +123,8 @@ class Gateway:
 
     def command(self):
         settings = [f"gateway.state_directory={self.state}", f"http.socket={self.socket}",
-                    f"http.listen=127.0.0.1:{self.port}", "operations.verify_delay=150ms",
+                    f"http.listen=127.0.0.1:{self.port}", "auth.anonymous=owner",
+                    "operations.verify_delay=150ms",
                     "operations.settle_delay=100ms", f"coap.listen=127.0.0.1:{self.coap_port}",
                     f"coap.allow_plain_groups={'*' if self.plain else ''}", *self.settings]
         command = [*self.wrapper, program("tcgwd")]

@@ -310,6 +310,7 @@ void fixture_start(struct fixture *f, const struct rest_options *limits)
     f->store_wake.data = f->core_timer.data = f->fake.timer.data = f;
     start_core(f);
     f->options.loop = &f->loop;
+    f->options.anonymous = ROLE_OWNER;
     f->options.core = f->core;
     f->options.store = f->store;
     f->options.state_directory = f->directory;

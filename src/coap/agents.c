@@ -375,6 +375,7 @@ void agents_close(struct agents *agents, void (*closed)(void *arg), void *arg)
 void agents_get_stats(const struct agents *agents, struct agents_stats *out)
 {
     *out = agents->stats;
+    list_each(node, &agents->waiting) out->waiting++;
     endpoint_get_stats(agents->endpoint, &out->messages);
     if (agents->server)
         server_get_stats(agents->server, &out->server);

@@ -1,6 +1,7 @@
 #ifndef TC_COAP_AGENTS_H
 #define TC_COAP_AGENTS_H
 
+#include "base/histogram.h"
 #include "coap/endpoint.h"
 #include "coap/server.h"
 #include "core/ports.h"
@@ -56,6 +57,8 @@ void agents_close(struct agents *agents, void (*closed)(void *arg), void *arg);
 
 struct agents_stats {
     uint64_t requests, responses, timeouts;
+    uint64_t waiting;                        /* calls that wait since too many are under way */
+    struct histogram answered_ms, failed_ms; /* one request and its answer, with all that it took; and no answer */
     struct endpoint_stats messages;
     struct { /* of the exchanges that the gateway begins */
         uint64_t protected_requests, verified_responses;

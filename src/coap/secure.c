@@ -25,8 +25,18 @@ static void release(struct secure *s)
     renewal_end(s);
 }
 
+/* Of one that lasts only what it is asked: how long notifications take is the device's business. */
+static void note_time(struct secure *s, enum agent_outcome outcome)
+{
+    if (s->begun)
+        histogram_add(outcome == AGENT_OK ? &s->agents->stats.answered_ms : &s->agents->stats.failed_ms,
+                      &histogram_millis, uv_now(s->agents->options.loop) - s->begun);
+    s->begun = 0;
+}
+
 void secure_finish(struct secure *s, enum agent_outcome outcome, const struct coapmsg *response)
 {
+    note_time(s, outcome);
     release(s);
     s->done(s, outcome, response);
 }
@@ -383,6 +393,7 @@ static void begin_request(struct secure *s, const struct coapmsg *request, unsig
     s->number = s->r2_tries = s->renewals = s->echoes = 0;
     s->left = s->guarded = s->repairing = false;
     s->phase = SECURE_SENT;
+    s->begun = uv_now(s->agents->options.loop);
     s->starting = true;
     if (keep_request(s, request))
         begin(s, request->code);

@@ -78,6 +78,7 @@ struct secure {
     bool starting;  /* done must come from the loop */
     bool repairing; /* the request is not sent again: a harmless one finds out what is wrong */
 
+    uint64_t begun;         /* loop time at which it was begun, ms */
     bool left;              /* a datagram of the request has left, and may have been processed */
     bool guarded;           /* it is protected, or goes through DTLS */
     bool lasts;             /* further notifications may come */

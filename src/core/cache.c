@@ -280,6 +280,7 @@ static void show(struct cache_entry *entry, enum cache_status status, struct cac
     answer->age = age_of(entry);
     answer->fresh_for = left_of(entry);
     (*counter_of(&cache->stats, status))++;
+    histogram_add(&cache->stats.age_ms, &histogram_millis, (uint64_t)answer->age * 1000);
 }
 
 /* Whether it makes sense to ask it now. */

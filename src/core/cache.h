@@ -63,6 +63,7 @@ void cache_forget(struct device *device);
 
 struct cache_stats {
     uint64_t hits, revalidated, stale, misses, collapsed, evicted, entries, bytes;
+    struct histogram age_ms; /* of what was answered without a new representation from the device */
 };
 void core_get_cache_stats(const struct core *core, struct cache_stats *out);
 

@@ -293,5 +293,10 @@ void core_get_stats(const struct core *core, struct core_stats *out)
         .operations_kept = core->finished_count,
         .calls = core->calls,
         .calls_failed = core->calls_failed,
+        .operations_waited_ms = core->operations_waited_ms,
+        .operations_took_ms = core->operations_took_ms,
     };
+    memcpy(out->operations_ended, core->operations_ended, sizeof out->operations_ended);
+    memcpy(out->operation_faults, core->operation_faults, sizeof out->operation_faults);
+    memcpy(out->calls_ms, core->calls_ms, sizeof out->calls_ms);
 }

@@ -2,6 +2,7 @@
 #define TC_CORE_CORE_H
 
 #include "base/clock.h"
+#include "base/histogram.h"
 #include "codec/ca.h"
 #include "core/model.h"
 #include "core/ports.h"
@@ -340,6 +341,12 @@ struct core_stats {
     size_t devices, artifacts, containers, operations_unfinished, operations_kept;
     size_t converged;             /* containers that were as desired at the last look */
     uint64_t calls, calls_failed; /* exchanges with devices since the start */
+    /* Of operations that ended since the start: how many with each fault and in each state, how long they
+     * waited for their turn, and how long they took from then. */
+    uint64_t operations_ended[OPERATION_STATE_COUNT];
+    uint64_t operation_faults[FAULT_COUNT];
+    struct histogram operations_waited_ms, operations_took_ms;
+    struct histogram calls_ms[AGENT_CALL_COUNT]; /* exchanges with devices, by what was wanted */
 };
 void core_get_stats(const struct core *core, struct core_stats *out);
 

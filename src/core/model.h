@@ -244,6 +244,7 @@ struct operation {
     bool load_confirmed;      /* the device confirmed a load of this operation */
     enum operation_state end; /* its final state, which becomes `state` when it is durable; OPERATION_QUEUED: none */
     int64_t deadline;         /* monotonic ms of `expires` */
+    int64_t begun;            /* monotonic ms at which it left the queue; 0: not since the start */
     int64_t wake_at;          /* monotonic ms before which its machine does not go on; 0: none */
     int machine;              /* enum operation_step (internal.h) */
     unsigned loads;           /* loads sent */

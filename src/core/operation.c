@@ -187,6 +187,22 @@ static void log_end(const struct operation *op)
              op->fault.detail, NULL);
 }
 
+/* On the monotonic clock, whatever the wall clock did meanwhile. */
+static void count_end(const struct operation *op)
+{
+    struct core *core = op->device->core;
+    int64_t created = op->deadline - (op->expires - op->created), now = core_now(core);
+
+    core->operations_ended[op->state]++;
+    if (op->fault.code)
+        core->operation_faults[op->fault.code]++;
+    if (!op->begun)
+        return; /* it never had its turn, or had it before the start */
+    if (op->begun >= created)
+        histogram_add(&core->operations_waited_ms, &histogram_millis, (uint64_t)(op->begun - created));
+    histogram_add(&core->operations_took_ms, &histogram_millis, (uint64_t)(now - op->begun));
+}
+
 /* Its end is durable: now everybody may know. */
 static void finish(struct operation *op)
 {
@@ -202,6 +218,7 @@ static void finish(struct operation *op)
     op->end = OPERATION_QUEUED;
     dequeue(op);
     device->core->finished_count++;
+    count_end(op);
     log_end(op);
     tell_watchers(op);
     prune(device->core);

@@ -168,6 +168,7 @@ void operation_run(struct operation *op)
     if (op->state == OPERATION_QUEUED) {
         op->state = OPERATION_RUNNING;
         op->started = core_wall(op->device->core);
+        op->begun = core_now(op->device->core);
     }
     op->wake_at = 0;
     if (op->machine == STEP_BEGIN)

@@ -120,8 +120,10 @@ static void leave(struct exchange *exchange)
 static void hand_over(struct exchange *exchange)
 {
     struct agent_call *call = &exchange->call;
+    struct core *core = exchange->device->core;
 
-    exchange->device->core->calls_failed += is_failure(call->outcome);
+    core->calls_failed += is_failure(call->outcome);
+    histogram_add(&core->calls_ms[call->verb], &histogram_millis, (uint64_t)(core_now(core) - exchange->begun));
     invalidate_changed(exchange->device, call);
     if (exchange->op)
         operation_answer(exchange->op, call);

@@ -33,6 +33,8 @@ static const struct figure figures[] = {
     {"tcgw_coap_held_requests", "Requests of devices that wait for their answer.", false, NULL, FIGURE(messages.held)},
     {"tcgw_coap_kept_answers", "Answers that are kept for retransmitted requests.", false, NULL, FIGURE(messages.kept)},
     {"tcgw_coap_kept_answer_bytes", "Memory of the answers that are kept.", false, NULL, FIGURE(messages.kept_bytes)},
+    {"tcgw_device_calls_waiting", "Calls of devices that wait since too many are under way.", false, NULL,
+     FIGURE(waiting)},
     {"tcgw_device_requests_total", "Requests that were sent to devices.", true, NULL, FIGURE(requests)},
     {"tcgw_device_responses_total", "Responses of devices.", true, NULL, FIGURE(responses)},
     {"tcgw_device_timeouts_total", "Requests that no device answered in time.", true, NULL, FIGURE(timeouts)},
@@ -127,15 +129,33 @@ static double value_of(const struct agents_stats *stats, const struct figure *fi
     return small;
 }
 
+static void add_spreads(const struct agents_stats *stats, metric_fn add, void *to)
+{
+    struct metric metric = {.name = "tcgw_coap_exchange_seconds",
+                            .help = "How long requests to devices took, with retransmissions and what protects them.",
+                            .labels = "result=\"answered\"",
+                            .histogram = &stats->answered_ms,
+                            .scale = &histogram_millis};
+
+    add(to, &metric);
+    metric.labels = "result=\"failed\"";
+    metric.histogram = &stats->failed_ms;
+    add(to, &metric);
+}
+
 void metrics_add_agents(const struct agents *agents, metric_fn add, void *to)
 {
     struct agents_stats stats;
 
     agents_get_stats(agents, &stats);
+    add_spreads(&stats, add, to);
     for (size_t i = 0; i < array_size(figures); i++) {
         const struct figure *figure = &figures[i];
-        const struct metric metric = {figure->name, figure->help, figure->counter, figure->labels,
-                                      value_of(&stats, figure)};
+        const struct metric metric = {.name = figure->name,
+                                      .help = figure->help,
+                                      .counter = figure->counter,
+                                      .labels = figure->labels,
+                                      .value = value_of(&stats, figure)};
 
         add(to, &metric);
     }

@@ -216,9 +216,22 @@ static void add_labelled(const char *name, const char *help, bool counter, const
                          metric_fn add, void *to)
 {
     char labels[64];
-    const struct metric metric = {name, help, counter, labels, value};
+    const struct metric metric = {.name = name, .help = help, .counter = counter, .labels = labels, .value = value};
 
     (void)snprintf(labels, sizeof labels, "sink=\"%s\"", sink);
+    add(to, &metric);
+}
+
+static void add_took(const struct uplink_stats *stats, metric_fn add, void *to)
+{
+    char labels[64];
+    const struct metric metric = {.name = "tcgw_sink_seconds",
+                                  .help = "How long the platform took to acknowledge an entry or a batch.",
+                                  .labels = labels,
+                                  .histogram = &stats->took_ms,
+                                  .scale = &histogram_millis};
+
+    (void)snprintf(labels, sizeof labels, "sink=\"%s\"", stats->name);
     add(to, &metric);
 }
 
@@ -230,6 +243,8 @@ void relay_add_metrics(const struct relay *relay, metric_fn add, void *to)
     for (size_t i = 0; i < n; i++)
         add_labelled("tcgw_sink_up", "Whether the platform took what was sent last.", false, stats[i].name, stats[i].up,
                      add, to);
+    for (size_t i = 0; i < n; i++)
+        add_took(&stats[i], add, to);
     for (size_t f = 0; f < array_size(figures); f++) {
         for (size_t i = 0; i < n; i++) {
             uint64_t value;

@@ -25,6 +25,31 @@ struct page {
     char name[96]; /* of the family that is being written */
 };
 
+/* {labels,le="bound"}, cumulated, then sum and count. */
+static void add_histogram(struct page *page, const struct metric *metric)
+{
+    const struct histogram *h = metric->histogram;
+    const char *labels = metric->labels ? metric->labels : "", *comma = *labels ? "," : "";
+    size_t bounds = histogram_bound_count(metric->scale);
+    uint64_t count = 0;
+
+    for (size_t i = 0; i <= bounds; i++) {
+        count += h->counts[i];
+        buffer_printf(&page->text, "%s_bucket{%s%sle=\"", metric->name, labels, comma);
+        if (i < bounds)
+            buffer_printf(&page->text, "%g\"} ", (double)metric->scale->bounds[i] / metric->scale->divisor);
+        else
+            buffer_append_text(&page->text, "+Inf\"} ");
+        buffer_printf(&page->text, "%llu\n", (unsigned long long)count);
+    }
+    for (int i = 0; i < 2; i++) {
+        buffer_printf(&page->text, "%s_%s", metric->name, i ? "count" : "sum");
+        if (*labels)
+            buffer_printf(&page->text, "{%s}", labels);
+        buffer_printf(&page->text, " %.17g\n", i ? (double)count : (double)h->sum / metric->scale->divisor);
+    }
+}
+
 static void add(void *to, const struct metric *metric)
 {
     struct page *page = to;
@@ -32,7 +57,13 @@ static void add(void *to, const struct metric *metric)
     if (strcmp(page->name, metric->name) != 0) {
         (void)text_copy(page->name, sizeof page->name, metric->name);
         buffer_printf(&page->text, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help, metric->name,
-                      metric->counter ? "counter" : "gauge");
+                      metric->histogram ? "histogram"
+                      : metric->counter ? "counter"
+                                        : "gauge");
+    }
+    if (metric->histogram) {
+        add_histogram(page, metric);
+        return;
     }
     buffer_append_text(&page->text, metric->name);
     if (metric->labels)
@@ -40,9 +71,17 @@ static void add(void *to, const struct metric *metric)
     buffer_printf(&page->text, " %.17g\n", metric->value);
 }
 
+static void add_spread(struct page *page, const char *name, const char *help, const char *labels,
+                       const struct histogram *histogram, const struct histogram_scale *scale)
+{
+    const struct metric metric = {.name = name, .help = help, .labels = labels, .histogram = histogram, .scale = scale};
+
+    add(page, &metric);
+}
+
 static void add_one(struct page *page, const char *name, const char *help, bool counter, double value)
 {
-    const struct metric metric = {name, help, counter, NULL, value};
+    const struct metric metric = {.name = name, .help = help, .counter = counter, .value = value};
 
     add(page, &metric);
 }
@@ -63,6 +102,72 @@ static void add_core(struct page *page, const struct core *core)
             (double)stats.calls_failed);
 }
 
+/* Faults that mean that something or somebody was not who or what it should be. */
+static const enum fault_code distrust[] = {
+    FAULT_UNSIGNED,         FAULT_SIGNATURE_INVALID,    FAULT_PUBLISHER_UNKNOWN, FAULT_PUBLISHER_REVOKED,
+    FAULT_OUT_OF_SCOPE,     FAULT_POLICY_DENIED,        FAULT_ROLLBACK_REFUSED,  FAULT_DIGEST_MISMATCH,
+    FAULT_INVALID_MANIFEST, FAULT_VERIFICATION_REFUSED,
+};
+
+static void add_verifications(struct page *page, const struct rest *rest, const struct core_stats *stats)
+{
+    for (size_t i = 0; i < array_size(distrust); i++) {
+        enum fault_code code = distrust[i];
+        char label[64];
+        const struct metric metric = {.name = "tcgw_verification_failures_total",
+                                      .help = "Requests and operations that failed since something did not verify or "
+                                              "was not permitted.",
+                                      .counter = true,
+                                      .labels = label,
+                                      .value = (double)(rest->problems[code] + stats->operation_faults[code])};
+
+        (void)snprintf(label, sizeof label, "error=\"%s\"", fault_info(code)->slug);
+        add(page, &metric);
+    }
+}
+
+static void add_operation_ends(struct page *page, const struct core_stats *stats)
+{
+    char label[64];
+    struct metric metric = {.name = "tcgw_operations_ended_total",
+                            .help = "Operations that ended, by their state.",
+                            .counter = true,
+                            .labels = label};
+
+    for (unsigned state = OPERATION_SUCCEEDED; state < OPERATION_STATE_COUNT; state++) {
+        (void)snprintf(label, sizeof label, "state=\"%s\"", operation_state_name((enum operation_state)state));
+        metric.value = (double)stats->operations_ended[state];
+        add(page, &metric);
+    }
+    metric.name = "tcgw_operation_errors_total";
+    metric.help = "Operations that ended with an error, for the errors that there were.";
+    for (unsigned code = 1; code < FAULT_COUNT; code++) {
+        (void)snprintf(label, sizeof label, "error=\"%s\"", fault_info((enum fault_code)code)->slug);
+        metric.value = (double)stats->operation_faults[code];
+        if (stats->operation_faults[code])
+            add(page, &metric);
+    }
+}
+
+static void add_operations(struct page *page, const struct rest *rest)
+{
+    struct core_stats stats;
+    char label[64];
+
+    core_get_stats(rest->options.core, &stats);
+    add_operation_ends(page, &stats);
+    add_spread(page, "tcgw_operation_wait_seconds", "How long operations waited for their turn.", NULL,
+               &stats.operations_waited_ms, &histogram_millis);
+    add_spread(page, "tcgw_operation_seconds", "How long operations took from then.", NULL, &stats.operations_took_ms,
+               &histogram_millis);
+    for (unsigned verb = 0; verb < AGENT_CALL_COUNT; verb++) {
+        (void)snprintf(label, sizeof label, "verb=\"%s\"", agent_verb_name((enum agent_verb)verb));
+        add_spread(page, "tcgw_device_call_seconds", "How long it took to do one thing with a device.", label,
+                   &stats.calls_ms[verb], &histogram_millis);
+    }
+    add_verifications(page, rest, &stats);
+}
+
 static void add_journal(struct page *page, const struct core *core)
 {
     struct journal_stats stats;
@@ -70,8 +175,11 @@ static void add_journal(struct page *page, const struct core *core)
     core_get_journal_stats(core, &stats);
     for (unsigned kind = 0; kind < JOURNAL_KIND_COUNT; kind++) {
         char labels[40];
-        const struct metric metric = {"tcgw_journal_entries_total", "Entries of the journal that became durable.", true,
-                                      labels, (double)stats.entries[kind]};
+        const struct metric metric = {.name = "tcgw_journal_entries_total",
+                                      .help = "Entries of the journal that became durable.",
+                                      .counter = true,
+                                      .labels = labels,
+                                      .value = (double)stats.entries[kind]};
 
         (void)snprintf(labels, sizeof labels, "kind=\"%s\"", journal_kind_name((enum journal_kind)kind));
         add(page, &metric);
@@ -87,15 +195,22 @@ static void add_journal(struct page *page, const struct core *core)
 
 static void add_read(struct page *page, const char *labels, uint64_t value)
 {
-    const struct metric metric = {"tcgw_cache_reads_total", "Reads of devices' resources, by how they were answered.",
-                                  true, labels, (double)value};
+    const struct metric metric = {.name = "tcgw_cache_reads_total",
+                                  .help = "Reads of devices' resources, by how they were answered.",
+                                  .counter = true,
+                                  .labels = labels,
+                                  .value = (double)value};
 
     add(page, &metric);
 }
 
 static void add_watches(struct page *page, const char *labels, uint64_t value)
 {
-    const struct metric metric = {"tcgw_observations", "Observed resources of devices.", false, labels, (double)value};
+    const struct metric metric = {.name = "tcgw_observations",
+                                  .help = "Observed resources of devices.",
+                                  .counter = false,
+                                  .labels = labels,
+                                  .value = (double)value};
 
     add(page, &metric);
 }
@@ -109,6 +224,8 @@ static void add_cache(struct page *page, const struct core *core)
     add_read(page, "status=\"revalidated\"", stats.revalidated);
     add_read(page, "status=\"stale\"", stats.stale);
     add_read(page, "status=\"miss\"", stats.misses);
+    add_spread(page, "tcgw_cache_age_seconds", "How old representations were that readers were given.", NULL,
+               &stats.age_ms, &histogram_millis);
     add_one(page, "tcgw_cache_collapsed_total", "Reads that shared the exchange of another.", true,
             (double)stats.collapsed);
     add_one(page, "tcgw_cache_evicted_total", "Representations that were dropped for others.", true,
@@ -139,7 +256,11 @@ static void add_deployment(struct page *page, const struct core *core)
             (double)waiting);
     core_count_rollouts(core, counts);
     for (unsigned state = 0; state < ROLLOUT_STATE_COUNT; state++) {
-        const struct metric metric = {"tcgw_rollouts", "Rollouts in each state.", false, label, (double)counts[state]};
+        const struct metric metric = {.name = "tcgw_rollouts",
+                                      .help = "Rollouts in each state.",
+                                      .counter = false,
+                                      .labels = label,
+                                      .value = (double)counts[state]};
 
         (void)snprintf(label, sizeof label, "state=\"%s\"", rollout_state_name((enum rollout_state)state));
         add(page, &metric);
@@ -153,8 +274,11 @@ static void add_presence(struct page *page, const struct core *core)
 
     core_count_presence(core, counts);
     for (unsigned state = 0; state < PRESENCE_STATE_COUNT; state++) {
-        const struct metric metric = {"tcgw_devices_by_presence", "Devices in each state of presence.", false, label,
-                                      (double)counts[state]};
+        const struct metric metric = {.name = "tcgw_devices_by_presence",
+                                      .help = "Devices in each state of presence.",
+                                      .counter = false,
+                                      .labels = label,
+                                      .value = (double)counts[state]};
 
         (void)snprintf(label, sizeof label, "state=\"%s\"", presence_state_name((enum presence_state)state));
         add(page, &metric);
@@ -163,16 +287,22 @@ static void add_presence(struct page *page, const struct core *core)
 
 static void add_endpoints(struct page *page, const char *labels, size_t value)
 {
-    const struct metric metric = {"tcgw_directory_endpoints", "Endpoints in the resource directory.", false, labels,
-                                  (double)value};
+    const struct metric metric = {.name = "tcgw_directory_endpoints",
+                                  .help = "Endpoints in the resource directory.",
+                                  .counter = false,
+                                  .labels = labels,
+                                  .value = (double)value};
 
     add(page, &metric);
 }
 
 static void add_directory_event(struct page *page, const char *labels, uint64_t value)
 {
-    const struct metric metric = {"tcgw_directory_events_total", "What became of registrations.", true, labels,
-                                  (double)value};
+    const struct metric metric = {.name = "tcgw_directory_events_total",
+                                  .help = "What became of registrations.",
+                                  .counter = true,
+                                  .labels = labels,
+                                  .value = (double)value};
 
     add(page, &metric);
 }
@@ -239,12 +369,36 @@ static void add_store(struct page *page, struct store *store)
     add_one(page, "tcgw_store_failed_commits_total", "Commits of the database that failed.", true,
             (double)stats.failed_commits);
     add_one(page, "tcgw_store_pending_batches", "Changes that wait for a commit.", false, (double)stats.pending);
+    add_spread(page, "tcgw_store_commit_seconds", "How long commits of the database took.", NULL, &stats.commit_us,
+               &histogram_micros);
+    add_spread(page, "tcgw_store_wait_seconds", "From a change to its commit.", NULL, &stats.waiting_us,
+               &histogram_micros);
+    add_spread(page, "tcgw_store_group_changes", "Changes of one commit.", NULL, &stats.group, &histogram_counts);
+}
+
+static void add_problems(struct page *page, const struct rest *rest)
+{
+    char label[64];
+    struct metric metric = {.name = "tcgw_http_problems_total",
+                            .help = "Requests that were answered with a problem, for those that there were.",
+                            .counter = true,
+                            .labels = label};
+
+    for (unsigned code = 1; code < FAULT_COUNT; code++) {
+        (void)snprintf(label, sizeof label, "problem=\"%s\"", fault_info((enum fault_code)code)->slug);
+        metric.value = (double)rest->problems[code];
+        if (rest->problems[code])
+            add(page, &metric);
+    }
 }
 
 static void add_dropped(struct page *page, const char *labels, uint64_t value)
 {
-    const struct metric metric = {"tcgw_http_connections_dropped_total", "Connections that were ended early.", true,
-                                  labels, (double)value};
+    const struct metric metric = {.name = "tcgw_http_connections_dropped_total",
+                                  .help = "Connections that were ended early.",
+                                  .counter = true,
+                                  .labels = labels,
+                                  .value = (double)value};
 
     add(page, &metric);
 }
@@ -257,8 +411,11 @@ static void add_http(struct page *page, const struct rest *rest)
         "", "code=\"1xx\"", "code=\"2xx\"", "code=\"3xx\"", "code=\"4xx\"", "code=\"5xx\""};
 
     for (size_t i = 2; i < array_size(classes); i++) {
-        const struct metric metric = {"tcgw_http_answers_total", "Answers to HTTP requests.", true, classes[i],
-                                      (double)rest->answers[i]};
+        const struct metric metric = {.name = "tcgw_http_answers_total",
+                                      .help = "Answers to HTTP requests.",
+                                      .counter = true,
+                                      .labels = classes[i],
+                                      .value = (double)rest->answers[i]};
 
         add(page, &metric);
     }
@@ -268,6 +425,11 @@ static void add_http(struct page *page, const struct rest *rest)
     if (tls)
         add_one(page, "tcgw_https_certificate_seconds", "Time until the certificate of HTTPS ends; below 0: it has.",
                 false, (double)(tls_expires_at(tls) - clock_wall_ms(clock_system()) / 1000));
+    add_problems(page, rest);
+    add_spread(page, "tcgw_http_request_seconds", "From a request's header to its answer.", "kind=\"read\"",
+               &rest->reads_us, &histogram_micros);
+    add_spread(page, "tcgw_http_request_seconds", "From a request's header to its answer.", "kind=\"write\"",
+               &rest->writes_us, &histogram_micros);
     add_one(page, "tcgw_http_connections", "Open HTTP connections.", false,
             (double)http_server_connection_count(rest->server));
     add_one(page, "tcgw_http_streams", "Open event streams.", false, (double)rest->stream_count);
@@ -282,7 +444,11 @@ static void add_http(struct page *page, const struct rest *rest)
 void api_show_metrics(struct http_request *req)
 {
     struct rest *rest = req->rest;
-    const struct metric info = {"tcgw_info", "The version that runs.", false, "version=\"" PACKAGE_VERSION "\"", 1};
+    const struct metric info = {.name = "tcgw_info",
+                                .help = "The version that runs.",
+                                .counter = false,
+                                .labels = "version=\"" PACKAGE_VERSION "\"",
+                                .value = 1};
     struct page page = {.name = ""};
     uint8_t *text;
     size_t size;
@@ -291,6 +457,7 @@ void api_show_metrics(struct http_request *req)
     add_one(&page, "tcgw_uptime_seconds", "Time since the start.", false,
             (double)(uv_now(rest->options.loop) - rest->started) / 1000);
     add_core(&page, rest->options.core);
+    add_operations(&page, rest);
     add_journal(&page, rest->options.core);
     add_cache(&page, rest->options.core);
     add_observations(&page, rest->options.core);

@@ -180,6 +180,7 @@ void dispatch_begin(struct http_request *req, uint64_t length)
 {
     struct fault *fault = &req->fault;
 
+    req->began = uv_hrtime();
     list_append(&req->rest->active, &req->active_node);
     req->body = buffer_init(req->rest->options.max_json_bytes);
     if (req->rest->closing)

@@ -159,6 +159,7 @@ struct http_request {
 
     struct http_response response;
     bool answered;
+    uint64_t began; /* uv_hrtime of dispatch_begin */
     unsigned holds;
 
     /* audit.c */

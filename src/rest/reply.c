@@ -10,10 +10,20 @@
 #include <stdarg.h>
 #include <string.h>
 
+static void note_time(struct http_request *req)
+{
+    struct rest *rest = req->rest;
+
+    if (req->began)
+        histogram_add(http_method_writes(req->method) ? &rest->writes_us : &rest->reads_us, &histogram_micros,
+                      (uv_hrtime() - req->began) / 1000);
+}
+
 void http_answer(struct http_request *req)
 {
     req->answered = true;
     req->rest->answers[req->response.status / 100]++;
+    note_time(req);
     list_unlink(&req->active_node);
     if (!audit_keep(req))
         http_answer_on(req);
@@ -108,6 +118,7 @@ void reply_fault_as(struct http_request *req, const struct fault *fault, int sta
     json_t *json = problem_json(req, fault);
     char *text = NULL;
 
+    req->rest->problems[fault->code]++;
     if (json && json_object_set_new(json, "status", json_integer(status)) == 0)
         text = json_dumps(json, JSON_COMPACT);
     json_decref(json);

@@ -1,6 +1,7 @@
 #ifndef TC_REST_REST_H
 #define TC_REST_REST_H
 
+#include "base/histogram.h"
 #include "core/access.h"
 #include "core/core.h"
 
@@ -12,13 +13,16 @@
 struct rest;
 struct tls;
 
-/* A figure for /metrics. Samples of one name come one after the other. */
+/* A figure for /metrics. Samples of one name come one after the other, and those of a histogram one set of labels after
+ * the other. */
 struct metric {
     const char *name;   /* "tcgw_coap_requests_total" */
     const char *help;   /* one line */
     bool counter;       /* it only grows (until a restart); otherwise a gauge */
     const char *labels; /* "reason=\"replay\"", NULL: none */
     double value;
+    const struct histogram *histogram; /* in place of the value; NULL: it is none */
+    const struct histogram_scale *scale;
 };
 typedef void (*metric_fn)(void *to, const struct metric *metric);
 

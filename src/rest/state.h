@@ -28,9 +28,11 @@ struct rest {
     struct list streams_due; /* stream.due_node: have something to read, but were woken a moment ago */
     uv_timer_t pace_timer;
     uint64_t stream_wakes, events_sent;
-    uint64_t answers[6];     /* by the first digit of their status */
-    uint64_t events_dropped; /* for newer ones, on streams whose clients read slowly */
-    uint64_t started;        /* uv_now at rest_new */
+    uint64_t answers[6]; /* by the first digit of their status */
+    uint64_t problems[FAULT_COUNT];
+    struct histogram reads_us, writes_us; /* from the header of a request to its answer */
+    uint64_t events_dropped;              /* for newer ones, on streams whose clients read slowly */
+    uint64_t started;                     /* uv_now at rest_new */
     bool closing;
     unsigned open_parts; /* server and timers, while closing */
     struct {             /* api_gateway.c: what the last look at the store showed */

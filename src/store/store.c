@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define THREAD_STACK (256 << 10)
 
@@ -232,10 +233,19 @@ struct store *store_close(struct store *store)
     return NULL;
 }
 
+int64_t store_now_us(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 void store_submit(struct store *store, struct store_batch *batch, store_done_fn done, void *arg)
 {
     batch->done = done;
     batch->arg = arg;
+    batch->submitted_us = store_now_us();
     pthread_mutex_lock(&store->mutex);
     list_append(&store->batches, &batch->job.node);
     store->submitted++;
@@ -249,6 +259,9 @@ static void add_figures(struct store_stats *stats, const struct store_stats *gro
     stats->commits += group->commits;
     stats->failed_commits += group->failed_commits;
     stats->file_bytes = group->file_bytes;
+    histogram_merge(&stats->commit_us, &group->commit_us);
+    histogram_merge(&stats->waiting_us, &group->waiting_us);
+    histogram_merge(&stats->group, &group->group);
 }
 
 void store_hand_back(struct store *store, struct list *jobs, size_t count, const struct store_stats *group)

@@ -2,6 +2,7 @@
 #define TC_STORE_STORE_H
 
 #include "base/cleanup.h"
+#include "base/histogram.h"
 #include "codec/audit.h"
 
 #include <stdbool.h>
@@ -434,8 +435,11 @@ int store_find_audit_floor(struct store *store, uint64_t keep, store_audit_floor
 
 struct store_stats {
     uint64_t batches, commits, failed_commits;
-    uint64_t pending;    /* batches that wait or are being written */
-    uint64_t file_bytes; /* database and WAL */
+    struct histogram commit_us;  /* how long transactions took, with what waits for the disk */
+    struct histogram waiting_us; /* from the submission of a batch to its end */
+    struct histogram group;      /* batches of a transaction */
+    uint64_t pending;            /* batches that wait or are being written */
+    uint64_t file_bytes;         /* database and WAL */
     int schema_version;
 };
 

@@ -193,6 +193,7 @@ struct store_batch {
     bool guarded; /* changes credentials */
     bool slice;   /* of the history: goes back to its thread, and counts only when no device went since `removals` */
     uint64_t removals;
+    int64_t submitted_us;
     int result;
     store_done_fn done;
     void *arg;
@@ -281,6 +282,8 @@ void batch_run(struct store_batch *batch, enum statement statement, const struct
 
 /* Bytes of the database and its WAL on the disk. */
 uint64_t store_file_bytes(const struct store *store);
+/* Monotonic. */
+int64_t store_now_us(void);
 /* Signals stay with the loop's thread. 0 or negative errno. */
 int store_start_thread(pthread_t *thread, void *(*body)(void *), void *arg, const char *name) must_check;
 void *store_writer_main(void *store);

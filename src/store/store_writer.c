@@ -35,7 +35,7 @@ static int choose_sync(const struct store *store, struct list *group)
 
 /* Writes a group as one transaction and notes each batch's result. False when a batch made SQLite give up the whole
  * transaction, so that nothing of the group is written. */
-static bool write_together(struct store *store, struct list *group, bool *committed)
+static bool write_transaction(struct store *store, struct list *group, bool *committed)
 {
     int result = choose_sync(store, group);
     struct audit_head audit = store->audit;
@@ -71,6 +71,15 @@ static bool write_together(struct store *store, struct list *group, bool *commit
     return true;
 }
 
+static bool write_together(struct store *store, struct list *group, bool *committed, struct store_stats *stats)
+{
+    int64_t begun = store_now_us();
+    bool written = write_transaction(store, group, committed);
+
+    histogram_add(&stats->commit_us, &histogram_micros, (uint64_t)(store_now_us() - begun));
+    return written;
+}
+
 /* The same with a transaction for each batch, so that one which cannot be written takes none with it. */
 static void write_singly(struct store *store, struct list *group, struct store_stats *stats)
 {
@@ -82,7 +91,7 @@ static void write_singly(struct store *store, struct list *group, struct store_s
         list_init(&alone);
         list_unlink(node);
         list_append(&alone, node);
-        (void)write_together(store, &alone, &committed);
+        (void)write_together(store, &alone, &committed, stats);
         stats->commits += committed;
         stats->failed_commits += !committed;
         list_unlink(node);
@@ -94,12 +103,20 @@ static void write_group(struct store *store, struct list *group, struct store_st
 {
     bool committed;
 
-    if (write_together(store, group, &committed)) {
+    if (write_together(store, group, &committed, stats)) {
         stats->commits += committed;
         stats->failed_commits += !committed;
     } else {
         write_singly(store, group, stats);
     }
+}
+
+static void note_waiting(struct list *group, struct store_stats *stats)
+{
+    int64_t now = store_now_us();
+
+    list_each(node, group)
+        histogram_add(&stats->waiting_us, &histogram_micros, (uint64_t)(now - batch_of(node)->submitted_us));
 }
 
 /* Takes the next group, waiting for one; false when there is none and the store closes. */
@@ -142,6 +159,8 @@ void *store_writer_main(void *arg)
         struct store_stats stats = {0};
 
         write_group(store, &group, &stats);
+        histogram_add(&stats.group, &histogram_counts, count);
+        note_waiting(&group, &stats);
         store->removals += store->group_removals;
         count -= history_take_slices(store, &group);
         stats.batches = count;

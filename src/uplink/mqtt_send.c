@@ -160,6 +160,7 @@ void mqtt_acknowledged(struct mqtt *mqtt, int mid, int reason)
             return;
         }
         flight->acknowledged = true;
+        histogram_add(&sink->stats.took_ms, &histogram_millis, uv_now(sink->uplink->options.loop) - flight->sent_at);
         sink_succeeded(sink);
         if (i == 0)
             advance(mqtt);

@@ -69,6 +69,7 @@ struct uplink_stats {
     uint64_t missing;            /* entries that were dropped before they were read */
     uint64_t dead_letters;       /* made since the start */
     uint64_t commands, commands_refused;
+    struct histogram took_ms; /* until the platform acknowledged an entry (MQTT) or a batch (webhook) */
 };
 size_t uplink_get_stats(const struct uplink *uplink, struct uplink_stats *out, size_t max);
 

@@ -24,9 +24,10 @@ struct webhook {
     bool complete; /* its body is closed: it goes as it is from now on */
     bool saving;   /* the platform has it, and its cursor is on the way to the disk */
     unsigned attempts, refusals;
-    int64_t failing_since; /* wall ms of the first answer that says later; 0: none */
-    bool of_letter;        /* the call sends a dead letter */
-    uint64_t letter;       /* that waits for its turn; 0: none */
+    uint64_t failing_since; /* uv_now at the first answer that says later; 0: none */
+    uint64_t posted;        /* uv_now at the last attempt */
+    bool of_letter;         /* the call sends a dead letter */
+    uint64_t letter;        /* that waits for its turn; 0: none */
 };
 
 static void send_batch(struct webhook *hook);
@@ -177,6 +178,7 @@ static bool post(struct webhook *hook, const void *body, size_t size, uint64_t f
     (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
     hook->sink->stats.attempts++;
     hook->sink->stats.bytes += size;
+    hook->posted = uv_now(hook->sink->uplink->options.loop);
     return http_call_begin(&hook->call);
 }
 
@@ -237,7 +239,7 @@ static bool gives_up(struct webhook *hook, const char *why)
 {
     const struct http_call *call = &hook->call;
     const struct conf_sink *conf = hook->sink->conf;
-    int64_t now = clock_wall_ms(clock_system());
+    uint64_t now = uv_now(hook->sink->uplink->options.loop);
     bool late;
 
     if (is_busy(call) && !hook->failing_since)
@@ -245,7 +247,7 @@ static bool gives_up(struct webhook *hook, const char *why)
     if (is_final(call))
         hook->refusals++;
     late = is_busy(call) && hook->failing_since && conf->give_up_after_ms &&
-           now - hook->failing_since >= conf->give_up_after_ms;
+           now - hook->failing_since >= (uint64_t)conf->give_up_after_ms;
     if (hook->refusals < (unsigned)conf->max_refusals && !late)
         return false;
     sink_bury(hook->sink, hook->first, hook->last, hook->attempts, why, hook->body.data, hook->body.size);
@@ -259,6 +261,7 @@ static void batch_done(struct webhook *hook)
     char why[160];
 
     if (is_taken(call)) {
+        histogram_add(&sink->stats.took_ms, &histogram_millis, uv_now(sink->uplink->options.loop) - hook->posted);
         sink_succeeded(sink);
         complete(hook);
         return;

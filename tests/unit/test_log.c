@@ -71,10 +71,11 @@ START_TEST(json)
 {
     log_setup(LOG_FORMAT_JSON, LOG_LEVEL_INFO);
     capture(say_nasty);
-    ck_assert_str_eq(after_time(output, "{\"time\":\""),
-                     "\",\"level\":\"warning\",\"message\":\"line\\u000abreak\",\"a\":\"\",\"b\":\"two words\","
-                     "\"c\":\"q\\\"b\\\\s\",\"d\":\"\\u001b[31m\",\"e\":\"x=y\",\"f\":\"gr\xc3\xbc\xc3\x9f\","
-                     "\"g\":\"?\\u0001\"}\n");
+    ck_assert_str_eq(
+        after_time(output, "{\"time\":\""),
+        "\",\"level\":\"warning\",\"part\":\"daemon\",\"message\":\"line\\u000abreak\",\"a\":\"\",\"b\":\"two words\","
+        "\"c\":\"q\\\"b\\\\s\",\"d\":\"\\u001b[31m\",\"e\":\"x=y\",\"f\":\"gr\xc3\xbc\xc3\x9f\","
+        "\"g\":\"?\\u0001\"}\n");
     ck_assert(text_is_utf8(output, strlen(output)));
 }
 END_TEST
@@ -110,6 +111,63 @@ START_TEST(levels)
         ck_assert(log_enabled(cases[i].level));
         ck_assert(log_enabled(LOG_LEVEL_DEBUG) == (cases[i].level == LOG_LEVEL_DEBUG));
     }
+}
+END_TEST
+
+/* This file belongs to no part, so that it is the daemon's; others are told by their paths. */
+START_TEST(parts_have_levels_of_their_own)
+{
+    static const struct {
+        const char *file, *part;
+    } cases[] = {{"../tcgw/src/coap/server.c", "coap"},    {"src/core/keyring_load.c", "keys"},
+                 {"/usr/src/a/src/core/device.c", "core"}, {"src/core/rollout.c", "deploy"},
+                 {"src/uplink/sink.c", "uplink"},          {"main.c", "daemon"}};
+    enum log_part part;
+    enum log_level level;
+
+    log_setup(LOG_FORMAT_TEXT, LOG_LEVEL_WARNING);
+    for (size_t i = 0; i < array_size(cases); i++) {
+        ck_assert(log_part_from_name(cases[i].part, &part));
+        ck_assert_str_eq(log_part_name(part), cases[i].part);
+        ck_assert(!log_enabled_for(cases[i].file, LOG_LEVEL_INFO));
+        log_set_part(part, LOG_LEVEL_DEBUG);
+        for (size_t other = 0; other < array_size(cases); other++)
+            ck_assert(log_enabled_for(cases[other].file, LOG_LEVEL_DEBUG) == (other == i));
+        log_set_part(part, LOG_LEVEL_ERROR);
+        ck_assert(!log_enabled_for(cases[i].file, LOG_LEVEL_WARNING));
+        log_set_part(part, 0);
+        ck_assert(log_enabled_for(cases[i].file, LOG_LEVEL_WARNING));
+    }
+    ck_assert(!log_part_from_name("cores", &part));
+    ck_assert(log_level_from_name("warning", &level) && level == LOG_LEVEL_WARNING);
+    ck_assert(!log_level_from_name("loud", &level));
+}
+END_TEST
+
+START_TEST(a_part_keeps_its_level_over_a_reload)
+{
+    log_setup(LOG_FORMAT_TEXT, LOG_LEVEL_INFO);
+    log_set_part(LOG_PART_DAEMON, LOG_LEVEL_ERROR);
+    log_setup(LOG_FORMAT_TEXT, LOG_LEVEL_DEBUG);
+    capture(say_each_level);
+    ck_assert_uint_eq(lines(), 1);
+    log_set_part(LOG_PART_DAEMON, 0);
+    capture(say_each_level);
+    ck_assert_uint_eq(lines(), 4);
+}
+END_TEST
+
+/* Texts that the catalogue has: an id that changed would be lost to whoever filters by it. */
+START_TEST(message_ids)
+{
+    char one[LOG_ID_SIZE], other[LOG_ID_SIZE];
+
+    ck_assert_str_eq(log_message_id("stopping", one), log_message_id("stopping", other));
+    ck_assert_str_ne(log_message_id("stopping", one), log_message_id("stopped", other));
+    ck_assert_uint_eq(strlen(one), 32);
+    ck_assert_int_eq(one[12], '8');
+    ck_assert_ptr_nonnull(strchr("89ab", one[16]));
+    ck_assert_uint_eq(strspn(one, "0123456789abcdef"), 32);
 }
 END_TEST
 
@@ -180,6 +238,9 @@ int main(void)
     tcase_add_test(tc, text_stays_one_clear_line);
     tcase_add_test(tc, json);
     tcase_add_test(tc, levels);
+    tcase_add_test(tc, parts_have_levels_of_their_own);
+    tcase_add_test(tc, a_part_keeps_its_level_over_a_reload);
+    tcase_add_test(tc, message_ids);
     tcase_add_test(tc, debug_costs_nothing_below_its_level);
     tcase_add_test(tc, fields_end);
     tcase_add_test(tc, automatic_format);

@@ -188,9 +188,8 @@ static void log_end(const struct operation *op)
 }
 
 /* On the monotonic clock, whatever the wall clock did meanwhile. */
-static void count_end(const struct operation *op)
+static void count_end(struct core *core, const struct operation *op)
 {
-    struct core *core = op->device->core;
     int64_t created = op->deadline - (op->expires - op->created), now = core_now(core);
 
     core->operations_ended[op->state]++;
@@ -218,7 +217,7 @@ static void finish(struct operation *op)
     op->end = OPERATION_QUEUED;
     dequeue(op);
     device->core->finished_count++;
-    count_end(op);
+    count_end(device->core, op);
     log_end(op);
     tell_watchers(op);
     prune(device->core);

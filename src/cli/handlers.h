@@ -146,6 +146,11 @@ int suit_command_show(struct cli *cli, const struct arguments *args);
 int events_follow(struct cli *cli, const struct arguments *args);
 int telemetry_tail(struct cli *cli, const struct arguments *args);
 
+int audit_list(struct cli *cli, const struct arguments *args);
+int audit_export(struct cli *cli, const struct arguments *args);
+int audit_verify(struct cli *cli, const struct arguments *args);
+int audit_anchor(struct cli *cli, const struct arguments *args);
+
 int gateway_distrust(struct cli *cli, const struct arguments *args);
 int gateway_status(struct cli *cli, const struct arguments *args);
 int support_bundle(struct cli *cli, const struct arguments *args);

@@ -312,6 +312,17 @@ const struct option_spec generate_options[] = {
     OPTION_END,
 };
 
+const struct option_spec export_options[] = {
+    {"output", 'o', "FILE", NULL, "write to a file; by default to stdout"},
+    OPTION_END,
+};
+
+const struct option_spec verify_options[] = {
+    {"key", 'k', "KEY", NULL, "the public key of the gateway: a PEM file, or its 64 hexadecimal digits"},
+    {"anchor", 0, "FILE", NULL, "an anchor that was kept elsewhere, which the trail has to lead on from"},
+    OPTION_END,
+};
+
 const struct option_spec suit_sign_options[] = {
     {"key", 'k', "KEY", NULL, "the private key that signs: a PEM file, or the URI of a TPM or token"},
     {"output", 'o', "FILE", NULL, "write to a file; by default to stdout"},

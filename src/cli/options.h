@@ -50,6 +50,8 @@ extern const struct option_spec generate_options[];
 extern const struct option_spec suit_sign_options[];
 extern const struct option_spec suit_create_options[];
 extern const struct option_spec suit_verify_options[];
+extern const struct option_spec export_options[];
+extern const struct option_spec verify_options[];
 extern const struct option_spec doctor_options[];
 extern const struct option_spec top_options[];
 extern const struct option_spec coap_options[];

@@ -69,6 +69,25 @@ static const struct field sink_fields[] = {
     {"Commands refused", "totals.commands_refused", FIELD_TEXT, false},
 };
 
+static const struct field audit_fields[] = {
+    {"Number", "seq", FIELD_TEXT, true},
+    {"Time", "time", FIELD_TIME, true},
+    {"Who", "who", FIELD_TEXT, true},
+    {"From", "from", FIELD_TEXT, true},
+    {"Event", "event", FIELD_STATE, true},
+    {"Action", "action", FIELD_TEXT, true},
+    {"Device", "device", FIELD_TEXT, true},
+    {"Path", "path", FIELD_TEXT, true},
+    {"Error", "error", FIELD_TEXT, true},
+};
+
+static const struct field anchor_fields[] = {
+    {"Number", "seq", FIELD_TEXT, true},
+    {"Hash", "hash", FIELD_TEXT, true},
+    {"Signature", "signature", FIELD_TEXT, false},
+    {"Public key", "public_key", FIELD_TEXT, false},
+};
+
 static const struct field letter_fields[] = {
     {"Number", "first", FIELD_TEXT, true},  {"Last", "last", FIELD_TEXT, true},
     {"Given up", "time", FIELD_TIME, true}, {"Attempts", "attempts", FIELD_TEXT, true},
@@ -381,6 +400,8 @@ const struct view view_release =
     VIEW("release", "releases", "release", "Add one with: tcgw release add NAME@VERSION", release_fields);
 const struct view view_policy =
     VIEW("policy", "policies", "name", "Set one with: tcgw policy set NAME FILE", policy_fields);
+const struct view view_audit = VIEW("entry", "entries", "seq", "", audit_fields);
+const struct view view_anchor = VIEW("anchor", "anchors", "seq", "", anchor_fields);
 const struct view view_key = VIEW("key", "keys", "public_key", "", key_fields);
 const struct view view_status = {.noun = "status", .id = "status"};
 const struct view view_version = {.noun = "version", .id = "tcgw"};

@@ -101,5 +101,117 @@ class Trail(AuditTest):
         self.assertEqual(anchors[0], base()[0])
 
 
+class Proof(AuditTest):
+    """A trail of some entries, and what becomes of it in the hands of somebody who can write to the database."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.gateway_ = harness.Gateway().start()
+        cls.addClassCleanup(cls.gateway_.close)
+        for i in range(12):
+            cls.gateway_.put(f"/v1/groups/g{i}", {"observe": []})
+        cls.directory = cls.gateway_.directory
+        cls.key = cls.gateway_.get("/v1/key").json["public_key"]
+        cls.anchor = cls.write("anchor.json", cls.gateway_.get("/v1/audit/anchor").body)
+        cls.gateway_.stop()  # which signs the last entry
+        cls.gateway_.start()
+        cls.gateway_.put("/v1/groups/last", {"observe": []})
+        done = cls.tcgw("audit", "export", "-o", os.path.join(cls.directory, "export"))
+        assert done.returncode == 0, done.stderr
+        cls.online = cls.tcgw("audit", "verify", "--anchor", cls.anchor)
+        cls.gateway_.stop()
+
+    @classmethod
+    def write(cls, name, data):
+        path = os.path.join(cls.directory, name)
+        with open(path, "wb") as file:
+            file.write(data)
+        return path
+
+    @classmethod
+    def tcgw(cls, *arguments):
+        return subprocess.run([harness.program("tcgw"), "--socket", cls.gateway_.socket, *arguments],
+                              capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
+
+    def lines(self):
+        with open(os.path.join(self.directory, "export"), encoding="utf-8") as file:
+            return file.read().splitlines()
+
+    def verify(self, path, *options, status=0, says=""):
+        done = self.tcgw("audit", "verify", path, "--key", self.key, *options)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        self.assertIn(says, done.stdout + done.stderr)
+
+    def verify_changed(self, *statements, options=(), status=1, says="was changed"):
+        """Of a copy of the database in which somebody has done this."""
+        path = os.path.join(self.directory, "copy.db")
+        with sqlite3.connect(os.path.join(self.gateway_.state, "tcgw.db")) as database:
+            if os.path.exists(path):
+                os.unlink(path)
+            database.execute("VACUUM INTO ?", (path,))
+        with sqlite3.connect(path) as database:
+            for statement in statements:
+                self.assertGreater(database.execute(statement).rowcount, 0, statement)
+        self.verify(path, *options, status=status, says=says)
+
+    def verify_export(self, lines, status=1, options=(), says="was changed"):
+        self.verify(self.write("changed", ("\n".join(lines) + "\n").encode()), *options, status=status, says=says)
+
+    def test_what_nobody_changed(self):
+        self.assertEqual(self.online.returncode, 0, self.online.stderr)
+        self.assertIn("lead on from the anchor", self.online.stdout)
+        self.verify(os.path.join(self.directory, "export"), "--anchor", self.anchor, says="13 entries")
+        self.verify_changed("UPDATE audit SET seq = seq WHERE seq > 0", status=0, says="13 entries")
+        self.assertEqual(self.tcgw("audit", "verify", os.path.join(self.gateway_.state, "tcgw.db")).returncode, 2)
+
+    def test_database(self):
+        middle = "(SELECT seq FROM audit ORDER BY seq LIMIT 1 OFFSET 5)"
+        self.verify_changed(f"UPDATE audit SET body = replace(body, '\"who\":\"', '\"who\":\"x') WHERE seq = {middle}")
+        self.verify_changed(f"DELETE FROM audit WHERE seq = {middle}")
+        self.verify_changed("DELETE FROM audit WHERE seq <= " + middle)
+        self.verify_changed(f"UPDATE audit SET hash = zeroblob(32) WHERE seq = {middle}")
+        self.verify_changed(f"UPDATE audit SET seq = seq + 100000 WHERE seq = {middle}")
+        self.verify_changed(f"INSERT INTO audit SELECT 900000, time, hash, body FROM audit WHERE seq = {middle}")
+        last = "(SELECT max(seq) FROM audit_anchor)"
+        self.verify_changed(f"DELETE FROM audit WHERE seq >= {last}", says="is missing")
+        self.verify_changed("UPDATE audit_anchor SET hash = zeroblob(32)", says="was not signed")
+        self.verify_changed("UPDATE audit_anchor SET base = 1", says="was not signed")
+
+    def test_the_end_cut_off(self):
+        cut = ("DELETE FROM audit WHERE seq >= (SELECT seq FROM audit ORDER BY seq DESC LIMIT 1 OFFSET 3)",
+               "DELETE FROM audit_anchor")
+        self.verify_changed(*cut, status=0, says="9 entries")  # one that is whole by itself
+        self.verify_changed(*cut, options=("--anchor", self.anchor), says="is missing")
+        lines = [line for line in self.lines() if "anchor" not in line]
+        self.verify_export(lines[:-4], options=("--anchor", self.anchor), says="is missing")
+        self.verify_export(lines[:-1] + [lines[-1][:40]], says="no JSON")
+
+    def test_a_trail_that_was_made_anew(self):
+        """Somebody computes all hashes again, and has no key."""
+        with sqlite3.connect(os.path.join(self.gateway_.state, "tcgw.db")) as database:
+            rows = database.execute("SELECT seq, body FROM audit ORDER BY seq").fetchall()
+        previous, updates = bytes(32), []
+        for seq, body in rows:
+            body = body.replace("putGroup", "getGroup")
+            previous = hashlib.sha256(previous + body.encode()).digest()
+            updates.append(f"UPDATE audit SET body = '{body}', hash = x'{previous.hex()}' WHERE seq = {seq}")
+        self.verify_changed(*updates, says="signed an anchor")
+        self.verify_changed(*updates, "DELETE FROM audit_anchor", options=("--anchor", self.anchor),
+                            says="is not the one")
+
+    def test_export(self):
+        lines = self.lines()
+        entries = [i for i, line in enumerate(lines) if '"action"' in line]
+        a, b = entries[3], entries[4]
+        self.verify_export(lines[:a] + [lines[b], lines[a]] + lines[b + 1:])
+        self.verify_export(lines[:a] + lines[a + 1:])
+        self.verify_export(lines[:a] + [lines[a]] + lines[a:], says="does not follow")
+        self.verify_export(lines[:a] + ['{"seq": true}'] + lines[a:])
+        self.verify_export(lines[:a] + ["not json"] + lines[a:], says="no JSON")
+        self.verify_export([lines[0].replace(self.key, "00" * 32)] + lines[1:], status=0, says="13 entries")
+        self.key = "11" * 32  # of another gateway
+        self.verify_export(lines, says="was not signed")
+
+
 if __name__ == "__main__":
     unittest.main()

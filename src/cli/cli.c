@@ -16,6 +16,8 @@
 
 #define SYSTEM_SOCKET "/run/tcgw/tcgw.sock"
 #define DEFAULT_TIMEOUT_MS 30000
+#define WATCH_MS 2000
+#define WATCH_LEAST_MS 100
 
 volatile sig_atomic_t cli_interrupted;
 
@@ -110,6 +112,75 @@ static int set_target(struct cli *cli, const struct arguments *args)
     return 0;
 }
 
+/* Rollouts have a --watch of their own: they are followed to their end. */
+static bool is_followed(const struct command *command)
+{
+    return strncmp(command->words, "rollout ", 8) == 0 && strcmp(command->words, "rollout list") != 0 &&
+           strcmp(command->words, "rollout show") != 0;
+}
+
+/* Commands that end when the user ends them. */
+static bool goes_on(const struct command *command)
+{
+    static const char *const words[] = {"watch", "observe", "tail", "events", "top", "logs"};
+    const char *blank = strrchr(command->words, ' '), *last = blank ? blank + 1 : command->words;
+
+    for (size_t i = 0; i < array_size(words); i++)
+        if (strcmp(words[i], last) == 0)
+            return true;
+    return false;
+}
+
+static int check_mode(struct cli *cli, const struct arguments *args)
+{
+    const char *mode = arguments_given(args, "dry-run") ? "dry-run" : "watch";
+
+    cli->dry_run = arguments_given(args, "dry-run");
+    cli->watching = arguments_given(args, "watch") && !is_followed(args->command);
+    if (cli->watching && goes_on(args->command))
+        return cli_error(cli, CLI_USAGE, NULL, "tcgw %s goes on by itself; leave --watch out", args->command->words);
+    if ((cli->dry_run || cli->watching) && command_is_offline(args->command))
+        return cli_error(cli, CLI_USAGE, NULL, "tcgw %s asks no gateway, so --%s has no meaning", args->command->words,
+                         mode);
+    return 0;
+}
+
+/* One round of --watch: what is written appears at once, so that a terminal does not flicker. */
+static int run_round(struct cli *cli, const struct arguments *args)
+{
+    cleanup_free char *text = NULL;
+    FILE *out = cli->out;
+    size_t size = 0;
+    int rc;
+
+    cli->out = open_memstream(&text, &size);
+    if (!cli->out) {
+        cli->out = out;
+        return cli_error(cli, CLI_FAILED, NULL, "out of memory");
+    }
+    rc = args->command->run(cli, args);
+    (void)fclose(cli->out);
+    cli->out = out;
+    if (cli->out_terminal)
+        (void)fputs("\033[H\033[2J", out);
+    (void)fwrite(text, 1, size, out);
+    (void)fflush(out);
+    return rc;
+}
+
+static int watch_command(struct cli *cli, const struct arguments *args)
+{
+    int64_t every_ms = arguments_duration(args, "watch", WATCH_MS);
+    int rc = run_round(cli, args);
+
+    while (rc == CLI_OK && !cli_interrupted) {
+        cli_sleep_ms(every_ms < WATCH_LEAST_MS ? WATCH_LEAST_MS : every_ms);
+        if (!cli_interrupted)
+            rc = run_round(cli, args);
+    }
+    return cli_interrupted ? CLI_OK : rc;
+}
+
 static int run_command(struct cli *cli, const struct arguments *args, const char *group)
 {
     int rc;
@@ -126,8 +197,12 @@ static int run_command(struct cli *cli, const struct arguments *args, const char
         if (!*args->words[i])
             return cli_error(cli, CLI_USAGE, NULL, "an argument is empty: tcgw %s %s", args->command->words,
                              args->command->arguments);
-    rc = set_target(cli, args);
-    return rc ? rc : args->command->run(cli, args);
+    rc = check_mode(cli, args);
+    if (!rc)
+        rc = set_target(cli, args);
+    if (!rc)
+        rc = cli->watching ? watch_command(cli, args) : args->command->run(cli, args);
+    return rc == CLI_PLANNED ? CLI_OK : rc;
 }
 
 int cli_run(struct cli *cli, int argc, char *const argv[])

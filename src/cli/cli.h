@@ -25,6 +25,7 @@ enum cli_exit {
     CLI_UNSUPPORTED = 8, /* the device's agent cannot do it (501) */
     CLI_GATEWAY = 9,     /* 5xx */
     CLI_INTERRUPTED = 130,
+    CLI_PLANNED = -1, /* within the program: --dry-run has told what would be sent, which is a success */
 };
 
 enum cli_style { CLI_STYLE_TEXT, CLI_STYLE_JSON, CLI_STYLE_IDS };
@@ -40,6 +41,8 @@ struct cli {
     char *socket; /* NULL when url is used */
     char *url;
     int64_t timeout_ms;
+    bool dry_run;  /* what would change something is told instead of being sent */
+    bool watching; /* the command runs again and again, so it may only read */
     struct writer *writer;
     struct client *client; /* made by the first request */
 };

@@ -25,6 +25,8 @@ enum client_error {
     CLIENT_E_INTERRUPTED, /* Ctrl-C */
     CLIENT_E_PROTOCOL,    /* an answer, but not HTTP, or too long */
     CLIENT_E_LOCAL,       /* a file on this side cannot be read or written */
+    CLIENT_E_PLANNED,     /* --dry-run: it was told instead */
+    CLIENT_E_WRITES,      /* --watch: it would change something */
 };
 
 struct client_part { /* of a multipart/form-data body */

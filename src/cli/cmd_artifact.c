@@ -183,18 +183,18 @@ int artifact_unpin(struct cli *cli, const struct arguments *args)
 
 int artifact_gc(struct cli *cli, const struct arguments *args)
 {
-    bool dry_run = arguments_given(args, "dry-run");
-    cleanup_free char *path = client_path(dry_run ? "/v1/artifacts/gc?dry_run=true" : "/v1/artifacts/gc");
+    cleanup_free char *path = client_path(cli->dry_run ? "/v1/artifacts/gc?dry_run=true" : "/v1/artifacts/gc");
     cleanup_free char *sentence = NULL;
     cleanup_json json_t *removed = NULL;
     char size[DISPLAY_SIZE];
     int rc = gateway_call(cli, &(struct client_request){.method = "POST", .path = path}, &removed);
 
+    (void)args;
     if (rc)
         return rc;
     (void)display_bytes((uint64_t)json_integer_value(view_at(removed, "bytes")), size);
     sentence = wait_sentence("%zu artifacts %s, %s.", json_array_size(json_object_get(removed, "artifacts")),
-                             dry_run ? "would be removed" : "were removed", size);
+                             cli->dry_run ? "would be removed" : "were removed", size);
     if (sentence)
         cli->writer->outcome(cli->writer, &view_collection, removed, sentence);
     return CLI_OK;

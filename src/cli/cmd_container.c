@@ -1,4 +1,5 @@
 #include "base/text.h"
+#include "cli/dry_run.h"
 #include "cli/gateway.h"
 #include "cli/handlers.h"
 #include "cli/wait.h"
@@ -24,6 +25,16 @@ static int settle_artifact(struct cli *cli, const struct arguments *args, char *
     return rc;
 }
 
+/* What the gateway would do, as it would for a rollout to this device. */
+static int plan(struct cli *cli, const char *device, const char *uid, const json_t *body)
+{
+    cleanup_json json_t *spec = json_pack("{s:s, s:{s:[s]}, s:O*, s:O*, s:O*}", "container", uid, "devices", "devices",
+                                          device, "artifact", json_object_get(body, "artifact"), "release",
+                                          json_object_get(body, "release"), "state", json_object_get(body, "state"));
+
+    return dry_run_check(cli, spec);
+}
+
 int container_deploy(struct cli *cli, const struct arguments *args)
 {
     const char *device = args->words[0], *uid = args->words[1];
@@ -39,6 +50,9 @@ int container_deploy(struct cli *cli, const struct arguments *args)
     body =
         json_pack("{s:s, s:s, s:o*}", is_release ? "release" : "artifact", is_release ? typed : id, "state",
                   stopped ? "stopped" : "running", "rollback", arguments_given(args, "rollback") ? json_true() : NULL);
+    rc = cli->dry_run ? plan(cli, device, uid, body) : 0;
+    if (rc)
+        return rc;
     return wait_submit(cli, args,
                        (struct submission){.method = "PUT",
                                            .path = client_path(CONTAINER, device, uid),

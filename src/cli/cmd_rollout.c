@@ -1,4 +1,5 @@
 #include "cli/display.h"
+#include "cli/dry_run.h"
 #include "cli/gateway.h"
 #include "cli/handlers.h"
 #include "cli/wait.h"
@@ -402,31 +403,18 @@ static int make_body(struct cli *cli, const struct arguments *args, json_t *body
     return rc ? rc : add_target(cli, args, body);
 }
 
-static int show_plan(struct cli *cli, const json_t *body)
-{
-    cleanup_json json_t *plan = NULL, *list = NULL;
-    int rc = gateway_call(
-        cli, &(struct client_request){.method = "POST", .path = "/v1/rollouts?dry_run=true", .body = body}, &plan);
-
-    if (rc)
-        return rc;
-    list =
-        json_pack("{s:O, s:O}", "items", json_object_get(plan, "devices"), "counts", json_object_get(plan, "counts"));
-    cli->writer->list(cli->writer, &view_rollout_plan, list);
-    return 0;
-}
-
 int rollout_create(struct cli *cli, const struct arguments *args)
 {
     cleanup_json json_t *body = json_pack("{s:s}", "container", args->words[0]);
     cleanup_free char *sentence = NULL;
     json_t *rollout = NULL;
+    bool refused = false;
     int rc = body ? make_body(cli, args, body) : CLI_USAGE;
 
     if (rc)
         return rc;
-    if (arguments_given(args, "dry-run"))
-        return show_plan(cli, body);
+    if (cli->dry_run)
+        return dry_run_plan(cli, body, &refused);
     rc = gateway_call(cli, &(struct client_request){.method = "POST", .path = "/v1/rollouts", .body = body}, &rollout);
     if (rc)
         return rc;

@@ -81,6 +81,9 @@ int arguments_integer(struct cli *cli, const struct arguments *args, const char 
  * milliseconds; `otherwise` when it was not given or has no value. */
 int64_t arguments_duration(const struct arguments *args, const char *name, int64_t otherwise);
 
+/* True for a command that works on files and needs no gateway. */
+bool command_is_offline(const struct command *command);
+
 /* The command made of exactly these words, NULL when there is none. */
 const struct command *command_find(const char *words);
 

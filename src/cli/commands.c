@@ -20,6 +20,14 @@ const struct command *command_at(size_t i)
     return NULL;
 }
 
+bool command_is_offline(const struct command *command)
+{
+    for (size_t i = 0; i < commands_offline_size; i++)
+        if (&commands_offline[i] == command)
+            return true;
+    return false;
+}
+
 const struct command_exit command_exits[] = {
     {CLI_OK, "done"},
     {CLI_FAILED, "the operation or the device failed"},

@@ -2,6 +2,7 @@
 
 #include "base/fault.h"
 #include "base/text.h"
+#include "cli/dry_run.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -17,6 +18,12 @@
 
 int gateway_try(struct cli *cli, const struct client_request *request, struct client_reply *reply)
 {
+    if (dry_run_is_change(request) && cli->watching)
+        return CLIENT_E_WRITES;
+    if (dry_run_is_change(request) && cli->dry_run) {
+        dry_run_tell(cli, request);
+        return CLIENT_E_PLANNED;
+    }
     if (!cli->client)
         cli->client = client_new(cli->socket, cli->url, cli->timeout_ms);
     return cli->client ? client_exchange(cli->client, request, reply) : CLIENT_E_LOCAL;
@@ -55,6 +62,11 @@ int gateway_explain(struct cli *cli, int error)
     const char *reason = cli->client ? client_reason(cli->client) : "out of memory";
 
     switch (error) {
+    case CLIENT_E_PLANNED:
+        return CLI_PLANNED;
+    case CLIENT_E_WRITES:
+        return cli_error(cli, CLI_USAGE, NULL,
+                         "--watch is for commands that show something, not for those that change it");
     case CLIENT_E_REFUSED:
         return explain_refused(cli);
     case CLIENT_E_PERMISSION:

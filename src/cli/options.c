@@ -7,6 +7,8 @@ const struct option_spec command_global_options[] = {
     {"url", 0, "URL", NULL, "the gateway over TCP, as in http://127.0.0.1:8080 (TCGW_URL)"},
     {"timeout", 0, "SECONDS", NULL, "how long the gateway may take for an answer (30)"},
     {"json", 0, NULL, NULL, "print JSON as the gateway sends it, for scripts; problems go to stderr"},
+    {"dry-run", 0, NULL, NULL, "say what would be sent, or what the gateway would do, and change nothing"},
+    {"watch", 0, "[SECONDS]", NULL, "show it again and again (every 2 s), until Ctrl-C; of rollouts: follow it"},
     {"quiet", 'q', NULL, NULL, "print ids only"},
     {"color", 0, "WHEN", "auto always never", "colours: auto (on a terminal, unless NO_COLOR is set), always, never"},
     {"help", 'h', NULL, NULL, "explain the command"},
@@ -166,12 +168,6 @@ const struct option_spec rollout_options[] = {
     {"window", 0, "FROM-TO[,DAY]...", NULL, "when updates may begin: 22:00-05:00,sat,sun"},
     {"pause-after-wave", 0, NULL, NULL, "pause after each wave"},
     {"auto-rollback", 0, NULL, NULL, "roll back by itself when too many fail"},
-    {"dry-run", 0, NULL, NULL, "tell what would happen"},
-    OPTION_END,
-};
-
-const struct option_spec rollout_watch_options[] = {
-    {"watch", 0, NULL, NULL, "follow it until it has ended or is paused"},
     OPTION_END,
 };
 
@@ -198,11 +194,6 @@ const struct option_spec observe_options[] = {
 const struct option_spec shadow_options[] = {
     {"reported", 0, NULL, NULL, "what the device said of itself, instead of what is wished of it"},
     {"output", 'o', "FILE", NULL, "write to a file; by default to stdout"},
-    OPTION_END,
-};
-
-const struct option_spec gc_options[] = {
-    {"dry-run", 0, NULL, NULL, "only tell which would go"},
     OPTION_END,
 };
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#define LOOK_MS 5000  /* how often the files are looked at */
+#define LOOK_MS 2000  /* how often the files are looked at */
 #define SETTLE_MS 500 /* and again, so that certificate and key have both been written */
 #define DAY INT64_C(86400)
 #define REASON_SIZE 512

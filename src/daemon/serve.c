@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
-enum kind { FOR_DEVICES, FOR_HTTPS, FOR_REST, KINDS };
+enum kind { FOR_DEVICES, FOR_HTTPS, FOR_USERS, FOR_REST, KINDS };
 
 static int refuse_rest(char *reason, size_t reason_size, int fd)
 {
@@ -43,10 +43,12 @@ static enum kind kind_of(int fd, const char *name)
 {
     if (sd_is_socket(fd, AF_UNSPEC, SOCK_DGRAM, -1) > 0)
         return FOR_DEVICES;
+    if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, -1) > 0)
+        return FOR_USERS;
     return name && strcmp(name, "https") == 0 ? FOR_HTTPS : FOR_REST;
 }
 
-/* The rule of http.listen (conf_check). */
+/* The rule of http.listen (conf.c). */
 static bool is_exposed(const struct serve *serve, int fd)
 {
     struct sockaddr_storage address = {0};
@@ -74,7 +76,7 @@ static int serve_passed(const struct serve *serve, enum kind kind, int fd, char 
                            strerror(-r));
         return r < 0 ? DAEMON_EXIT_LISTEN : DAEMON_EXIT_OK;
     }
-    if (is_exposed(serve, fd)) {
+    if (kind == FOR_REST && is_exposed(serve, fd)) {
         (void)snprintf(reason, reason_size,
                        "a socket of systemd is reachable from other machines without TLS: name it \"https\" "
                        "(FileDescriptorName=), or set http.allow_remote = yes if the network is trusted");
@@ -104,23 +106,26 @@ static int take_passed(const struct serve *serve, bool passed[KINDS], char *reas
 
 /* Sockets of the configuration ------------------------------------------------------------------------------------ */
 
-static int open_rest(struct serve *serve, char *reason, size_t reason_size)
+static int open_socket(struct serve *serve, char *reason, size_t reason_size)
 {
     const struct conf *conf = serve->conf;
-    int status = DAEMON_EXIT_OK;
+    int status;
 
-    if (conf->http_socket[0]) {
-        status = serve_rest(serve, listen_unix(conf->http_socket, (mode_t)conf->http_socket_mode, reason, reason_size),
-                            reason, reason_size);
-        serve->made_socket = status == DAEMON_EXIT_OK;
-    }
-    if (status == DAEMON_EXIT_OK && conf->http_listen[0])
-        status =
-            serve_rest(serve, listen_tcp("http.listen", conf->http_listen, reason, reason_size), reason, reason_size);
-    if (status == DAEMON_EXIT_OK && conf->http_allow_remote)
-        log_warning("REST without TLS may be reached from other machines: tokens can be read on the way", "listen",
-                    conf->http_listen, NULL);
+    if (!conf->http_socket[0])
+        return DAEMON_EXIT_OK;
+    status = serve_rest(serve, listen_unix(conf->http_socket, (mode_t)conf->http_socket_mode, reason, reason_size),
+                        reason, reason_size);
+    serve->made_socket = status == DAEMON_EXIT_OK;
     return status;
+}
+
+static int open_rest(const struct serve *serve, char *reason, size_t reason_size)
+{
+    const char *address = serve->conf->http_listen;
+
+    if (!address[0])
+        return DAEMON_EXIT_OK;
+    return serve_rest(serve, listen_tcp("http.listen", address, reason, reason_size), reason, reason_size);
 }
 
 static int open_https(const struct serve *serve, char *reason, size_t reason_size)
@@ -169,9 +174,14 @@ int serve_all(struct serve *serve, char *reason, size_t reason_size)
 
     if (status == DAEMON_EXIT_OK)
         status = open_coap(serve, passed[FOR_DEVICES], reason, reason_size);
+    if (status == DAEMON_EXIT_OK && !passed[FOR_USERS])
+        status = open_socket(serve, reason, reason_size);
     if (status == DAEMON_EXIT_OK && !passed[FOR_REST])
         status = open_rest(serve, reason, reason_size);
     if (status == DAEMON_EXIT_OK && !passed[FOR_HTTPS])
         status = open_https(serve, reason, reason_size);
+    if (status == DAEMON_EXIT_OK && serve->conf->http_allow_remote)
+        log_warning("REST without TLS may be reached from other machines: tokens can be read on the way", "listen",
+                    serve->conf->http_listen, NULL);
     return status;
 }

@@ -9,8 +9,8 @@
 /*
  * Everything that listens: sockets that systemd passes, and those of the configuration.
  *
- * A passed socket is a device's (UDP), one of HTTPS (its FileDescriptorName is "https"), or one of REST. It stands in
- * for the configured ones of its kind: coap.listen, http.tls_listen, or http.socket and http.listen.
+ * A passed socket stands in for the configured one of its kind: a Unix socket for http.socket, UDP for coap.listen, TCP
+ * for http.tls_listen where its FileDescriptorName is "https", and for http.listen otherwise.
  */
 struct serve {
     const struct conf *conf;

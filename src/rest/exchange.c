@@ -83,7 +83,7 @@ void *exchange_begin(void *cls, const char *target, struct MHD_Connection *mhd)
         return NULL;
     http_begin(&ex->req, &transport, server->options.rest, target);
     ex->req.mhd = ex->mhd = mhd;
-    ex->req.trusted_host = listener->local;
+    ex->req.trusted_host = listener->local || listener->secure;
     ex->server = server;
     ex->listener = listener;
     ex->connection = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;

@@ -123,8 +123,8 @@ struct http_request {
     void *mhd;             /* struct MHD_Connection, for the form parser; NULL on other transports */
     struct http_peer peer; /* set by the transport after http_begin */
     enum http_method method;
-    bool trusted_host;                 /* the Host header needs no check: not reachable from a browser */
-    struct caller caller;              /* who asks; set before the route's handler runs */
+    bool trusted_host;    /* the Host header needs no check: no page gets a browser here by a name of its own */
+    struct caller caller; /* who asks; set before the route's handler runs */
     char id[HTTP_REQUEST_ID_MAX + 1];  /* X-Request-Id */
     char target[HTTP_TARGET_MAX + 1];  /* as received; cut when it was longer */
     char decoded[HTTP_TARGET_MAX + 1]; /* what segments and query point into */

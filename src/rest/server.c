@@ -13,6 +13,7 @@
 
 #define OVER_LIMIT_RESERVE 64             /* connections over the limit that still get a whole answer */
 #define MEMORY_PER_CONNECTION (16u << 10) /* MHD clears it for every request, which is most of what one costs */
+#define IDLE_MS 1000                      /* a connection that was silent for so long may be ended for another */
 #define RUNS_MAX 4                        /* of MHD for one event: devices and the store have their turn soon */
 #define SWEEP_MS 500
 #define GRACE_MS 500
@@ -128,6 +129,28 @@ static void refuse(struct MHD_Connection *mhd)
     cut(mhd);
 }
 
+/* There are too many: ends the one on which nothing has been going on for longest. False when all are in use. */
+static bool make_room(struct server *server)
+{
+    uint64_t now = uv_now(server->options.loop);
+    struct connection *longest = NULL;
+
+    list_each(node, &server->connections)
+    {
+        struct connection *connection = container_of(node, struct connection, node);
+
+        if (!connection->busy && !connection->cut && now - connection->since >= IDLE_MS &&
+            (!longest || connection->since < longest->since))
+            longest = connection;
+    }
+    if (!longest)
+        return false;
+    server->stats.idle++;
+    longest->cut = true;
+    cut(longest->mhd);
+    return true;
+}
+
 /* MHD's own timeout sees silence only; a client that sends a byte now and then is ended here. */
 static void sweep(uv_timer_t *timer)
 {
@@ -183,7 +206,7 @@ static void connection_opened(struct listener *listener, struct MHD_Connection *
     if (listener->secure && !secure(connection))
         cut(mhd);
     connection->since = uv_now(server->options.loop);
-    connection->over_limit = ++server->connection_count > server->options.max_connections;
+    connection->over_limit = ++server->connection_count > server->options.max_connections && !make_room(server);
     server->stats.over_limit += connection->over_limit;
     list_append(&server->connections, &connection->node);
     *context = connection;
@@ -314,7 +337,7 @@ int http_server_listen(struct server *server, int fd, bool secure)
     listener->next = server->listeners;
     server->listeners = listener;
     (void)uv_poll_start(&listener->poll, UV_READABLE, polled);
-    run_listener(listener);
+    server_kick(listener); /* who waits on a socket that was passed is served when all have started */
     return 0;
 }
 

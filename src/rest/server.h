@@ -24,7 +24,8 @@ struct server_options {
 
 /* Connections that were ended early. */
 struct http_server_stats {
-    uint64_t over_limit; /* there were too many */
+    uint64_t over_limit; /* there were too many, and all of them in use */
+    uint64_t idle;       /* there were too many, and this was silent for longest */
     uint64_t slow;       /* the request took too long to come */
     uint64_t handshake;  /* of HTTPS, that never made a request */
 };

@@ -54,6 +54,28 @@ static int check_file(const char *path, bool secret, char *reason, size_t reason
     return 0;
 }
 
+/* Also because GnuTLS 3.7 leaks where it reads a broken certificate together with its key. */
+static int check_certificates(const char *path, char *reason, size_t reason_size)
+{
+    gnutls_datum_t text = {NULL, 0};
+    gnutls_x509_crt_t *list = NULL;
+    unsigned count = 0;
+    int r = check_file(path, false, reason, reason_size) ? 1 : gnutls_load_file(path, &text);
+
+    if (r == 1)
+        return 1;
+    if (r == 0)
+        r = gnutls_x509_crt_list_import2(&list, &count, &text, GNUTLS_X509_FMT_PEM, 0);
+    if (r < 0)
+        (void)refuse(reason, reason_size, path, "there is no certificate in this file that can be used: %s",
+                     gnutls_strerror(r));
+    for (unsigned i = 0; r >= 0 && i < count; i++)
+        gnutls_x509_crt_deinit(list[i]);
+    gnutls_free(list);
+    gnutls_free(text.data);
+    return r < 0;
+}
+
 static int64_t expiry_of(const gnutls_datum_t *der)
 {
     gnutls_x509_crt_t certificate;
@@ -80,8 +102,8 @@ static int64_t first_expiry(gnutls_certificate_credentials_t credentials)
     return first;
 }
 
-/* The handshake fails unless a certificate that the client shows is good, and for clients. GnuTLS itself sees to it that
- * one is shown where that is required. */
+/* The handshake fails unless a certificate that the client shows is good, and for clients. GnuTLS itself sees to it
+ * that one is shown where that is required. */
 static int verify_client(gnutls_session_t session)
 {
     gnutls_typed_vdata_st purpose = {.type = GNUTLS_DT_KEY_PURPOSE_OID,
@@ -100,7 +122,8 @@ static int load_pair(struct tls *tls, const struct tls_files *files, char *reaso
 {
     int r;
 
-    if (check_file(files->certificate, false, reason, reason_size) || check_file(files->key, true, reason, reason_size))
+    if (check_certificates(files->certificate, reason, reason_size) ||
+        check_file(files->key, true, reason, reason_size))
         return 1;
     r = gnutls_certificate_set_x509_key_file2(tls->credentials, files->certificate, files->key, GNUTLS_X509_FMT_PEM,
                                               NULL, 0);
@@ -121,11 +144,11 @@ static int load_client_ca(struct tls *tls, const struct tls_files *files, char *
     tls->request = GNUTLS_CERT_IGNORE;
     if (!*files->client_ca)
         return 0;
-    if (check_file(files->client_ca, false, reason, reason_size))
+    if (check_certificates(files->client_ca, reason, reason_size))
         return 1;
     r = gnutls_certificate_set_x509_trust_file(tls->credentials, files->client_ca, GNUTLS_X509_FMT_PEM);
     if (r <= 0)
-        return refuse(reason, reason_size, files->client_ca, "there is no certificate in this file that can be used");
+        return refuse(reason, reason_size, files->client_ca, "this cannot be used: %s", gnutls_strerror(r));
     gnutls_certificate_set_verify_function(tls->credentials, verify_client);
     tls->request = files->require_client ? GNUTLS_CERT_REQUIRE : GNUTLS_CERT_REQUEST;
     return 0;

@@ -4,6 +4,7 @@
 #include "rest/reply.h"
 
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #define SPARES_MAX 64             /* exchanges kept for reuse */
@@ -82,6 +83,8 @@ void *exchange_begin(void *cls, const char *target, struct MHD_Connection *mhd)
     if (!ex)
         return NULL;
     http_begin(&ex->req, &transport, server->options.rest, target);
+    ex->raw_target = target;
+    ex->raw_end = target + strlen(target);
     ex->req.mhd = ex->mhd = mhd;
     ex->req.trusted_host = listener->local || listener->secure;
     ex->server = server;
@@ -116,17 +119,71 @@ static void set_request_id(struct exchange *ex)
     text_hex(&id, sizeof id, ex->req.id);
 }
 
-/* Sets *length: 0 without a body, UINT64_MAX for a chunked one. MHD has checked that Content-Length is a number. */
-static void read_length(struct exchange *ex, uint64_t *length)
+static void refuse_head(struct exchange *ex, const char *detail)
 {
-    const char *coding = find_header(&ex->req, "Transfer-Encoding");
-    const char *declared = find_header(&ex->req, "Content-Length");
+    fault_set(&ex->req.fault, FAULT_MALFORMED_REQUEST, "%s", detail);
+    ex->req.response.close = true;
+}
 
-    *length = coding ? UINT64_MAX : declared ? strtoull(declared, NULL, 10) : 0;
-    if (coding && declared) { /* RFC 9112 section 6.1: an attempt at request smuggling */
-        fault_set(&ex->req.fault, FAULT_MALFORMED_REQUEST, "The request has both Content-Length and Transfer-Encoding");
-        ex->req.response.close = true;
+/* What says where a request ends. Two programs in a row that read it differently take a part of one request for another
+ * (RFC 9112 section 11.2), so what may be read in two ways is refused. */
+struct framing {
+    unsigned lengths, codings, hosts;
+    bool good;       /* so far */
+    uint64_t length; /* of the body; UINT64_MAX: it is chunked */
+};
+
+static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    static const char token[] = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    struct framing *framing = cls;
+    int64_t length;
+
+    (void)kind;
+    framing->good = framing->good && name[0] && name[strspn(name, token)] == 0;
+    framing->hosts += strcasecmp(name, "Host") == 0;
+    if (strcasecmp(name, "Content-Length") == 0) {
+        framing->lengths++;
+        framing->good = framing->good && value && value[strspn(value, "0123456789")] == 0 &&
+                        text_parse_int(value, 0, INT64_MAX, &length);
+        if (framing->good && framing->codings == 0)
+            framing->length = (uint64_t)length;
+    } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
+        framing->codings++;
+        framing->good = framing->good && value && strcasecmp(value, "chunked") == 0;
+        framing->length = UINT64_MAX;
     }
+    return MHD_YES;
+}
+
+static bool is_blank(const char *from, const char *to)
+{
+    while (from < to && *from == ' ')
+        from++;
+    return from == to;
+}
+
+/* MHD takes a NUL in the request line for the end of a word. It keeps the line in one piece, with a NUL for the blank
+ * behind each word, so that what it left out shows as more than blanks between two words. */
+static bool is_whole(const struct exchange *ex, const char *method, const char *version)
+{
+    return is_blank(method + strlen(method) + 1, ex->raw_target) && is_blank(ex->raw_end + 1, version);
+}
+
+/* Sets *length: 0 without a body, UINT64_MAX for a chunked one. */
+static void read_framing(struct exchange *ex, const char *method, const char *version, uint64_t *length)
+{
+    struct framing framing = {.good = true};
+
+    (void)MHD_get_connection_values(ex->mhd, MHD_HEADER_KIND, take_header, &framing);
+    *length = framing.length;
+    if (strcmp(version, MHD_HTTP_VERSION_1_1) != 0 && strcmp(version, MHD_HTTP_VERSION_1_0) != 0)
+        refuse_head(ex, "The request is not HTTP/1.1");
+    else if (!is_whole(ex, method, version))
+        refuse_head(ex, "There is a NUL in the request line");
+    else if (!framing.good || framing.lengths + framing.codings > 1 || framing.hosts > 1)
+        refuse_head(ex, "The request can be read in two ways: Content-Length, Transfer-Encoding (chunked) and Host may "
+                        "be there once, not both of the first two, and names of headers have no blanks");
 }
 
 static void check_head(struct exchange *ex)
@@ -169,16 +226,17 @@ static enum MHD_Result conclude(struct exchange *ex)
     return result;
 }
 
-static enum MHD_Result begin(struct exchange *ex, const char *method)
+static enum MHD_Result begin(struct exchange *ex, const char *method, const char *version)
 {
     uint64_t length = 0;
     const char *expect;
 
     ex->req.method = http_method_from_name(method);
     set_request_id(ex);
+    read_framing(ex, method, version, &length);
     check_head(ex);
-    if (ex->req.method != HTTP_GET && ex->req.method != HTTP_HEAD)
-        read_length(ex, &length);
+    if (ex->req.method == HTTP_GET || ex->req.method == HTTP_HEAD)
+        length = 0; /* it means nothing, and is read and dropped */
     dispatch_begin(&ex->req, length);
     expect = ex->req.answered && length ? find_header(&ex->req, "Expect") : NULL;
     if (expect || (ex->req.answered && length != UINT64_MAX && length > DISPATCH_DISCARD_MAX))
@@ -209,11 +267,11 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const cha
 {
     struct exchange *ex = *con_cls;
 
-    (void)cls, (void)mhd, (void)url, (void)version;
+    (void)cls, (void)mhd, (void)url;
     if (!ex)
         return MHD_NO; /* out of memory */
     if (ex->stage == EXCHANGE_NEW)
-        return begin(ex, method);
+        return begin(ex, method, version);
     if (ex->stage == EXCHANGE_BODY && *size)
         return take_body(ex, data, size);
     if (ex->stage == EXCHANGE_BODY)

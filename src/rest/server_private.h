@@ -77,7 +77,8 @@ struct exchange {
     bool shared;                   /* the response is one of server->recent */
     bool given_id;                 /* the request's id is the client's */
     enum exchange_stage stage;
-    bool sent; /* the response is complete, or could not be made */
+    const char *raw_target, *raw_end; /* in MHD's copy of the request line */
+    bool sent;                        /* the response is complete, or could not be made */
     bool suspended;
     struct exchange *next_free;
 };

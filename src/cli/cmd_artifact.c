@@ -244,3 +244,22 @@ int artifact_get(struct cli *cli, const struct arguments *args)
         return rc;
     return output ? download_file(cli, id, part, output) : download(cli, id, part, cli->out);
 }
+
+/* Uploads that were begun */
+
+int upload_list(struct cli *cli, const struct arguments *args)
+{
+    (void)args;
+    return gateway_show_list(cli, client_path("/v1/uploads"), &view_upload);
+}
+
+int upload_show(struct cli *cli, const struct arguments *args)
+{
+    return gateway_show(cli, client_path("/v1/uploads/%s", args->words[0]), &view_upload);
+}
+
+int upload_remove(struct cli *cli, const struct arguments *args)
+{
+    return gateway_change(cli, "DELETE", client_path("/v1/uploads/%s", args->words[0]), NULL, &view_upload,
+                          wait_sentence("Upload %.12s was given up.", args->words[0]));
+}

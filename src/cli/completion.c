@@ -38,14 +38,23 @@ static const char bash_tail[] =
     "    i=$((${#words[@]} - $(wc -w <<<\"$command\")))\n"
     "    case \"${kind[i]-}\" in\n"
     "        *FILE*) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
-    "        *DEVICE*) COMPREPLY=($(compgen -W \"$(_tcgw_ids device list)\" -- \"$cur\")) ;;\n"
-    "        *UID*) COMPREPLY=($(compgen -W \"$(_tcgw_ids container list \"${words[-1]}\")\" -- \"$cur\")) ;;\n"
-    "        *ARTIFACT*) COMPREPLY=($(compgen -W \"$(_tcgw_ids artifact list)\" -- \"$cur\")) ;;\n"
-    "        *OPERATION*) COMPREPLY=($(compgen -W \"$(_tcgw_ids operation list)\" -- \"$cur\")) ;;\n"
+    "        *UID*) COMPREPLY=($(compgen -W \"$(_tcgw_ids container list \"${words[-1]}\")\" -- \"$cur\")) ;;\n";
+
+static const char bash_end[] =
+    "        NAME) COMPREPLY=($(compgen -W \"$(_tcgw_ids \"${words[0]}\" list)\" -- \"$cur\")) ;;\n"
     "        *) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
     "    esac\n"
     "}\n"
     "complete -F _tcgw tcgw\n";
+
+/* What the gateway is asked for an argument; beside these, NAME is what the command's own group lists. */
+static const struct {
+    const char *argument, *command;
+} sources[] = {
+    {"DEVICE", "device list"},   {"ARTIFACT", "artifact list"},   {"RELEASE", "release list"},
+    {"ROLLOUT", "rollout list"}, {"LINK", "link list"},           {"SINK", "sink list"},
+    {"UPLOAD", "upload list"},   {"OPERATION", "operation list"},
+};
 
 /* As an autoloaded function the script is run for the first completion, which it has to make. */
 static const char zsh_tail[] = "if [[ ${funcstack[1]-} == _tcgw ]]; then _bash_complete -F _tcgw; fi\n";
@@ -111,6 +120,10 @@ static void print_bash(FILE *to)
         (void)fprintf(to, " --%s", o->name);
     (void)fputs("' ;;\n", to);
     (void)fputs(bash_tail, to);
+    for (size_t i = 0; i < array_size(sources); i++)
+        (void)fprintf(to, "        *%s*) COMPREPLY=($(compgen -W \"$(_tcgw_ids %s)\" -- \"$cur\")) ;;\n",
+                      sources[i].argument, sources[i].command);
+    (void)fputs(bash_end, to);
 }
 
 static void print_fish_group(FILE *to, const char *group, size_t n)
@@ -137,6 +150,15 @@ static void print_fish_option(FILE *to, const struct option_spec *option, const 
     (void)fprintf(to, " -d '%s'\n", option->help);
 }
 
+/* Whether its group has a list. */
+static bool is_listed(const struct command *command)
+{
+    char list[64];
+
+    (void)snprintf(list, sizeof list, "%.*s list", (int)strcspn(command->words, " "), command->words);
+    return command_find(list) != NULL;
+}
+
 static void print_fish_command(FILE *to, const struct command *command)
 {
     size_t n = strcspn(command->words, " ");
@@ -146,8 +168,13 @@ static void print_fish_command(FILE *to, const struct command *command)
                    command->words[n] ? "; and __fish_seen_subcommand_from " : "",
                    command->words[n] ? command->words + n + 1 : "");
     command_each_option(option, command) print_fish_option(to, option, condition);
-    if (strstr(command->arguments, "DEVICE"))
-        (void)fprintf(to, "complete -c tcgw %s -f -a '(tcgw device list --quiet 2>/dev/null)'\n", condition);
+    for (size_t i = 0; i < array_size(sources); i++)
+        if (strstr(command->arguments, sources[i].argument) && !strstr(command->arguments, "FILE"))
+            (void)fprintf(to, "complete -c tcgw %s -f -a '(tcgw %s --quiet 2>/dev/null)'\n", condition,
+                          sources[i].command);
+    if (strncmp(command->arguments, "NAME", 4) == 0 && n < sizeof condition && is_listed(command))
+        (void)fprintf(to, "complete -c tcgw %s -f -a '(tcgw %.*s list --quiet 2>/dev/null)'\n", condition, (int)n,
+                      command->words);
 }
 
 static void print_fish(FILE *to)

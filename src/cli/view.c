@@ -70,14 +70,10 @@ static const struct field sink_fields[] = {
 };
 
 static const struct field audit_fields[] = {
-    {"Number", "seq", FIELD_TEXT, true},
-    {"Time", "time", FIELD_TIME, true},
-    {"Who", "who", FIELD_TEXT, true},
-    {"From", "from", FIELD_TEXT, true},
-    {"Event", "event", FIELD_STATE, true},
-    {"Action", "action", FIELD_TEXT, true},
-    {"Device", "device", FIELD_TEXT, true},
-    {"Path", "path", FIELD_TEXT, true},
+    {"Number", "seq", FIELD_TEXT, true},    {"Time", "time", FIELD_TIME, true},
+    {"Who", "who", FIELD_TEXT, true},       {"From", "from", FIELD_TEXT, true},
+    {"Event", "event", FIELD_STATE, true},  {"Action", "action", FIELD_TEXT, true},
+    {"Device", "device", FIELD_TEXT, true}, {"Path", "path", FIELD_TEXT, true},
     {"Error", "error", FIELD_TEXT, true},
 };
 
@@ -196,6 +192,15 @@ static const struct field registration_fields[] = {
     {"Links", "links", FIELD_LINKS, false},
     {"Registered", "registered_at", FIELD_TIME, false},
     {"Updated", "updated_at", FIELD_TIME, true},
+    {"Expires", "expires_at", FIELD_TIME, true},
+};
+
+static const struct field upload_fields[] = {
+    {"Id", "id", FIELD_TEXT, true},
+    {"Name", "description.name", FIELD_TEXT, true},
+    {"Arrived", "offset", FIELD_BYTES, true},
+    {"Size", "length", FIELD_BYTES, true},
+    {"Artifact", "artifact", FIELD_DIGEST, true},
     {"Expires", "expires_at", FIELD_TIME, true},
 };
 
@@ -364,6 +369,8 @@ const struct view view_device =
 const struct view view_artifact =
     VIEW("artifact", "artifacts", "id", "Upload one with: tcgw artifact push FILE", artifact_fields);
 const struct view view_collection = {.noun = "collection", .id = "bytes"};
+const struct view view_upload = VIEW("upload", "uploads that can be continued", "id",
+                                     "tcgw artifact push begins one of a large file", upload_fields);
 const struct view view_container =
     VIEW("container", "containers", "uid", "Deploy one with: tcgw deploy DEVICE UID ARTIFACT", container_fields);
 const struct view view_operation = VIEW("operation", "operations", "id", "", operation_fields);

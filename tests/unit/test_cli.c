@@ -151,6 +151,23 @@ static void check_examples(const struct command *command)
     }
 }
 
+/* Commands with the same first word stand together: it was not left before. */
+static void check_place(const struct command *command)
+{
+    static char left[64][32], last[32];
+    static size_t count;
+    char word[32];
+
+    (void)snprintf(word, sizeof word, "%.*s", (int)strcspn(command->words, " "), command->words);
+    if (strcmp(word, last) == 0)
+        return;
+    for (size_t i = 0; i < count; i++)
+        ck_assert_msg(strcmp(left[i], word) != 0, "tcgw %s stands apart from its group", command->words);
+    ck_assert_uint_lt(count, 64);
+    memcpy(left[count++], last, sizeof last);
+    memcpy(last, word, sizeof last);
+}
+
 /* Everything that is generated from the table relies on this. */
 START_TEST(the_table_is_sound)
 {
@@ -162,6 +179,7 @@ START_TEST(the_table_is_sound)
         ck_assert(command->run != NULL);
         ck_assert_ptr_null(strchr(command->help, '.'));
         check_examples(command);
+        check_place(command);
         command_each_option(option, command)
         {
             check_option(option);
@@ -251,7 +269,11 @@ START_TEST(completes_in_bash)
                  "echo \"${COMPREPLY[*]}\"; }\n"
                  "[ \"$(t tcgw dev)\" = device ]; [ \"$(t tcgw device a)\" = add ]\n"
                  "[ \"$(t tcgw device add --pd)\" = --pdu-size ]; [ \"$(t tcgw --js)\" = --json ]\n"
-                 "[ \"$(t tcgw --json operation w)\" = watch ]\n");
+                 "[ \"$(t tcgw --json operation w)\" = watch ]\n"
+                 "tcgw() { case \"$*\" in 'device list --quiet') echo box-1 ;; 'policy list --quiet') echo house ;; "
+                 "'container list box-1 --quiet') echo door ;; esac; }\n"
+                 "[ \"$(t tcgw device show b)\" = box-1 ]; [ \"$(t tcgw policy show h)\" = house ]\n"
+                 "[ \"$(t tcgw container stop box-1 d)\" = door ]\n");
 }
 END_TEST
 

@@ -43,7 +43,7 @@ class Daemon(harness.GatewayTest):
         wait_for(gateway.is_up, what="tcgwd without configuration")
         self.assertTrue(os.path.exists(directory + "/s/tcgw.db"))
         self.assertEqual(gateway.get("/v1/info", tcp=True).status, 401)
-            self.assertEqual(gateway.get("/healthz", tcp=True).status, 200)
+        self.assertEqual(gateway.get("/healthz", tcp=True).status, 200)
         self.assertEqual(os.stat(directory + "/s/gateway-key.pem").st_mode & 0o777, 0o600)
         gateway.stop()
 

@@ -1,4 +1,5 @@
--- wrk script part: each request asks for the path of another device; BENCH_FRESH: past the gateway's cache.
+-- wrk script part: each request asks for the path of another device; BENCH_FRESH: past the gateway's cache; BENCH_TOKEN:
+-- as whom.
 local devices = tonumber(os.getenv("BENCH_DEVICES"))
 local path = os.getenv("BENCH_PATH")
 local headers = {}
@@ -6,6 +7,10 @@ local number = tonumber(os.getenv("BENCH_FIRST"))
 
 if os.getenv("BENCH_FRESH") ~= "" then
     headers["Cache-Control"] = "no-cache"
+end
+
+if os.getenv("BENCH_TOKEN") ~= "" then
+    headers["Authorization"] = "Bearer " .. os.getenv("BENCH_TOKEN")
 end
 
 function request()

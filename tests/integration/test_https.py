@@ -203,13 +203,13 @@ class HttpsTest(GatewayTest):
 
     def test_a_certificate_that_ends_while_it_is_shown(self):
         gateway = self.serve()
-        self.install(gateway, self.authority.issue("localhost", seconds=10, to="short"))
+        self.install(gateway, self.authority.issue("localhost", seconds=6, to="short"))
         gateway.process.send_signal(signal.SIGHUP)
         wait_for(lambda: "ends within a day" in gateway.log(), what="the reload")
         connection = self.connect(gateway)
         self.assertEqual(self.ask(connection)[0], 200)
         metric = "tcgw_https_certificate_seconds"
-        self.assertGreaterEqual(10, gateway.metrics()[metric])
+        self.assertGreaterEqual(6, gateway.metrics()[metric])
         wait_for(lambda: "has ended" in gateway.log(), 40, what="the end of the certificate to be told")
         self.assertLessEqual(gateway.metrics()[metric], 0)
         events = gateway.get("/v1/events?kind=gateway").json["items"]

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/timex.h>
+#include <unistd.h>
 
 /* What can be seen on the gateway's machine without the gateway. */
 
@@ -93,7 +94,8 @@ void doctor_check_disk(struct doctor *doctor)
         return;
     }
     if (statvfs(path, &st) != 0) {
-        doctor_find(doctor, errno == EACCES ? DOCTOR_SKIPPED : DOCTOR_WARNING,
+        /* Another user's default is not where the daemon stores. */
+        doctor_find(doctor, errno == EACCES || (errno == ENOENT && geteuid() != 0) ? DOCTOR_SKIPPED : DOCTOR_WARNING,
                     "Check gateway.state_directory of tcgw.conf, and what is mounted.", "%s: %s", path,
                     strerror(errno));
         return;

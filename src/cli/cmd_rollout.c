@@ -1,3 +1,4 @@
+#include "base/text.h"
 #include "cli/display.h"
 #include "cli/dry_run.h"
 #include "cli/gateway.h"
@@ -15,10 +16,13 @@
 static int find(struct cli *cli, const char *typed, json_t **out)
 {
     cleanup_json json_t *list = NULL;
-    int rc = gateway_get(cli, client_path("/v1/rollouts"), &list);
     json_t *rollout;
     size_t i;
+    int rc;
 
+    if (text_is_uuid(typed))
+        return gateway_get(cli, client_path("/v1/rollouts/%s", typed), out);
+    rc = gateway_get(cli, client_path("/v1/rollouts"), &list);
     if (rc)
         return rc;
     json_array_foreach(json_object_get(list, "items"), i, rollout)

@@ -87,7 +87,7 @@ COMMANDS = {
     "removeLink": "link remove x",
     "listRollouts": "rollout list",
     "addRollout": f"rollout create x {DIGEST} --all",
-    "getRollout": "rollout watch x",
+    "getRollout": "rollout show 01945b1e-0000-7000-8000-000000000001",
     "removeRollout": "rollout remove x",
     "listRolloutDevices": "rollout devices x",
     "pauseRollout": "rollout pause x",

@@ -119,7 +119,7 @@ bool bearer_uses_tenant(struct core *core, const char *tenant)
 
 static json_t *show(const struct core *core, const char *name, const struct token *token)
 {
-    return json_pack("{s:s, s:s, s:s*, s:o, s:o, s:o, s:b}", "name", name, "role", role_name(token->right.role),
+    return json_pack("{s:s, s:s, s:s?, s:o, s:o, s:o, s:b}", "name", name, "role", role_name(token->right.role),
                      "tenant", *token->right.tenant ? token->right.tenant : NULL, "created_at",
                      json_time(token->created), "expires_at", json_time(token->expires), "last_used_at",
                      json_time(token->used), "expired", token->expires && core_wall(core) >= token->expires);

@@ -68,6 +68,7 @@ struct journal_filter {
     uint32_t kinds;     /* bits (1 << enum journal_kind); 0: all but JOURNAL_AUDIT */
     const char *device; /* NULL: any; copied */
     const char *group;  /* NULL: any; devices that are in it now; copied */
+    const char *tenant; /* NULL or "": the whole gateway; entries of the tenant's devices only; copied */
     const char *name;   /* telemetry: only messages with a record of this name, "x*" for a prefix; NULL: any; copied */
 };
 

@@ -1,6 +1,7 @@
 #ifndef TC_CORE_JOURNAL_PRIVATE_H
 #define TC_CORE_JOURNAL_PRIVATE_H
 
+#include "core/access.h"
 #include "core/internal.h"
 #include "core/journal.h"
 
@@ -89,6 +90,7 @@ struct journal_reader {
     struct core *core;
     uint32_t kinds;
     char device[CORE_ID_MAX + 1], group[CORE_GROUP_MAX + 1], name[TELEMETRY_NAME_MAX + 1];
+    char tenant[TENANT_NAME_MAX + 1];
     bool has_name, prefix;
     uint64_t position, previous; /* previous: before the last entry that was read */
     uint64_t at;                 /* where it goes on in the ring, if that fits the position */

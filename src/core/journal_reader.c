@@ -12,6 +12,7 @@ static void set_filter(struct journal_reader *reader, const struct journal_filte
     reader->kinds = filter->kinds ? filter->kinds : ~(1u << JOURNAL_AUDIT);
     (void)text_copy(reader->device, sizeof reader->device, filter->device ? filter->device : "");
     (void)text_copy(reader->group, sizeof reader->group, filter->group ? filter->group : "");
+    (void)text_copy(reader->tenant, sizeof reader->tenant, filter->tenant ? filter->tenant : "");
     reader->has_name = name != NULL;
     if (!name)
         return;
@@ -76,10 +77,18 @@ static bool is_in_group(const struct journal_reader *reader, const char *id)
     return device && device_is_in_group(device, reader->group);
 }
 
+static bool is_of_tenant(const struct journal_reader *reader, const char *id)
+{
+    const struct device *device = *id ? index_find_device(reader->core, id) : NULL;
+
+    return device && tenant_has_device(reader->core, reader->tenant, device);
+}
+
 static bool passes(const struct journal_reader *reader, const struct journal_entry *entry)
 {
     return reader->kinds & 1u << entry->kind && (!*reader->device || strcmp(reader->device, entry->device) == 0) &&
            (!*reader->group || is_in_group(reader, entry->device)) &&
+           (!*reader->tenant || is_of_tenant(reader, entry->device)) &&
            (!reader->has_name || (entry->kind == JOURNAL_TELEMETRY &&
                                   journal_pack_has(entry->body, entry->size, reader->name, reader->prefix)));
 }

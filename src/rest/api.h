@@ -6,6 +6,13 @@
 
 /* The handlers of the route table. Each answers its request at once or later. */
 
+/* api_access.c */
+void api_show_caller(struct http_request *req);
+void api_list_tokens(struct http_request *req);
+void api_add_token(struct http_request *req);
+void api_show_token(struct http_request *req);
+void api_remove_token(struct http_request *req);
+
 /* api_directory.c */
 void api_list_directory(struct http_request *req);
 void api_show_registration(struct http_request *req);
@@ -90,6 +97,14 @@ void api_list_observations(struct http_request *req);
 void api_list_transfers(struct http_request *req);
 
 /* api_named.c */
+void api_list_grants(struct http_request *req);
+void api_show_grant(struct http_request *req);
+void api_put_grant(struct http_request *req);
+void api_remove_grant(struct http_request *req);
+void api_list_tenants(struct http_request *req);
+void api_show_tenant(struct http_request *req);
+void api_put_tenant(struct http_request *req);
+void api_remove_tenant(struct http_request *req);
 void api_list_groups(struct http_request *req);
 void api_show_group(struct http_request *req);
 void api_put_group(struct http_request *req);

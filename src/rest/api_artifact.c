@@ -9,6 +9,25 @@
 #include <errno.h>
 #include <string.h>
 
+/* As core_list_artifacts, of those that are there for the caller. */
+static size_t list_artifacts(const struct http_request *req, const char *after, struct artifact **out, size_t max)
+{
+    struct core *core = rest_core(req);
+    size_t count = 0, n;
+
+    do {
+        size_t kept = count;
+
+        n = core_list_artifacts(core, after, out + count, max - count);
+        if (n)
+            after = out[count + n - 1]->id;
+        for (size_t i = 0; i < n; i++)
+            if (caller_sees_artifact(core, &req->caller, out[kept + i]))
+                out[count++] = out[kept + i];
+    } while (n && count < max);
+    return count;
+}
+
 void api_list_artifacts(struct http_request *req)
 {
     struct artifact *artifacts[PAGE_LIMIT_MAX + 1];
@@ -17,7 +36,7 @@ void api_list_artifacts(struct http_request *req)
 
     if (!page_begin(&page, req))
         return;
-    n = core_list_artifacts(rest_core(req), page.after, artifacts, page.limit + 1);
+    n = list_artifacts(req, page.after, artifacts, page.limit + 1);
     for (size_t i = 0; i < n && i < page.limit; i++)
         page_add_json(&page, core_artifact_json(rest_core(req), artifacts[i]));
     page_end(&page, n > page.limit ? artifacts[page.limit - 1]->id : NULL);
@@ -27,6 +46,10 @@ static void answer_added(struct http_request *req)
 {
     struct artifact *artifact = core_find_artifact(rest_core(req), req->record);
 
+    if (artifact && !caller_sees_artifact(rest_core(req), &req->caller, artifact)) {
+        reply_problem(req, FAULT_CONFLICT, "This content is there already, under a name that is not the tenant's");
+        return;
+    }
     if (!artifact) {
         reply_problem(req, FAULT_NOT_FOUND, "The artifact %s was removed meanwhile", req->record);
         return;

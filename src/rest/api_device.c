@@ -24,10 +24,11 @@ static bool read_presence(struct http_request *req, enum presence_state *out)
     return false;
 }
 
-/* As core_list_devices, of those in one state. */
-static size_t list_devices(struct core *core, const char *after, enum presence_state state, struct device **out,
-                           size_t max)
+/* As core_list_devices, of those in one state that are there for the caller. */
+static size_t list_devices(const struct http_request *req, const char *after, enum presence_state state,
+                           struct device **out, size_t max)
 {
+    struct core *core = rest_core(req);
     size_t count = 0, n;
 
     do {
@@ -37,7 +38,8 @@ static size_t list_devices(struct core *core, const char *after, enum presence_s
         if (n)
             after = out[count + n - 1]->id;
         for (size_t i = 0; i < n; i++)
-            if (state == PRESENCE_STATE_COUNT || core_presence(out[kept + i]).state == state)
+            if ((state == PRESENCE_STATE_COUNT || core_presence(out[kept + i]).state == state) &&
+                caller_sees_device(core, &req->caller, out[kept + i]))
                 out[count++] = out[kept + i];
     } while (n && count < max);
     return count;
@@ -52,7 +54,7 @@ void api_list_devices(struct http_request *req)
 
     if (!read_presence(req, &state) || !page_begin(&page, req))
         return;
-    n = list_devices(rest_core(req), page.after, state, devices, page.limit + 1);
+    n = list_devices(req, page.after, state, devices, page.limit + 1);
     for (size_t i = 0; i < n && i < page.limit; i++) {
         size_t size;
         const char *text = core_render_device(devices[i], &size);

@@ -16,6 +16,26 @@ static uint64_t read_number(const char *text)
     return text_parse_int(text, 1, INT64_MAX, &number) ? (uint64_t)number : 0;
 }
 
+/* As core_list_registrations, of those that are there for the caller. */
+static size_t list_registrations(const struct http_request *req, uint64_t after, const struct registration **out,
+                                 size_t max)
+{
+    struct core *core = rest_core(req);
+    size_t count = 0, n;
+
+    do {
+        size_t kept = count;
+
+        n = core_list_registrations(core, after, out + count, max - count);
+        if (n)
+            after = out[count + n - 1]->number;
+        for (size_t i = 0; i < n; i++)
+            if (caller_sees_device_id(core, &req->caller, out[kept + i]->device))
+                out[count++] = out[kept + i];
+    } while (n && count < max);
+    return count;
+}
+
 void api_list_directory(struct http_request *req)
 {
     const struct registration *found[PAGE_LIMIT_MAX + 1];
@@ -25,7 +45,7 @@ void api_list_directory(struct http_request *req)
 
     if (!page_begin(&page, req))
         return;
-    n = core_list_registrations(rest_core(req), page.after ? read_number(page.after) : 0, found, page.limit + 1);
+    n = list_registrations(req, page.after ? read_number(page.after) : 0, found, page.limit + 1);
     for (size_t i = 0; i < n && i < page.limit; i++)
         page_add_json(&page, core_registration_json(rest_core(req), found[i]));
     if (n > page.limit)

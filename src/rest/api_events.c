@@ -60,6 +60,7 @@ static bool read_names(struct http_request *req, struct journal_filter *filter)
     filter->device = http_parameter(req, "device");
     filter->group = http_parameter(req, "group");
     filter->name = http_parameter(req, "name");
+    filter->tenant = req->caller.tenant;
     if (filter->device && !text_is_name(filter->device, CORE_ID_MAX))
         reply_problem(req, FAULT_INVALID_PARAMETER, "The query parameter device is not the id of a device");
     else if (filter->group && !text_is_name(filter->group, CORE_GROUP_MAX))

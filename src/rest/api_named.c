@@ -1,8 +1,11 @@
 #include "rest/api.h"
 #include "rest/change.h"
 #include "rest/reply.h"
+#include "rest/scope.h"
 #include "rest/state.h"
+#include "rest/stream.h"
 
+#include "core/access.h"
 #include "core/cache.h"
 #include "core/link.h"
 #include "core/reconcile.h"
@@ -13,6 +16,7 @@
 struct named {
     const char *noun;
     size_t name_max;
+    scope_fn sees; /* for the callers of a tenant; NULL: none of them gets here */
     json_t *(*list)(struct core *core);
     json_t *(*show)(struct core *core, const char *name);
     int (*put)(struct core *core, const char *name, const json_t *body, core_done_fn done, void *arg,
@@ -22,7 +26,8 @@ struct named {
 
 static void list(struct http_request *req, const struct named *kind)
 {
-    reply_json(req, 200, json_pack("{s:o}", "items", kind->list(rest_core(req))));
+    reply_json(req, 200,
+               json_pack("{s:o}", "items", scope_filter(req, kind->list(rest_core(req)), "name", kind->sees)));
 }
 
 /* The name in the path; NULL when it is bad, which is answered then. */
@@ -60,7 +65,8 @@ static void put(struct http_request *req, const struct named *kind, void (*then)
     if (!name)
         return;
     r = kind->put(rest_core(req), name, req->json, change_done, change_begin(req, then), &fault);
-    (void)change_was_refused(req, r, &fault);
+    if (!change_was_refused(req, r, &fault))
+        stream_recheck(req->rest);
 }
 
 static void remove_named(struct http_request *req, const struct named *kind)
@@ -72,11 +78,12 @@ static void remove_named(struct http_request *req, const struct named *kind)
     if (!name)
         return;
     r = kind->remove(rest_core(req), name, change_done, change_begin(req, change_answer_empty), &fault);
-    (void)change_was_refused(req, r, &fault);
+    if (!change_was_refused(req, r, &fault))
+        stream_recheck(req->rest);
 }
 
-#define HANDLERS(one, many, name_max, list_json)                                                                       \
-    static const struct named one##_kind = {#one,           name_max,         list_json, core_##one##_json,            \
+#define HANDLERS(one, many, name_max, list_json, sees)                                                                 \
+    static const struct named one##_kind = {#one,           name_max,         sees, list_json, core_##one##_json,      \
                                             core_put_##one, core_remove_##one};                                        \
     void api_list_##many(struct http_request *req)                                                                     \
     {                                                                                                                  \
@@ -95,8 +102,10 @@ static void remove_named(struct http_request *req, const struct named *kind)
         remove_named(req, &one##_kind);                                                                                \
     }
 
-HANDLERS(group, groups, CORE_GROUP_MAX, core_groups_json)
-HANDLERS(link, links, CORE_LINK_MAX, core_link_list_json)
-HANDLERS(policy, policies, CORE_ID_MAX, core_policies_json)
-HANDLERS(publisher, publishers, CORE_ID_MAX, core_publishers_json)
-HANDLERS(service, services, CORE_ID_MAX, core_services_json)
+HANDLERS(grant, grants, CORE_ID_MAX, core_grants_json, NULL)
+HANDLERS(group, groups, CORE_GROUP_MAX, core_groups_json, caller_has_group)
+HANDLERS(link, links, CORE_LINK_MAX, core_link_list_json, NULL)
+HANDLERS(policy, policies, CORE_ID_MAX, core_policies_json, NULL)
+HANDLERS(publisher, publishers, CORE_ID_MAX, core_publishers_json, NULL)
+HANDLERS(service, services, CORE_ID_MAX, core_services_json, caller_sees_name)
+HANDLERS(tenant, tenants, TENANT_NAME_MAX, core_tenants_json, NULL)

@@ -23,6 +23,26 @@ static bool read_filter(struct http_request *req, struct operation_filter *filte
     return !req->answered;
 }
 
+/* As core_list_operations, of those that are there for the caller. */
+static size_t list_operations(const struct http_request *req, const struct operation_filter *filter, const char *before,
+                              struct operation **out, size_t max)
+{
+    struct core *core = rest_core(req);
+    size_t count = 0, n;
+
+    do {
+        size_t kept = count;
+
+        n = core_list_operations(core, filter, before, out + count, max - count);
+        if (n)
+            before = out[count + n - 1]->id;
+        for (size_t i = 0; i < n; i++)
+            if (caller_sees_device_id(core, &req->caller, out[kept + i]->device_id))
+                out[count++] = out[kept + i];
+    } while (n && count < max);
+    return count;
+}
+
 void api_list_operations(struct http_request *req)
 {
     struct operation *operations[PAGE_LIMIT_MAX + 1];
@@ -32,7 +52,7 @@ void api_list_operations(struct http_request *req)
 
     if (!read_filter(req, &filter) || !page_begin(&page, req))
         return;
-    n = core_list_operations(rest_core(req), &filter, page.after, operations, page.limit + 1);
+    n = list_operations(req, &filter, page.after, operations, page.limit + 1);
     for (size_t i = 0; i < n && i < page.limit; i++)
         page_add_json(&page, core_operation_json(operations[i]));
     page_end(&page, n > page.limit ? operations[page.limit - 1]->id : NULL);

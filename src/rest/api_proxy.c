@@ -3,6 +3,7 @@
 #include "rest/hcuri.h"
 #include "rest/mapping.h"
 #include "rest/reply.h"
+#include "rest/scope.h"
 #include "rest/state.h"
 
 #include <string.h>
@@ -14,8 +15,13 @@ static struct device *find_host(struct http_request *req, const char *authority)
     struct device *device;
     struct fault fault;
 
-    if (core_find_host(rest_core(req), authority, req->rest->options.allow_unknown_hosts, &device, &fault) == 0)
+    bool all = scope_is_all(req);
+    int r = core_find_host(rest_core(req), authority, all && req->rest->options.allow_unknown_hosts, &device, &fault);
+
+    if (r == 0 && (all || caller_sees_device(rest_core(req), &req->caller, device)))
         return device;
+    if (!all && (r == 0 || fault.code == FAULT_UNKNOWN_HOST))
+        fault_set(&fault, FAULT_UNKNOWN_HOST, "There is no device at %.100s for the tenant", authority);
     reply_fault(req, &fault);
     return NULL;
 }

@@ -1,6 +1,7 @@
 #include "rest/api.h"
 #include "rest/change.h"
 #include "rest/reply.h"
+#include "rest/scope.h"
 #include "rest/state.h"
 
 #include "core/trust.h"
@@ -19,7 +20,9 @@ static void reply_release(struct http_request *req, const char *name, int status
 
 void api_list_releases(struct http_request *req)
 {
-    reply_json(req, 200, json_pack("{s:o}", "items", core_releases_json(rest_core(req), http_parameter(req, "name"))));
+    json_t *items = core_releases_json(rest_core(req), http_parameter(req, "name"));
+
+    reply_json(req, 200, json_pack("{s:o}", "items", scope_filter(req, items, "name", caller_sees_name)));
 }
 
 void api_show_release(struct http_request *req)

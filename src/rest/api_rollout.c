@@ -1,6 +1,7 @@
 #include "rest/api.h"
 #include "rest/change.h"
 #include "rest/reply.h"
+#include "rest/scope.h"
 #include "rest/state.h"
 
 #include "core/rollout.h"
@@ -21,7 +22,9 @@ static void show(struct http_request *req, const char *id)
 void api_list_rollouts(struct http_request *req)
 {
     http_add(req, "Cache-Control", "no-store");
-    reply_json(req, 200, json_pack("{s:o}", "items", core_rollouts_json(rest_core(req))));
+    reply_json(
+        req, 200,
+        json_pack("{s:o}", "items", scope_filter(req, core_rollouts_json(rest_core(req)), "name", caller_sees_name)));
 }
 
 void api_show_rollout(struct http_request *req)
@@ -48,6 +51,7 @@ void api_list_rollout_devices(struct http_request *req)
     http_add(req, "Cache-Control", "no-store");
     if (json) {
         filter(devices, http_parameter(req, "state"));
+        (void)scope_filter(req, devices, "device", caller_sees_device_id);
         reply_json(req, 200, json_pack("{s:O}", "items", devices));
     } else {
         reply_problem(req, FAULT_NOT_FOUND, "There is no rollout %.80s", req->params[0]);

@@ -1,6 +1,7 @@
 #include "rest/api.h"
 #include "rest/history.h"
 #include "rest/reply.h"
+#include "rest/scope.h"
 #include "rest/state.h"
 
 #include <errno.h>
@@ -21,23 +22,43 @@ static void add_next(struct http_request *req, const struct history_page *page)
         http_add_copy(req, "Tcgw-Next", "%s", history_format_cursor(&page->points[page->count - 1], cursor));
 }
 
-static void answer(struct reading *reading, const struct history_page *page)
+/* What is there for the caller; the page has a copy of those points then, which *kept owns. False: out of memory. */
+static bool keep_seen(const struct http_request *req, struct history_page *page, struct history_point **kept)
+{
+    size_t count = 0;
+
+    *kept = scope_is_all(req) || !page->count ? NULL : malloc(page->count * sizeof **kept);
+    if (!*kept)
+        return scope_is_all(req) || !page->count;
+    for (size_t i = 0; i < page->count; i++)
+        if (caller_sees_device_id(rest_core(req), &req->caller, page->points[i].device))
+            (*kept)[count++] = page->points[i];
+    page->last = &page->points[page->count - 1];
+    page->points = *kept;
+    page->count = count;
+    return true;
+}
+
+static void answer(struct reading *reading, const struct history_page *whole)
 {
     struct http_request *req = reading->req;
     cleanup_buffer struct buffer text = buffer_init(0);
-    uint8_t *body;
+    cleanup_free struct history_point *kept = NULL;
+    struct history_page seen = *whole;
+    uint8_t *body = NULL;
     size_t size;
 
-    if (reading->series)
-        history_write_series(&text, page);
-    else
-        history_write(&text, &reading->question, page);
+    text.failed = !keep_seen(req, &seen, &kept);
+    if (!text.failed && reading->series)
+        history_write_series(&text, &seen);
+    else if (!text.failed)
+        history_write(&text, &reading->question, &seen);
     body = buffer_steal(&text, &size);
     if (!body) {
         reply_problem(req, FAULT_INTERNAL, "The gateway is out of memory");
         return;
     }
-    add_next(req, page);
+    add_next(req, whole);
     reply_owned(req, 200, history_media_type(reading->question.format), body, size);
 }
 

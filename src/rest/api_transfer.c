@@ -1,6 +1,7 @@
 #include "rest/api.h"
 #include "rest/page.h"
 #include "rest/reply.h"
+#include "rest/scope.h"
 #include "rest/state.h"
 
 #include "core/transfer.h"
@@ -19,5 +20,8 @@ void api_list_transfers(struct http_request *req)
         return;
     }
     items = core_transfers_json(rest_core(req), &filter, (size_t)max, &count);
+    items = scope_filter(req, items, "device", caller_sees_device_id);
+    if (!scope_is_all(req))
+        count = json_array_size(items);
     reply_json(req, 200, json_pack("{s:o, s:I}", "items", items, "count", (json_int_t)count));
 }

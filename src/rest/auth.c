@@ -93,65 +93,83 @@ static bool owns_gateway(const struct auth *auth, const struct http_peer *peer)
 }
 
 /* A process of this machine, on the Unix socket. */
-static void be_process(struct http_request *req)
+static void be_process(struct http_request *req, struct caller *caller)
 {
     const struct http_peer *peer = &req->peer;
     const struct identity identity = {
         .local = true, .uid = peer->uid, .groups = peer->groups, .group_count = peer->group_count};
 
-    (void)snprintf(req->caller.name, sizeof req->caller.name, "user:%s", user_name(&req->rest->auth, peer->uid));
-    if (!core_find_grant(rest_core(req), &identity, &req->caller) && owns_gateway(&req->rest->auth, peer))
-        req->caller.role = ROLE_OWNER;
+    (void)snprintf(caller->name, sizeof caller->name, "user:%s", user_name(&req->rest->auth, peer->uid));
+    if (!core_find_grant(rest_core(req), &identity, caller) && owns_gateway(&req->rest->auth, peer))
+        caller->role = ROLE_OWNER;
 }
 
 /* A client certificate that the transport verified. */
-static void be_certificate(struct http_request *req)
+static void be_certificate(const struct http_request *req, struct caller *caller)
 {
     const struct identity identity = {.certificate = req->peer.certificate, .fingerprint = req->peer.fingerprint};
 
-    (void)snprintf(req->caller.name, sizeof req->caller.name, "certificate:%.100s", req->peer.certificate);
-    (void)core_find_grant(rest_core(req), &identity, &req->caller);
+    (void)snprintf(caller->name, sizeof caller->name, "certificate:%.100s", req->peer.certificate);
+    (void)core_find_grant(rest_core(req), &identity, caller);
 }
 
-static void be_anonymous(struct http_request *req)
+static void be_anonymous(const struct http_request *req, struct caller *caller)
 {
     const struct rest_options *options = &req->rest->options;
 
-    (void)text_copy(req->caller.name, sizeof req->caller.name, "anonymous");
+    (void)text_copy(caller->name, sizeof caller->name, "anonymous");
     if (req->peer.loopback || options->anonymous_remote)
-        req->caller.role = options->anonymous;
+        caller->role = options->anonymous;
 }
 
-static int be_bearer(struct http_request *req, const char *credentials, struct fault *fault)
+/* NULL, or why the credentials are none. */
+static const char *be_bearer(const struct http_request *req, const char *credentials, struct caller *caller)
 {
     size_t n = strlen(SCHEME);
 
     if (strncasecmp(credentials, SCHEME, n) != 0)
-        return refuse(req, "only Bearer is taken", fault);
+        return "only Bearer is taken";
     credentials += n + strspn(credentials + n, " ");
-    if (core_find_token(rest_core(req), credentials, &req->caller))
-        return 0;
-    return refuse(req, "the token is not known, has expired, or was revoked", fault);
+    if (core_find_token(rest_core(req), credentials, caller))
+        return NULL;
+    return "the token is not known, has expired, or was revoked";
+}
+
+/* As be_bearer. */
+static const char *find_out(struct http_request *req, struct caller *caller)
+{
+    const char *credentials = http_header(req, "Authorization");
+
+    *caller = (struct caller){.role = ROLE_NONE};
+    (void)text_copy(caller->from, sizeof caller->from, req->peer.kind == HTTP_PEER_UNIX ? "unix" : req->peer.address);
+    if (credentials)
+        return be_bearer(req, credentials, caller);
+    if (req->peer.kind == HTTP_PEER_UNIX)
+        be_process(req, caller);
+    else if (*req->peer.fingerprint)
+        be_certificate(req, caller);
+    else
+        be_anonymous(req, caller);
+    return NULL;
 }
 
 int auth_identify(struct http_request *req, struct fault *fault)
 {
-    const char *credentials;
+    const char *why;
 
     if (*req->caller.name)
         return 0;
-    (void)text_copy(req->caller.from, sizeof req->caller.from,
-                    req->peer.kind == HTTP_PEER_UNIX ? "unix" : req->peer.address);
-    credentials = http_header(req, "Authorization");
-    if (credentials)
-        return be_bearer(req, credentials, fault);
-    if (req->peer.kind == HTTP_PEER_UNIX)
-        be_process(req);
-    else if (*req->peer.fingerprint)
-        be_certificate(req);
-    else
-        be_anonymous(req);
-    return 0;
+    why = find_out(req, &req->caller);
+    return why ? refuse(req, why, fault) : 0;
+}
+
+bool auth_is_current(struct http_request *req)
+{
+    struct caller now;
+
+    return req->peer.kind == HTTP_PEER_PLATFORM ||
+           (!find_out(req, &now) && role_permits(now.role, req->route->access) &&
+            strcmp(now.tenant, req->caller.tenant) == 0);
 }
 
 void auth_note_socket(struct auth *auth, int fd)

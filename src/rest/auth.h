@@ -40,6 +40,9 @@ void auth_note_socket(struct auth *auth, int fd);
  * FAULT_RATE_LIMITED when there were too many. */
 int auth_identify(struct http_request *req, struct fault *fault) must_check;
 
+/* Whether the caller of a request that goes on may still have it: its token was not revoked, its grant not taken. */
+bool auth_is_current(struct http_request *req);
+
 /* Whether the caller may do what the route does to what its path names. FAULT_UNAUTHENTICATED, FAULT_FORBIDDEN; what is
  * not there for the caller is FAULT_NOT_FOUND, in the words and in the time of what is not there at all. */
 int auth_permit(struct http_request *req, struct fault *fault) must_check;

@@ -279,3 +279,16 @@ int scope_check_body(struct http_request *req, struct fault *fault)
             return checks[i].check(req, fault);
     return 0;
 }
+
+/* Lists ------------------------------------------------------------------------------------------------------------ */
+
+json_t *scope_filter(const struct http_request *req, json_t *items, const char *member, scope_fn sees)
+{
+    for (size_t i = scope_is_all(req) ? 0 : json_array_size(items); i-- > 0;) {
+        const char *name = json_string_value(json_object_get(json_array_get(items, i), member));
+
+        if (!name || !sees || !sees(rest_core(req), &req->caller, name))
+            (void)json_array_remove(items, i);
+    }
+    return items;
+}

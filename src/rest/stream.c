@@ -17,6 +17,7 @@ static void beat(uv_timer_t *timer)
 {
     struct rest *rest = timer->data;
 
+    stream_recheck(rest);
     list_each(node, &rest->streams)
     {
         struct stream *stream = container_of(node, struct stream, node);
@@ -233,6 +234,20 @@ void stream_close(struct stream *stream)
     req->response.stream = NULL;
     stream->closed(stream);
     http_release(req);
+}
+
+void stream_recheck(struct rest *rest)
+{
+    struct fault fault;
+
+    fault_set(&fault, FAULT_UNAUTHENTICATED, "The caller's right to this was taken, or has expired");
+    list_each(node, &rest->streams)
+    {
+        struct stream *stream = container_of(node, struct stream, node);
+
+        if (!stream->ended && !auth_is_current(stream->req))
+            stream_end(stream, 0, problem_json(stream->req, &fault));
+    }
 }
 
 void stream_end_all(struct rest *rest)

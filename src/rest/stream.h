@@ -57,6 +57,8 @@ void stream_close(struct stream *stream);
 #define STREAM_PACE_MS 50         /* between two times that a stream is woken for what fill gives */
 
 void stream_init(struct rest *rest);
+/* Ends those whose callers may not have them any more. */
+void stream_recheck(struct rest *rest);
 /* Ends all of them: the gateway stops. */
 void stream_end_all(struct rest *rest);
 

@@ -41,6 +41,7 @@ struct conf {
     char *http_tls_listen;    /* as http_listen, for HTTPS */
     char *http_tls_certificate, *http_tls_key, *http_tls_client_ca; /* PEM files; the first two empty: our own CA's */
     bool http_tls_require_client;
+    int64_t http_tls_rate; /* per second */
     int64_t http_max_connections;
     int64_t http_connection_timeout_ms;
     int64_t http_max_json_bytes;

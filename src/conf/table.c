@@ -70,6 +70,8 @@ const struct conf_key conf_table[] = {
      "PEM file with the CAs of clients; empty: clients are not asked for certificates."},
     {"http", "tls_require_client", CONF_BOOL, true, MEMBER(http_tls_require_client), 0, 0, NULL, "no",
      "Whether a client has to show a certificate; otherwise it may have a token instead."},
+    {"http", "tls_rate", CONF_INT, true, MEMBER(http_tls_rate), 1, 100000, NULL, "50",
+     "HTTPS connections that one address (of IPv6: one network of 64 bits) may open in a second."},
     {"http", "max_connections", CONF_INT, true, MEMBER(http_max_connections), 1, 10000, NULL, "2048",
      "Connections at a time, over all listeners."},
     {"http", "connection_timeout", CONF_DURATION, true, MEMBER(http_connection_timeout_ms), SECONDS, DAYS, NULL, "1m",

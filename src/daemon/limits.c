@@ -89,6 +89,7 @@ struct rest_options conf_rest_options(const struct conf *conf)
                                                                                        : conf->max_shadow_bytes),
         .max_wait_s = (uint32_t)(conf->http_max_wait_ms / 1000),
         .connection_timeout_s = (uint32_t)(conf->http_connection_timeout_ms / 1000),
+        .tls_rate = (uint32_t)conf->http_tls_rate,
         .max_streams = (uint32_t)conf->http_max_streams,
         .anonymous = (enum role)conf->auth_anonymous,
         .anonymous_remote = conf->http_allow_remote,

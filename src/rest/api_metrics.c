@@ -421,6 +421,7 @@ static void add_http(struct page *page, const struct rest *rest)
     }
     add_dropped(page, "reason=\"limit\"", stats->over_limit);
     add_dropped(page, "reason=\"idle\"", stats->idle);
+    add_dropped(page, "reason=\"rate\"", stats->rate);
     add_dropped(page, "reason=\"slow\"", stats->slow);
     add_dropped(page, "reason=\"handshake\"", stats->handshake);
     if (tls)

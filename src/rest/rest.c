@@ -69,6 +69,7 @@ int rest_new(struct rest **out, const struct rest_options *options)
         .rest = rest,
         .max_connections = options->max_connections,
         .timeout_s = options->connection_timeout_s,
+        .tls_rate = options->tls_rate,
         .abort = abort_active,
         .closed = part_closed,
     };
@@ -123,7 +124,7 @@ void rest_configure(struct rest *rest, const struct rest_options *options)
     rest->options.anonymous_remote = options->anonymous_remote;
     rest->options.allow_unknown_hosts = options->allow_unknown_hosts;
     rest->options.connection_timeout_s = options->connection_timeout_s;
-    http_server_configure(rest->server, options->max_connections, options->connection_timeout_s);
+    http_server_configure(rest->server, options->max_connections, options->connection_timeout_s, options->tls_rate);
 }
 
 void rest_close(struct rest *rest, void (*closed)(void *arg), void *arg)

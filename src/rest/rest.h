@@ -51,6 +51,7 @@ struct rest_options {
     uint32_t max_raw_bytes;      /* body of a request to a device's resource, of the answer, and of a shadow */
     uint32_t max_wait_s;         /* of Prefer: wait */
     uint32_t connection_timeout_s;
+    uint32_t tls_rate; /* HTTPS connections that one address may open in a second */
     uint32_t max_streams;
     enum role anonymous;      /* of callers of this machine without credentials, over TCP */
     bool anonymous_remote;    /* of those of other machines too */

@@ -218,6 +218,20 @@ static void connection_opened(struct listener *listener, struct MHD_Connection *
         refuse(mhd);
 }
 
+/* A handshake costs the loop's time before anybody has said who they are. */
+static enum MHD_Result admit(void *cls, const struct sockaddr *from, socklen_t size)
+{
+    const struct listener *listener = cls;
+    struct server *server = listener->server;
+
+    (void)size;
+    if (!listener->secure ||
+        arrivals_allow(&server->arrivals, from, uv_now(server->options.loop), server->options.tls_rate))
+        return MHD_YES;
+    server->stats.rate++;
+    return MHD_NO;
+}
+
 static void connection_notify(void *cls, struct MHD_Connection *mhd, void **context,
                               enum MHD_ConnectionNotificationCode code)
 {
@@ -249,6 +263,7 @@ int http_server_new(struct server **out, const struct server_options *options)
         return -EIO;
     }
     server->options = *options;
+    server->arrivals.seed = server->id_prefix;
     list_init(&server->connections);
     list_init(&server->live);
     (void)uv_idle_init(options->loop, &server->kick); /* these cannot fail */
@@ -280,8 +295,8 @@ static struct MHD_Daemon *start_daemon(struct listener *listener, int fd)
         },
                                 no_options[] = {{MHD_OPTION_END, 0, NULL}};
 
-    return MHD_start_daemon(flags, 0, NULL, NULL, exchange_handle, listener, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL,
-                            MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)UINT16_MAX,
+    return MHD_start_daemon(flags, 0, admit, listener, exchange_handle, listener, MHD_OPTION_EXTERNAL_LOGGER, log_mhd,
+                            NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)UINT16_MAX,
                             MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)listener->server->options.timeout_s,
                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_PER_CONNECTION,
                             MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, listener, MHD_OPTION_NOTIFY_COMPLETED,
@@ -341,10 +356,11 @@ int http_server_listen(struct server *server, int fd, bool secure)
     return 0;
 }
 
-void http_server_configure(struct server *server, uint32_t max_connections, uint32_t timeout_s)
+void http_server_configure(struct server *server, uint32_t max_connections, uint32_t timeout_s, uint32_t tls_rate)
 {
     server->options.max_connections = max_connections;
     server->options.timeout_s = timeout_s;
+    server->options.tls_rate = tls_rate;
 }
 
 const struct tls *http_server_tls(const struct server *server)

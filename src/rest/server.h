@@ -18,6 +18,7 @@ struct server_options {
     struct rest *rest;
     uint32_t max_connections; /* over all listeners; some more get an answer that says so */
     uint32_t timeout_s; /* of a connection on which nothing comes; a request may take four times as long to come */
+    uint32_t tls_rate;  /* HTTPS connections that one address may open in a second */
     void (*abort)(struct rest *rest);  /* answer what is still active: the server stops */
     void (*closed)(struct rest *rest); /* all is closed and freed */
 };
@@ -26,6 +27,7 @@ struct server_options {
 struct http_server_stats {
     uint64_t over_limit; /* there were too many, and all of them in use */
     uint64_t idle;       /* there were too many, and this was silent for longest */
+    uint64_t rate;       /* of HTTPS: the address opened too many at once */
     uint64_t slow;       /* the request took too long to come */
     uint64_t handshake;  /* of HTTPS, that never made a request */
 };
@@ -37,7 +39,7 @@ int http_server_listen(struct server *server, int fd, bool secure) must_check;
 /* What HTTPS shows and trusts from the next connection on; the caller keeps its own reference. */
 void http_server_set_tls(struct server *server, struct tls *tls);
 /* New limits; a new timeout holds for new connections. */
-void http_server_configure(struct server *server, uint32_t max_connections, uint32_t timeout_s);
+void http_server_configure(struct server *server, uint32_t max_connections, uint32_t timeout_s, uint32_t tls_rate);
 const struct tls *http_server_tls(const struct server *server); /* NULL: there is no HTTPS */
 const struct http_server_stats *http_server_stats(const struct server *server);
 size_t http_server_connection_count(const struct server *server);

@@ -1,6 +1,7 @@
 #ifndef TC_REST_SERVER_PRIVATE_H
 #define TC_REST_SERVER_PRIVATE_H
 
+#include "rest/arrivals.h"
 #include "rest/server.h"
 #include "rest/tls.h"
 
@@ -21,6 +22,7 @@ struct server {
     struct server_options options;
     struct listener *listeners;
     struct http_server_stats stats;
+    struct arrivals arrivals;
     struct tls *tls;         /* of the next HTTPS connection; NULL: none */
     struct list connections; /* connection.node */
     size_t connection_count;

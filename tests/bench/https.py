@@ -14,7 +14,8 @@ IDLE, IDLE_KIB = 1000, 64  # what an idle HTTPS connection may take
 
 def start():
     port = harness.free_port()
-    gateway = harness.Gateway(f"http.tls_listen=127.0.0.1:{port}", "http.max_connections=2500", wrapper=MEASURED)
+    gateway = harness.Gateway(f"http.tls_listen=127.0.0.1:{port}", "http.max_connections=2500",
+                              "http.tls_rate=100000", wrapper=MEASURED)
     gateway.tls_port = port
     gateway.start()
     assert gateway.post("/v1/devices", {"id": "bench", "address": "coap://127.0.0.1:9"}).status == 201

@@ -258,8 +258,24 @@ class HttpsTest(GatewayTest):
         self.assertNotIn("verify return", output)
         self.assertEqual(self.ask(self.connect(gateway))[0], 200)
 
+    def test_handshakes_of_one_address_are_bounded(self):
+        gateway = self.serve("http.tls_rate=5")
+        held = [socket.create_connection(("127.0.0.1", gateway.tls_port), 20) for _ in range(200)]
+        for connection in held:
+            self.addCleanup(connection.close)
+        dropped = 'tcgw_http_connections_dropped_total{reason="rate"}'
+        wait_for(lambda: gateway.metrics()[dropped] >= 100, what="connections to be refused")
+        self.assertEqual(gateway.get("/healthz", tcp=True).status, 200)
+
+        def served():
+            try:
+                return self.ask(self.connect(gateway))[0] == 200
+            except (OSError, http.client.HTTPException):
+                return False
+        wait_for(served, 20, 0.3, "the next second")
+
     def test_garbage_instead_of_tls(self):
-        gateway = self.serve("http.connection_timeout=1s")
+        gateway = self.serve("http.connection_timeout=1s", "http.tls_rate=1000")
         source = random.Random(6)
         hello = self.hello()
         broken = [b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"\x16\x03\x01\xff\xff" + bytes(70000), b"\x80\x2e\x01",

@@ -1,3 +1,4 @@
+#include "rest/arrivals.h"
 #include "rest/condition.h"
 #include "rest/dispatch.h"
 #include "rest/guard.h"
@@ -365,6 +366,30 @@ START_TEST(peers_have_one_address_each)
 }
 END_TEST
 
+static bool arrive(struct arrivals *arrivals, const char *address, uint64_t now)
+{
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+
+    ck_assert_int_eq(inet_pton(AF_INET6, address, &v6.sin6_addr), 1);
+    return arrivals_allow(arrivals, (const struct sockaddr *)&v6, now, 2);
+}
+
+START_TEST(an_address_arrives_so_often_in_a_second)
+{
+    struct arrivals arrivals = {.seed = 7};
+
+    ck_assert(arrive(&arrivals, "2001:db8::1", 5000));
+    ck_assert(arrive(&arrivals, "2001:db8::2", 5300)); /* the same network */
+    ck_assert(!arrive(&arrivals, "2001:db8::3", 5999));
+    ck_assert(arrive(&arrivals, "2001:db8:1::3", 5999)); /* another one */
+    ck_assert(arrive(&arrivals, "::ffff:192.0.2.1", 5999));
+    ck_assert(arrive(&arrivals, "::ffff:192.0.2.2", 5999));
+    ck_assert(arrive(&arrivals, "::ffff:192.0.2.1", 5999));
+    ck_assert(!arrive(&arrivals, "::ffff:192.0.2.1", 5999));
+    ck_assert(arrive(&arrivals, "2001:db8::1", 6000));
+}
+END_TEST
+
 static enum fault_code parse(const char *text, size_t size)
 {
     struct fault fault = {0};
@@ -413,6 +438,7 @@ int main(void)
     tcase_add_test(tcase, preferences_are_read);
     tcase_add_test(tcase, only_local_hosts_are_served);
     tcase_add_test(tcase, conditions_hold_or_not);
+    tcase_add_test(tcase, an_address_arrives_so_often_in_a_second);
     tcase_add_test(tcase, peers_have_one_address_each);
     tcase_add_test(tcase, json_is_checked);
     suite_add_tcase(suite, tcase);

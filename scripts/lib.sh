@@ -7,7 +7,7 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 BUILD_PACKAGES="gcc g++ make autoconf automake pkg-config libc6-dev
     libuv1-dev libcoap3-dev libmicrohttpd-dev libgnutls28-dev libjansson-dev libssl-dev libsqlite3-dev libcbor-dev uthash-dev
     libinih-dev libcurl4-openssl-dev libmosquitto-dev libqrencode-dev zlib1g-dev libncurses-dev
-    libsystemd-dev check wabt python3 python3-yaml"
+    libsystemd-dev check wabt python3 python3-yaml python3-cryptography"
 DEMO_PACKAGES="clang lld llvm curl jq mosquitto mosquitto-clients sqlite3 procps"
 TEST_PACKAGES="clang-format clang-tidy cppcheck fish groff libcoap3-bin libengine-pkcs11-openssl libtool
     libtss2-tcti-swtpm0 mosquitto mosquitto-clients openssl softhsm2 swtpm tpm2-openssl tpm2-tools tshark valgrind wrk

@@ -158,6 +158,25 @@ static const char *find_shared_listener(const struct conf *conf)
     return NULL;
 }
 
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+static const char *find_jwt_problem(const struct conf *conf)
+{
+    const char *keys = conf->auth_jwt_keys;
+
+    if (!*keys)
+        return NULL;
+    if (!*conf->auth_jwt_issuer || !*conf->auth_jwt_audience)
+        return "auth.jwt_keys needs auth.jwt_issuer and auth.jwt_audience: any token of anybody would do otherwise";
+    if (strstr(keys, "://") && !begins(keys, "https://") && !begins(keys, "http://127.0.0.1:") &&
+        !begins(keys, "http://[::1]:") && !begins(keys, "http://localhost:"))
+        return "auth.jwt_keys is a URL without https: who is on the way could give the gateway keys";
+    return NULL;
+}
+
 static const char *find_problem(const struct conf *conf)
 {
     if (!*conf->http_socket && !*conf->http_listen && !*conf->http_tls_listen)
@@ -179,6 +198,8 @@ static const char *find_problem(const struct conf *conf)
     if (!*conf->coap_certificate != !*conf->coap_private_key)
         return "coap.certificate and coap.private_key belong together: set both, or none of them for a certificate of "
                "the gateway's own CA";
+    if (find_jwt_problem(conf))
+        return find_jwt_problem(conf);
     if (conf_find_store_problem(conf))
         return conf_find_store_problem(conf);
     return find_shared_listener(conf);

@@ -49,6 +49,8 @@ struct conf {
     int64_t http_max_streams;
     /* [auth] */
     int auth_anonymous; /* enum role of the core */
+    char *auth_jwt_issuer, *auth_jwt_audience, *auth_jwt_keys, *auth_jwt_ca; /* empty: no JWTs */
+    int64_t auth_jwt_leeway_ms;
     /* [storage] */
     int storage_synchronous; /* 1 normal, 2 full */
     /* [limits] */
@@ -145,7 +147,7 @@ struct conf_key {
     const char *help;
 };
 
-#define CONF_KEYS_MAX 128 /* in the table */
+#define CONF_KEYS_MAX 160 /* in the table */
 #define CONF_REASON_SIZE 256
 
 extern const struct conf_key conf_table[];

@@ -86,6 +86,17 @@ const struct conf_key conf_table[] = {
     {"auth", "anonymous", CONF_ENUM, true, MEMBER(auth_anonymous), 0, 0, roles, "none",
      "Role of callers without credentials over TCP: of this machine, and of others where http.allow_remote says so."},
 
+    {"auth", "jwt_issuer", CONF_TEXT, true, MEMBER(auth_jwt_issuer), 0, 170, NULL, "",
+     "Issuer of JSON Web Tokens that are taken, as they name it (iss)."},
+    {"auth", "jwt_audience", CONF_TEXT, true, MEMBER(auth_jwt_audience), 0, 170, NULL, "",
+     "What they have to be meant for (aud)."},
+    {"auth", "jwt_keys", CONF_TEXT, true, MEMBER(auth_jwt_keys), 0, 170, NULL, "",
+     "The issuer's keys (JWKS): a path, or an https URL (http on this machine); empty: no JWTs are taken."},
+    {"auth", "jwt_ca", CONF_PATH, true, MEMBER(auth_jwt_ca), 0, 160, NULL, "",
+     "PEM file with the CAs of that URL's server; empty: the system's."},
+    {"auth", "jwt_leeway", CONF_DURATION, true, MEMBER(auth_jwt_leeway_ms), 0, 10 * MINUTES, NULL, "1m",
+     "How far the clocks of issuer and gateway may be apart."},
+
     {"storage", "synchronous", CONF_ENUM, false, MEMBER(storage_synchronous), 0, 0, synchronous, "full",
      "full survives a power cut without loss; normal is faster and may lose the last second then, but no credentials."},
 

@@ -92,6 +92,9 @@ struct rest_options conf_rest_options(const struct conf *conf)
         .tls_rate = (uint32_t)conf->http_tls_rate,
         .max_streams = (uint32_t)conf->http_max_streams,
         .anonymous = (enum role)conf->auth_anonymous,
+        .jwt = {.issuer = *conf->auth_jwt_keys ? conf->auth_jwt_issuer : NULL,
+                .audience = conf->auth_jwt_audience,
+                .leeway_ms = conf->auth_jwt_leeway_ms},
         .anonymous_remote = conf->http_allow_remote,
         .allow_unknown_hosts = conf->proxy_allow_unknown_hosts,
     };

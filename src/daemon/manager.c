@@ -9,6 +9,7 @@
 #include "codec/seal.h"
 #include "config.h"
 #include "core/core.h"
+#include "daemon/keys.h"
 #include "daemon/limits.h"
 #include "daemon/metrics.h"
 #include "daemon/relay.h"
@@ -52,6 +53,7 @@ struct manager {
     struct core *core;
     struct rest *rest;
     struct relay relay;
+    struct keys keys;
     struct https https;
     char own_certificate[PATH_SIZE], own_key[PATH_SIZE]; /* of the gateway's own CA */
     bool owns_socket;                                    /* the Unix socket is ours to remove */
@@ -129,6 +131,8 @@ static struct rest_options rest_options(struct manager *m)
     options.metrics = add_metrics;
     options.metrics_arg = m;
     options.sinks = relay_port(&m->relay);
+    options.jwt.wanted = keys_wanted;
+    options.jwt.wanted_arg = &m->keys;
     return options;
 }
 
@@ -262,6 +266,7 @@ static void reload(struct manager *m)
         agents_configure(m->agents, &agents);
         https_configure(&m->https, m->conf, m->own_certificate, m->own_key);
         relay_configure(&m->relay, &m->loop, m->core, m->conf);
+        keys_configure(&m->keys);
         if (ignored[0])
             log_warning("some changed keys take effect at the next start only", "keys", ignored, NULL);
         log_info("configuration reloaded", NULL);
@@ -394,6 +399,8 @@ static int start_modules(struct manager *m, char *reason)
         m->relay.rest = m->rest;
         r = relay_open(&m->relay, &m->loop, m->core, m->conf);
     }
+    if (r == 0)
+        keys_start(&m->keys, &m->loop, &m->relay, m->conf);
     if (r == 0)
         return DAEMON_EXIT_OK;
     if (r == -EKEYREJECTED) {

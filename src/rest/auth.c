@@ -1,6 +1,8 @@
 #include "rest/auth.h"
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "core/jwt.h"
 #include "rest/route.h"
 #include "rest/scope.h"
 #include "rest/state.h"
@@ -36,6 +38,14 @@ static struct auth_source *find_source(struct auth *auth, const char *from, uint
     *old = (struct auth_source){.since = now};
     (void)text_copy(old->from, sizeof old->from, from);
     return old;
+}
+
+static bool is_limited(struct rest *rest, const char *from)
+{
+    uint64_t now = uv_now(rest->options.loop);
+    const struct auth_source *source = find_source(&rest->auth, from, now);
+
+    return source->failures > AUTH_FAILURES_MAX && now - source->since < AUTH_WINDOW_MS;
 }
 
 /* Credentials that were none. What is refused costs a look at a table; who guesses learns no more than that. */
@@ -122,6 +132,45 @@ static void be_anonymous(const struct http_request *req, struct caller *caller)
         caller->role = options->anonymous;
 }
 
+static void set_jwt_caller(const struct http_request *req, const json_t *claims, struct caller *caller)
+{
+    const char *subject = json_string_value(json_object_get(claims, "sub"));
+
+    (void)snprintf(caller->name, sizeof caller->name, "jwt:%.60s@%.60s", subject ? subject : "",
+                   json_string_value(json_object_get(claims, "iss")));
+    text_repair_utf8(caller->name);
+    (void)core_find_grant(rest_core(req), &(struct identity){.claims = claims}, caller);
+}
+
+/* As be_bearer. A signature costs something, so that who sent many bad ones has to wait. */
+static const char *be_jwt(const struct http_request *req, const char *token, struct caller *caller)
+{
+    struct rest *rest = req->rest;
+    const struct rest_options *options = &rest->options;
+    const struct jwt_rules rules = {options->jwt.issuer, options->jwt.audience, clock_wall_ms(clock_system()) / 1000,
+                                    options->jwt.leeway_ms / 1000};
+    enum jwt_result result;
+    json_t *claims;
+    const char *why;
+
+    if (!rules.issuer || !*rules.issuer)
+        return "the gateway takes no JWTs";
+    if (is_limited(rest, caller->from))
+        return "there were too many bad ones";
+    if (!rest->jwt_keys) {
+        options->jwt.wanted(options->jwt.wanted_arg);
+        return "the keys of the issuer could not be had yet";
+    }
+    result = jwt_verify(token, rest->jwt_keys, &rules, &claims, &why);
+    if (result == JWT_UNKNOWN_KEY)
+        options->jwt.wanted(options->jwt.wanted_arg);
+    if (result != JWT_GOOD)
+        return why;
+    set_jwt_caller(req, claims, caller);
+    json_decref(claims);
+    return NULL;
+}
+
 /* NULL, or why the credentials are none. */
 static const char *be_bearer(const struct http_request *req, const char *credentials, struct caller *caller)
 {
@@ -130,6 +179,8 @@ static const char *be_bearer(const struct http_request *req, const char *credent
     if (strncasecmp(credentials, SCHEME, n) != 0)
         return "only Bearer is taken";
     credentials += n + strspn(credentials + n, " ");
+    if (jwt_is_one(credentials))
+        return be_jwt(req, credentials, caller);
     if (core_find_token(rest_core(req), credentials, caller))
         return NULL;
     return "the token is not known, has expired, or was revoked";

@@ -1,5 +1,7 @@
 #include "rest/rest.h"
 
+#include "core/jwt.h"
+
 #include "rest/reply.h"
 #include "rest/resumable.h"
 #include "rest/server.h"
@@ -13,6 +15,7 @@
 static void rest_free(struct rest *rest)
 {
     resumables_close(rest);
+    (void)jwks_free(rest->jwt_keys);
     free(rest->public_key_pem);
     free(rest->state_directory);
     free(rest);
@@ -112,6 +115,12 @@ void rest_set_tls(struct rest *rest, struct tls *tls)
     http_server_set_tls(rest->server, tls);
 }
 
+void rest_set_keys(struct rest *rest, struct jwks *keys)
+{
+    (void)jwks_free(rest->jwt_keys);
+    rest->jwt_keys = keys;
+}
+
 void rest_configure(struct rest *rest, const struct rest_options *options)
 {
     rest->options.max_connections = options->max_connections;
@@ -122,6 +131,7 @@ void rest_configure(struct rest *rest, const struct rest_options *options)
     rest->options.max_streams = options->max_streams;
     rest->options.anonymous = options->anonymous;
     rest->options.anonymous_remote = options->anonymous_remote;
+    rest->options.jwt = options->jwt;
     rest->options.allow_unknown_hosts = options->allow_unknown_hosts;
     rest->options.connection_timeout_s = options->connection_timeout_s;
     http_server_configure(rest->server, options->max_connections, options->connection_timeout_s, options->tls_rate);

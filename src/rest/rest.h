@@ -11,6 +11,7 @@
  * The northbound room's face: one route table, served on any number of listening sockets.
  */
 struct rest;
+struct jwks;
 struct tls;
 
 /* A figure for /metrics. Samples of one name come one after the other, and those of a histogram one set of labels after
@@ -53,8 +54,14 @@ struct rest_options {
     uint32_t connection_timeout_s;
     uint32_t tls_rate; /* HTTPS connections that one address may open in a second */
     uint32_t max_streams;
-    enum role anonymous;      /* of callers of this machine without credentials, over TCP */
-    bool anonymous_remote;    /* of those of other machines too */
+    enum role anonymous;   /* of callers of this machine without credentials, over TCP */
+    bool anonymous_remote; /* of those of other machines too */
+    struct {
+        const char *issuer, *audience; /* texts that live until rest_configure or rest_close; empty or NULL: none */
+        int64_t leeway_ms;
+        void (*wanted)(void *arg); /* a token names a key that is not there; often */
+        void *wanted_arg;
+    } jwt;
     bool allow_unknown_hosts; /* /hc/ may send to addresses of no device */
     uint32_t heartbeat_ms;    /* of event streams; 0: STREAM_HEARTBEAT_MS */
     /* Gives the metrics of other rooms, each through add(to, ...). NULL: there are none. */
@@ -70,6 +77,8 @@ int rest_listen(struct rest *rest, int fd) must_check;
 int rest_listen_tls(struct rest *rest, int fd) must_check;
 /* What HTTPS shows and trusts from the next connection on; the caller keeps its own reference. */
 void rest_set_tls(struct rest *rest, struct tls *tls);
+/* The keys that JWTs are verified with, taken over; NULL: none. */
+void rest_set_keys(struct rest *rest, struct jwks *keys);
 void rest_configure(struct rest *rest, const struct rest_options *options);
 /* Accepts no further connection, answers what waits with FAULT_SHUTTING_DOWN, closes; closed is called at the end. */
 void rest_close(struct rest *rest, void (*closed)(void *arg), void *arg);

@@ -13,6 +13,7 @@ struct rest {
     struct rest_options options;
     struct server *server;
     struct auth auth;
+    struct jwks *jwt_keys; /* NULL: none */
     char public_key_hex[65];
     char *public_key_pem;
     char *state_directory;

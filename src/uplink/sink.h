@@ -22,6 +22,7 @@ enum sink_state {
 
 struct sink;
 struct fetches;
+struct keyset;
 struct http_port;
 
 struct sink_driver {
@@ -74,6 +75,7 @@ struct uplink {
     struct list sinks;
     struct http_port *http;
     struct fetches *fetches;
+    struct keyset *keyset; /* NULL: nothing was fetched yet */
     unsigned holds; /* of sinks that are not freed, and of the HTTP client's handles */
     bool started, closing;
     void (*closed)(void *arg);

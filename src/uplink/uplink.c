@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "uplink/fetch.h"
+#include "uplink/keyset.h"
 #include "uplink/http.h"
 
 #include <errno.h>
@@ -86,6 +87,13 @@ static bool is_configured(void *arg, const char *cursor)
     return strncmp(cursor, SINK_CURSOR, strlen(SINK_CURSOR)) != 0 || find_sink(arg, cursor + strlen(SINK_CURSOR));
 }
 
+bool uplink_fetch_keys(struct uplink *uplink, const char *url, const char *ca, uplink_keys_fn done, void *arg)
+{
+    if (uplink->closing || (!uplink->keyset && keyset_new(&uplink->keyset, uplink) < 0))
+        return false;
+    return keyset_fetch(uplink->keyset, url, ca, done, arg);
+}
+
 void uplink_start(struct uplink *uplink)
 {
     uplink->started = true;
@@ -125,6 +133,7 @@ void uplink_close(struct uplink *uplink, void (*closed)(void *arg), void *arg)
     uplink->closed_arg = arg;
     list_each(node, &uplink->sinks) sink_close(container_of(node, struct sink, node));
     fetches_close(uplink->fetches);
+    keyset_close(steal_pointer(uplink->keyset));
     if (uplink->http)
         http_port_close(uplink->http);
     uplink_release(uplink);

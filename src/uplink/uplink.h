@@ -59,6 +59,12 @@ void uplink_close(struct uplink *uplink, void (*closed)(void *arg), void *arg);
 /* core's pull_port: an artifact from the platform's store. */
 void uplink_pull(struct uplink *uplink, const char *id, struct fault *fault);
 
+/* Gives the keys of an issuer of JWTs that a URL has; done comes once, from the loop, with a problem (and no text) when
+ * it cannot be had. An earlier fetch is given up. False: it cannot be begun. */
+typedef void (*uplink_keys_fn)(void *arg, const void *text, size_t size, const char *problem);
+bool uplink_fetch_keys(struct uplink *uplink, const char *url, const char *ca, uplink_keys_fn done,
+                       void *arg) must_check;
+
 struct uplink_stats {
     const char *name;            /* of the sink, good until control goes back to the loop */
     bool up;                     /* the platform took what was sent last */

@@ -1,5 +1,7 @@
 #include "coap/server_private.h"
 
+#include "core/trace.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -241,6 +243,7 @@ static void tell(struct observer *o, struct coapmsg *plain)
 {
     struct server *server = o->server;
     struct coapmsg sealed;
+    char address[CORE_ADDRESS_MAX + 1];
     bool is_last = COAPMSG_CLASS(plain->code) != 2; /* RFC 7641 section 4.2 */
     int r = o->is_protected ? protect(o, plain, &sealed) : 0;
 
@@ -251,6 +254,8 @@ static void tell(struct observer *o, struct coapmsg *plain)
 
         stop_notice(o);
         coapmsg_set_token(message, o->token, o->token_length);
+        core_trace_message(o->credential->device, true, o->is_protected ? TRACE_OSCORE : TRACE_SESSION,
+                           peer_format(&o->peer, address), plain, message);
         r = endpoint_notify(server->endpoint, &o->peer, message, true, is_last ? NULL : o, is_last ? NULL : &o->notice);
     }
     if (r == 0) {

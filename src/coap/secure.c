@@ -1,4 +1,5 @@
 #include "coap/secure_private.h"
+#include "core/trace.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -156,6 +157,25 @@ static struct channel_security describe_session(const struct credential *credent
     };
 }
 
+static enum trace_guard guard_of(const struct secure *s)
+{
+    return s->credential ? TRACE_OSCORE : s->session ? TRACE_SESSION : TRACE_PLAIN;
+}
+
+static void trace_request(const struct secure *s, const struct coapmsg *outer)
+{
+    struct coapmsg message;
+
+    take_request(s, &message);
+    core_trace_message(s->device, true, guard_of(s), s->device->address, &message, outer);
+}
+
+void secure_trace_response(const struct secure *s, const struct coapmsg *message, const struct coapmsg *outer)
+{
+    if (s->device)
+        core_trace_message(s->device, false, guard_of(s), s->device->address, message, outer);
+}
+
 static void send_message(struct secure *s, struct coapmsg *message, enum secure_phase phase)
 {
     const struct agents_options *options = &s->agents->options;
@@ -178,6 +198,8 @@ static void send_message(struct secure *s, struct coapmsg *message, enum secure_
                        own ? &s->times : &harmless, secure_on_exchange_done);
     }
     s->left = s->left || (own && s->exchange.sent);
+    if (s->device && s->device->trace && s->exchange.sent && own)
+        trace_request(s, message);
 }
 
 void secure_send_plain(struct secure *s)

@@ -161,6 +161,8 @@ void secure_on_exchange_done(struct exchange *exchange, enum exchange_result res
 {
     struct secure *s = container_of(exchange, struct secure, exchange);
 
+    if (result == EXCHANGE_ANSWERED)
+        secure_trace_response(s, s->credential ? &s->agents->scratch->inner : response, response);
     if (result == EXCHANGE_ANSWERED && s->credential) {
         on_verified(s);
     } else if (result == EXCHANGE_ANSWERED) {

@@ -21,6 +21,8 @@ void secure_end(struct secure *s, enum agent_outcome outcome, const char *format
 /* Sends the request, or the harmless one in its place, with the present credential; or without any. */
 void secure_send_request(struct secure *s);
 void secure_send_plain(struct secure *s);
+/* What came, for who traces the device: `message` as it is inside. */
+void secure_trace_response(const struct secure *s, const struct coapmsg *message, const struct coapmsg *outer);
 /* What the exchange calls (secure_answer.c). */
 enum exchange_verdict secure_judge(struct exchange *exchange, const struct coapmsg *response, bool separate);
 void secure_on_exchange_done(struct exchange *exchange, enum exchange_result result, const struct coapmsg *response,

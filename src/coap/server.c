@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 #include "base/memory.h"
+#include "core/trace.h"
 #include "tcgw/oscore.h"
 
 #include <errno.h>
@@ -33,6 +34,8 @@ static struct inbound *begin(struct server *server, struct incoming *incoming, c
     in->accept = -1;
     in->token_length = request->token_length;
     memcpy(in->token, request->token, sizeof in->token);
+    in->message_id = request->id;
+    in->is_confirmable = request->type == COAPMSG_CON;
     list_init(&in->reservation.node);
     list_init(&in->node);
     list_append(&server->held, &in->node);
@@ -160,6 +163,35 @@ static void on_reserved(struct reservation *reservation, int result)
         inbound_send(in, &response);
 }
 
+static struct device *find_plain_device(const struct inbound *in);
+
+/* in->device is not to be relied on when an answer comes. */
+static struct device *find_device(const struct inbound *in)
+{
+    if (in->credential)
+        return in->credential->device;
+    return in->is_authentic ? find_plain_device(in) : NULL;
+}
+
+/* What is inside, with what the outside says. */
+static void trace(const struct inbound *in, bool sent, const struct coapmsg *message)
+{
+    struct device *device = core_traces_any(in->server->core) ? find_device(in) : NULL;
+    enum trace_guard guard = incoming_identity(in->incoming) ? TRACE_SESSION : TRACE_PLAIN;
+    enum coapmsg_type type = !in->is_confirmable ? COAPMSG_NON : sent ? COAPMSG_ACK : COAPMSG_CON;
+    char address[CORE_ADDRESS_MAX + 1];
+    struct coapmsg outer;
+
+    if (!device)
+        return;
+    if (in->is_protected)
+        guard = TRACE_OSCORE;
+    coapmsg_init(&outer, type, message->code);
+    outer.id = in->message_id;
+    coapmsg_set_token(&outer, in->token, in->token_length);
+    core_trace_message(device, sent, guard, peer_format(incoming_peer(in->incoming), address), message, &outer);
+}
+
 static int protect(struct inbound *in, const struct coapmsg *response, struct coapmsg *sealed)
 {
     struct server *server = in->server;
@@ -181,6 +213,7 @@ static void send_protected(struct inbound *in, const struct coapmsg *response)
     int r = protect(in, response, &sealed);
 
     if (r == 0) {
+        trace(in, true, response);
         in->credential->counters.sent++;
         if (in->wants_observe)
             observers_add(in);
@@ -202,6 +235,7 @@ void inbound_send(struct inbound *in, struct coapmsg *response)
     if (in->is_protected) {
         send_protected(in, response);
     } else if (in->is_authentic) {
+        trace(in, true, response);
         if (in->wants_observe)
             observers_add(in);
         inbound_deliver(in, response);
@@ -295,6 +329,7 @@ void server_dispatch(struct inbound *in, const struct coapmsg *request)
     const char *problem = resource_check_options(request);
     resource_fn handler;
 
+    trace(in, false, request);
     in->resource = resource_find(request);
     if (in->resource)
         ++*(uint64_t *)(void *)((char *)stats + in->resource->counter);

@@ -96,6 +96,8 @@ struct inbound {
     int accept;         /* -1: none */
     uint64_t revision;  /* of the representation that is answered */
     uint8_t token[COAPMSG_MAX_TOKEN], token_length;
+    uint16_t message_id;
+    bool is_confirmable;
 };
 
 /* server.c --------------------------------------------------------------------------------------------------------- */

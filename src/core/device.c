@@ -2,6 +2,7 @@
 #include "core/service.h"
 
 #include "base/log.h"
+#include "core/trace.h"
 #include "core/bodycheck.h"
 #include "core/cache.h"
 #include "core/event.h"
@@ -37,6 +38,7 @@ static struct device *free_device(struct device *device)
         container_drop(c);
     }
     cache_forget(device);
+    core_trace_end(device);
     core_disarm(device->core, &device->census);
     while (device->credentials)
         credential_drop(device->credentials);

@@ -91,6 +91,7 @@ struct device {
     struct credential *credentials; /* keyring.h; the one to send with first */
 
     struct shadow_states *shadows;     /* core-private; NULL: it never had any */
+    struct trace *trace;               /* trace.h; NULL: it is not traced */
     struct presence_record *presence;  /* core-private (presence.h) */
     struct cache_entries *cache;       /* core-private (cache.h) */
     struct device_series *series;      /* core-private: of its telemetry */

@@ -119,6 +119,15 @@ static void add_metrics(void *arg, metric_fn add, void *to)
     relay_add_metrics(&m->relay, add, to);
 }
 
+/* libcoap has a level of its own. */
+static void follow_log(void *arg)
+{
+    struct manager *m = arg;
+    struct agents_options options = agents_options(m);
+
+    agents_configure(m->agents, &options);
+}
+
 static struct rest_options rest_options(struct manager *m)
 {
     struct rest_options options = conf_rest_options(m->conf);
@@ -130,6 +139,7 @@ static struct rest_options rest_options(struct manager *m)
     options.public_key = m->key_public;
     options.metrics = add_metrics;
     options.metrics_arg = m;
+    options.log_changed = follow_log;
     options.sinks = relay_port(&m->relay);
     options.jwt.wanted = keys_wanted;
     options.jwt.wanted_arg = &m->keys;

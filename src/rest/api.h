@@ -21,8 +21,21 @@ void api_remove_registration(struct http_request *req);
 /* api_events.c */
 void api_read_events(struct http_request *req);
 
-/* api_gateway.c */
+/* health.c */
 void api_show_health(struct http_request *req);
+void api_show_ready(struct http_request *req);
+
+/* api_log.c */
+void api_show_log_levels(struct http_request *req);
+void api_put_log_levels(struct http_request *req);
+
+/* api_trace.c */
+void api_begin_trace(struct http_request *req);
+void api_show_trace(struct http_request *req);
+void api_end_trace(struct http_request *req);
+void api_show_pcap(struct http_request *req);
+
+/* api_gateway.c */
 void api_show_openapi(struct http_request *req);
 void api_show_info(struct http_request *req);
 void api_show_key(struct http_request *req);

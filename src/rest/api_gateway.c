@@ -7,62 +7,6 @@
 
 #include "config.h"
 
-#define STUCK_MS 15000 /* a batch that is not committed for so long means that the store hangs */
-
-/* The store works when commits go on, or none is due, and the last one that ended was no failure. */
-static const char *find_trouble(struct rest *rest)
-{
-    uint64_t now = uv_now(rest->options.loop);
-    struct store_stats stats;
-
-    store_get_stats(rest->options.store, &stats);
-    if (stats.commits != rest->health.commits || stats.pending == 0)
-        rest->health.since = now;
-    if (stats.failed_commits != rest->health.failed_commits)
-        rest->health.failing = true;
-    else if (stats.commits != rest->health.commits)
-        rest->health.failing = false;
-    rest->health.commits = stats.commits;
-    rest->health.failed_commits = stats.failed_commits;
-    if (rest->health.failing)
-        return "The last change could not be written to the database";
-    if (now - rest->health.since > STUCK_MS)
-        return "The database does not take changes";
-    return rest->closing ? "The gateway is stopping" : NULL;
-}
-
-/* Writes a row and takes it away again, so that a store that has recovered is seen to work without anybody's change. */
-static void try_store(struct store *store)
-{
-    static const struct store_answer trial = {.key = "", .digest = "", .body = "", .created = 0};
-    struct store_batch *batch;
-    struct store_stats stats;
-
-    store_get_stats(store, &stats);
-    if (stats.pending > 0)
-        return; /* what waits is trial enough */
-    batch = store_batch_new();
-    if (!batch)
-        return;
-    store_batch_put_answer(batch, &trial);
-    store_batch_delete_answers_before(batch, 1);
-    store_submit(store, batch, NULL, NULL);
-}
-
-void api_show_health(struct http_request *req)
-{
-    static const char fine[] = "{\"status\":\"ok\"}";
-    const char *trouble = find_trouble(req->rest);
-
-    http_add(req, "Cache-Control", "no-store");
-    if (req->rest->health.failing && !req->rest->closing)
-        try_store(req->rest->options.store);
-    if (trouble)
-        reply_json(req, 503, json_pack("{s:s, s:s}", "status", "failing", "detail", trouble));
-    else
-        reply_text(req, 200, fine, sizeof fine - 1);
-}
-
 void api_show_openapi(struct http_request *req)
 {
     http_add(req, "Cache-Control", "no-cache");

@@ -443,6 +443,35 @@ static void add_http(struct page *page, const struct rest *rest)
             true, (double)rest->events_dropped);
 }
 
+static void add_health(struct page *page, struct rest *rest)
+{
+    struct health_check checks[HEALTH_CHECKS];
+    struct health_disk disk;
+    bool ready = true;
+
+    health_check(rest, checks);
+    for (size_t i = 0; i < HEALTH_CHECKS; i++) {
+        char label[40];
+        const struct metric metric = {.name = "tcgw_health",
+                                      .help = "What /readyz says: 0 ok, 1 warning, 2 failing.",
+                                      .labels = label,
+                                      .value = checks[i].level};
+
+        (void)snprintf(label, sizeof label, "check=\"%s\"", checks[i].name);
+        add(page, &metric);
+        ready = ready && checks[i].level != HEALTH_FAILING;
+    }
+    add_one(page, "tcgw_ready", "Whether /readyz says so.", false, ready);
+    add_spread(page, "tcgw_loop_delay_seconds", "How late the event loop came to a timer, each second.", NULL,
+               &rest->health.loop_us, &histogram_micros);
+    health_look_at_disk(rest, &disk);
+    if (!disk.known)
+        return;
+    add_one(page, "tcgw_disk_free_bytes", "What is left on the file system of the state directory.", false,
+            (double)disk.free_bytes);
+    add_one(page, "tcgw_disk_bytes", "Size of that file system.", false, (double)disk.total_bytes);
+}
+
 void api_show_metrics(struct http_request *req)
 {
     struct rest *rest = req->rest;
@@ -470,6 +499,7 @@ void api_show_metrics(struct http_request *req)
     add_store(&page, rest->options.store);
     add_history(&page, rest->options.store);
     add_http(&page, rest);
+    add_health(&page, rest);
     if (rest->options.metrics)
         rest->options.metrics(rest->options.metrics_arg, add, &page);
     text = buffer_steal(&page.text, &size);

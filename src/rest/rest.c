@@ -94,7 +94,8 @@ int rest_new(struct rest **out, const struct rest_options *options)
     list_init(&rest->local_done);
     wait_init(rest);
     stream_init(rest);
-    rest->started = rest->health.since = uv_now(options->loop);
+    health_init(rest);
+    rest->started = uv_now(options->loop);
     *out = rest;
     return 0;
 }
@@ -142,11 +143,12 @@ void rest_close(struct rest *rest, void (*closed)(void *arg), void *arg)
     rest->closing = true;
     rest->closed = closed;
     rest->closed_arg = arg;
-    rest->open_parts = 4;
+    rest->open_parts = 5;
     wait_abort(rest);
     stream_end_all(rest);
     uv_close((uv_handle_t *)&rest->wait_timer, timer_closed);
     uv_close((uv_handle_t *)&rest->stream_timer, timer_closed);
     uv_close((uv_handle_t *)&rest->pace_timer, timer_closed);
+    uv_close((uv_handle_t *)&rest->health.pulse, timer_closed);
     http_server_close(rest->server);
 }

@@ -66,6 +66,7 @@ struct rest_options {
     uint32_t heartbeat_ms;    /* of event streams; 0: STREAM_HEARTBEAT_MS */
     /* Gives the metrics of other rooms, each through add(to, ...). NULL: there are none. */
     void (*metrics)(void *arg, metric_fn add, void *to);
+    void (*log_changed)(void *metrics_arg); /* levels were; NULL: nobody wants to know */
     void *metrics_arg;
     struct sinks_port sinks;
 };

@@ -10,6 +10,8 @@
 const struct route route_table[] = {
     {HTTP_GET, "/healthz", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_health, "getHealth", "Whether loop and store work",
      ACCESS_PUBLIC, SUBJECT_GATEWAY},
+    {HTTP_GET, "/readyz", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_ready, "getReady",
+     "Whether what is asked now will be done", ACCESS_PUBLIC, SUBJECT_GATEWAY},
     {HTTP_GET, "/openapi.json", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_openapi, "getOpenapi", "This contract",
      ACCESS_PUBLIC, SUBJECT_GATEWAY},
     {HTTP_GET, "/v1/info", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_info, "getInfo", "Version, counts and limits",
@@ -22,6 +24,10 @@ const struct route route_table[] = {
      "Read the audit trail", ACCESS_OWNER, SUBJECT_GATEWAY},
     {HTTP_GET, "/v1/audit/anchor", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_anchor, "getAuditAnchor",
      "Sign what the audit trail is now", ACCESS_OWNER, SUBJECT_GATEWAY},
+    {HTTP_GET, "/v1/log-levels", ROUTE_BODY_NONE, HTTP_JSON, "", api_show_log_levels, "getLogLevels",
+     "How much each part writes to the log", ACCESS_OWNER, SUBJECT_GATEWAY},
+    {HTTP_PUT, "/v1/log-levels", ROUTE_BODY_JSON, HTTP_JSON, "", api_put_log_levels, "putLogLevels",
+     "Set how much each part writes to the log", ACCESS_OWNER, SUBJECT_GATEWAY},
     {HTTP_GET, "/metrics", ROUTE_BODY_NONE, HTTP_TEXT, "", api_show_metrics, "getMetrics", "Counters for Prometheus",
      ACCESS_READ, SUBJECT_GATEWAY},
 
@@ -37,6 +43,15 @@ const struct route route_table[] = {
      "Forget a device", ACCESS_MANAGE, SUBJECT_DEVICE},
     {HTTP_POST, "/v1/devices/{id}/probe", ROUTE_BODY_NONE, HTTP_JSON, WAITING, api_probe_device, "probeDevice",
      "Learn a device's agent and capabilities", ACCESS_OPERATE, SUBJECT_DEVICE},
+
+    {HTTP_POST, "/v1/devices/{id}/trace", ROUTE_BODY_OPTIONAL, HTTP_JSON, "", api_begin_trace, "beginTrace",
+     "Trace what a device says for a time", ACCESS_MANAGE, SUBJECT_DEVICE},
+    {HTTP_GET, "/v1/devices/{id}/trace", ROUTE_BODY_NONE, HTTP_JSON, "after", api_show_trace, "getTrace",
+     "Read what was traced", ACCESS_MANAGE, SUBJECT_DEVICE},
+    {HTTP_DELETE, "/v1/devices/{id}/trace", ROUTE_BODY_NONE, HTTP_JSON, "", api_end_trace, "endTrace",
+     "Forget what was traced", ACCESS_MANAGE, SUBJECT_DEVICE},
+    {HTTP_GET, "/v1/devices/{id}/trace/pcap", ROUTE_BODY_NONE, "application/vnd.tcpdump.pcap", "", api_show_pcap,
+     "getTracePcap", "Read what was traced as a capture file", ACCESS_MANAGE, SUBJECT_DEVICE},
 
     {HTTP_GET, "/v1/directory", ROUTE_BODY_NONE, HTTP_JSON, "limit cursor", api_list_directory, "listDirectory",
      "List the endpoints in the resource directory", ACCESS_READ, SUBJECT_NOTHING},

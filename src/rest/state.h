@@ -2,6 +2,7 @@
 #define TC_REST_STATE_H
 
 #include "rest/auth.h"
+#include "rest/health.h"
 #include "rest/http.h"
 #include "rest/rest.h"
 
@@ -36,11 +37,7 @@ struct rest {
     uint64_t started;                     /* uv_now at rest_new */
     bool closing;
     unsigned open_parts; /* server and timers, while closing */
-    struct {             /* api_gateway.c: what the last look at the store showed */
-        uint64_t commits, failed_commits;
-        uint64_t since; /* uv_now when commits last grew or nothing was pending */
-        bool failing;
-    } health;
+    struct health health;
     void (*closed)(void *arg);
     void *closed_arg;
 };

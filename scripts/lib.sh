@@ -11,7 +11,7 @@ BUILD_PACKAGES="gcc g++ make autoconf automake pkg-config libc6-dev
 DEMO_PACKAGES="clang lld llvm curl jq mosquitto mosquitto-clients sqlite3 procps"
 TEST_PACKAGES="clang-format clang-tidy cppcheck fish groff libcoap3-bin libengine-pkcs11-openssl libtool
     libtss2-tcti-swtpm0 mosquitto mosquitto-clients openssl softhsm2 swtpm tpm2-openssl tpm2-tools tshark valgrind wrk
-    xz-utils zsh"
+    python3-jsonschema xz-utils zsh"
 
 say() {
     printf '\033[1m==>\033[0m %s\n' "$*"

@@ -148,7 +148,10 @@ void doctor_check_uplink(struct doctor *doctor)
 
     if (!doctor_get(doctor, client_path("/v1/sinks"), &sinks))
         return;
-    json_array_foreach(json_object_get(sinks, "items"), i, sink) look_at_sink(doctor, sink);
+    json_array_foreach(json_object_get(sinks, "items"), i, sink)
+    {
+        look_at_sink(doctor, sink);
+    }
     if (json_array_size(json_object_get(sinks, "items")) == 0)
         doctor_find(doctor, DOCTOR_OK, NULL, "none is configured");
 }

@@ -66,9 +66,12 @@ int dry_run_plan(struct cli *cli, const json_t *spec, bool *refused)
     list =
         json_pack("{s:O, s:O}", "items", json_object_get(plan, "devices"), "counts", json_object_get(plan, "counts"));
     cli->writer->list(cli->writer, &view_rollout_plan, list);
-    json_array_foreach(json_object_get(plan, "devices"), i,
-                       device) if (json_is_object(json_object_get(device, "refused"))) *refused = true;
-    return rc;
+    json_array_foreach(json_object_get(plan, "devices"), i, device)
+    {
+        if (json_is_object(json_object_get(device, "refused")))
+            *refused = true;
+    }
+    return 0;
 }
 
 int dry_run_check(struct cli *cli, const json_t *spec)

@@ -41,7 +41,10 @@ void redact_json(json_t *json)
     json_t *value;
     size_t i;
 
-    json_array_foreach(json, i, value) redact_json(value);
+    json_array_foreach(json, i, value)
+    {
+        redact_json(value);
+    }
     json_object_foreach(json, name, value)
     {
         if (json_is_string(value) && is_secret_name(name, strlen(name)))

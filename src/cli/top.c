@@ -325,8 +325,8 @@ static void set_colours(void)
 
     (void)start_color();
     (void)use_default_colors();
-    for (short pair = PAIR_RED; pair <= PAIR_CYAN; pair++)
-        (void)init_pair(pair, colours[pair], -1);
+    for (int pair = PAIR_RED; pair <= PAIR_CYAN; pair++)
+        (void)init_pair((short)pair, colours[pair], -1);
 }
 
 /* Whatever ends it, the terminal is as it was before. */

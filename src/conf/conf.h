@@ -48,7 +48,7 @@ struct conf {
     int64_t http_max_wait_ms;
     int64_t http_max_streams;
     /* [auth] */
-    int auth_anonymous; /* enum role of the core */
+    int auth_anonymous;                                                      /* enum role of the core */
     char *auth_jwt_issuer, *auth_jwt_audience, *auth_jwt_keys, *auth_jwt_ca; /* empty: no JWTs */
     int64_t auth_jwt_leeway_ms;
     /* [storage] */

@@ -146,7 +146,7 @@ static int make_secret(char out[TOKEN_TEXT], char hash_text[2 * HASH_SIZE + 1])
     uint8_t secret[SECRET_SIZE], hash[HASH_SIZE];
     bool good = getrandom(secret, sizeof secret, 0) == (ssize_t)sizeof secret;
 
-    memcpy(out, TOKEN_PREFIX, strlen(TOKEN_PREFIX));
+    (void)text_copy(out, TOKEN_TEXT, TOKEN_PREFIX);
     (void)text_hex(secret, sizeof secret, out + strlen(TOKEN_PREFIX));
     OPENSSL_cleanse(secret, sizeof secret);
     good = good && EVP_Digest(out, TOKEN_TEXT - 1, hash, NULL, EVP_sha256(), NULL) == 1;

@@ -2,10 +2,10 @@
 #include "core/service.h"
 
 #include "base/log.h"
-#include "core/trace.h"
 #include "core/bodycheck.h"
 #include "core/cache.h"
 #include "core/event.h"
+#include "core/trace.h"
 
 #include <errno.h>
 #include <string.h>

@@ -426,7 +426,7 @@ static void add_http(struct page *page, const struct rest *rest)
     add_dropped(page, "reason=\"handshake\"", stats->handshake);
     if (tls)
         add_one(page, "tcgw_https_certificate_seconds", "Time until the certificate of HTTPS ends; below 0: it has.",
-                false, (double)(tls_expires_at(tls) - clock_wall_ms(clock_system()) / 1000));
+                false, (double)tls_expires_at(tls) - (double)clock_wall_ms(clock_system()) / 1000);
     add_problems(page, rest);
     add_spread(page, "tcgw_http_request_seconds", "From a request's header to its answer.", "kind=\"read\"",
                &rest->reads_us, &histogram_micros);

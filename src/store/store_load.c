@@ -170,8 +170,7 @@ static int load_journal(sqlite3 *db, const struct store_loader *loader)
 
     if (result < 0)
         return result;
-    if (sqlite3_prepare_v2(db, sql, -1, &from, NULL) == SQLITE_OK &&
-        sqlite3_bind_int64(from, 1, start) == SQLITE_OK)
+    if (sqlite3_prepare_v2(db, sql, -1, &from, NULL) == SQLITE_OK && sqlite3_bind_int64(from, 1, start) == SQLITE_OK)
         result = hand_entries(loader, from);
     else
         result = -EIO;

@@ -76,7 +76,7 @@ struct uplink {
     struct http_port *http;
     struct fetches *fetches;
     struct keyset *keyset; /* NULL: nothing was fetched yet */
-    unsigned holds; /* of sinks that are not freed, and of the HTTP client's handles */
+    unsigned holds;        /* of sinks that are not freed, and of the HTTP client's handles */
     bool started, closing;
     void (*closed)(void *arg);
     void *closed_arg;

@@ -2,8 +2,8 @@
 
 #include "base/clock.h"
 #include "uplink/fetch.h"
-#include "uplink/keyset.h"
 #include "uplink/http.h"
+#include "uplink/keyset.h"
 
 #include <errno.h>
 #include <mosquitto.h>

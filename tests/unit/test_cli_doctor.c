@@ -47,8 +47,7 @@ START_TEST(a_gateway_that_is_well)
 
     (void)snprintf(line, sizeof line, "doctor --config %s", fake_file("c.conf", no_coap, strlen(no_coap)));
     examine("{\"status\":\"ok\"}", 200, INFO, "{\"disk\":{\"free\":90,\"size\":100}}", LIST(SINK("cloud", "up", "0")),
-            LIST(DEVICE("box-1", "online", "oscore") "," DEVICE("box-2", "asleep", "oscore")),
-            line, CLI_OK);
+            LIST(DEVICE("box-1", "online", "oscore") "," DEVICE("box-2", "asleep", "oscore")), line, CLI_OK);
     OUT_HAS("up for 1 min 0 s, 1 devices, 0 containers");
     OUT_HAS("sink cloud is up, 7 entries behind");
     OUT_HAS("box-1 is online");

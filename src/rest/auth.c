@@ -225,7 +225,7 @@ bool auth_is_current(struct http_request *req)
 
 void auth_note_socket(struct auth *auth, int fd)
 {
-    struct sockaddr_un address;
+    struct sockaddr_un address = {0};
     socklen_t size = sizeof address;
     struct stat st;
 

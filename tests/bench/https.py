@@ -9,7 +9,7 @@ from benchlib import MEASURED, ROUNDS, details, harness, median, resident_mib, r
 TOKEN_ROW, IDLE_ROW = "tls_token_c32", "idle_connections_1000"
 ROWS = [TOKEN_ROW, IDLE_ROW]
 PATH = "/v1/devices/bench"
-IDLE, IDLE_KIB = 1000, 64  # what an idle HTTPS connection may take
+IDLE, IDLE_KIB = 1000, 40  # what an idle HTTPS connection may take
 
 
 def start():

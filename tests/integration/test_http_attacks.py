@@ -100,10 +100,11 @@ class AttackTest(GatewayTest):
     def test_thousands_of_idle_connections(self):
         resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
         gateway = self.gateway("http.max_connections=1000", "http.connection_timeout=1h")
-        idle = [self.open(gateway) for _ in range(1000)]
+        idle = [self.open(gateway) for _ in range(999)]
         for connection in idle[::2]:
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost:")
         wait_for(lambda: gateway.metrics()["tcgw_http_connections"] >= 1000, what="all to be open")
+        idle.append(self.open(gateway))
         # They have been silent for more than a second soon; from then on each new client takes the place of one.
         wait_for(lambda: gateway.get("/healthz", tcp=True).status == 200, 20, what="room for others")
         for _ in range(50):

@@ -168,6 +168,38 @@ class HttpsTest(GatewayTest):
         self.assert_refused(gateway, self.context())
         self.assertEqual(self.ask(self.connect(gateway, self.context(good)))[0], 200)
 
+    def who(self, connection, **headers):
+        status, text = self.ask(connection, "/v1/whoami", headers=headers)
+        return json.loads(text)["name"] if status == 200 else status
+
+    def test_who_a_certificate_is(self):
+        gateway = self.serve(f"http.tls_client_ca={self.authority.certificate}", "auth.anonymous=none")
+        ops = self.authority.issue("ops.example", "clientAuth")
+        grant = gateway.put("/v1/grants/ops", {"certificate": "ops.example", "role": "viewer"})
+        self.assertIn(grant.status, (200, 201), grant)
+        connection = self.connect(gateway, self.context(ops))
+        self.assertEqual(self.who(connection), "certificate:ops.example")
+        self.assertEqual(self.ask(connection, "/v1/devices")[0], 200)
+        self.assertEqual(self.ask(connection, "/v1/devices/box", "DELETE")[0], 403)
+        self.assertEqual(self.ask(self.connect(gateway), "/v1/devices")[0], 401)  # no certificate
+        stranger = self.connect(gateway, self.context(self.authority.issue("stranger.example", "clientAuth")))
+        self.assertIn(self.ask(stranger, "/v1/devices")[0], (401, 403))
+
+        # A name that may be read in two ways is none.
+        for subject in ("/CN=stranger.example/CN=ops.example", "/CN=ops.example/CN=stranger.example", "/CN=ops.example\\x00.bad",
+                        "/CN=ops.example\\x0a", "/O=ops.example/CN=x", "/CN=OPS.EXAMPLE"):
+            with self.subTest(subject):
+                pair = self.authority.issue("odd.example", "clientAuth", subject=subject, to="odd")
+                self.assertIn(self.ask(self.connect(gateway, self.context(pair)), "/v1/devices")[0], (401, 403))
+
+        # A certificate that ends while its connection is open.
+        short = self.connect(gateway, self.context(self.authority.issue("ops.example", "clientAuth", seconds=4, to="brief")))
+        self.assertEqual(self.ask(short, "/v1/devices")[0], 200)
+        own = short.sock
+        wait_for(lambda: self.ask(short, "/v1/devices")[0] == 401, 20, 0.3, "the certificate to count no longer")
+        self.assertIs(short.sock, own)
+        self.assertEqual(self.ask(short)[0], 200)  # what everybody may ask
+
     def test_new_files_are_taken_without_dropping_anything(self):
         gateway = self.serve()
         before = self.serial(gateway)

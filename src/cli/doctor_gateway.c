@@ -207,8 +207,11 @@ void doctor_check_devices(struct doctor *doctor)
         doctor_find(doctor, DOCTOR_ERROR, NULL, "the devices could not be listed");
         return;
     }
-    json_array_foreach(json_object_get(devices, "items"), i, device) if (!cli_interrupted)
-        look_at_device(doctor, device, &left);
+    json_array_foreach(json_object_get(devices, "items"), i, device)
+    {
+        if (!cli_interrupted)
+            look_at_device(doctor, device, &left);
+    }
     if (json_array_size(json_object_get(devices, "items")) == 0)
         doctor_find(doctor, DOCTOR_OK, "Add one: tcgw device add ID coap://ADDRESS", "there are none");
 }

@@ -164,11 +164,9 @@ struct buffer redact_text(const char *text, size_t size)
 static void remove_all(struct buffer *text, const char *what, size_t size)
 {
     struct buffer out = {.limit = text->limit};
-    const uint8_t *at = text->data, *end = at + text->size, *found;
+    const char *at = buffer_text(text), *end = at + text->size, *found;
     bool any = false;
 
-    if (!text->data)
-        return;
     while ((found = memmem(at, (size_t)(end - at), what, size))) {
         buffer_append(&out, at, (size_t)(found - at));
         buffer_append_text(&out, REDACT_MARK);

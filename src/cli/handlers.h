@@ -146,6 +146,9 @@ int suit_command_show(struct cli *cli, const struct arguments *args);
 int events_follow(struct cli *cli, const struct arguments *args);
 int telemetry_tail(struct cli *cli, const struct arguments *args);
 
+int backup_make(struct cli *cli, const struct arguments *args);
+int database_check(struct cli *cli, const struct arguments *args);
+int database_compact(struct cli *cli, const struct arguments *args);
 int audit_list(struct cli *cli, const struct arguments *args);
 int audit_export(struct cli *cli, const struct arguments *args);
 int audit_verify(struct cli *cli, const struct arguments *args);

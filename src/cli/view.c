@@ -77,6 +77,11 @@ static const struct field audit_fields[] = {
     {"Error", "error", FIELD_TEXT, true},
 };
 
+static const struct field database_fields[] = {
+    {"Verdict", "verdict", FIELD_TEXT, true},
+    {"Free", "free_bytes", FIELD_BYTES, true},
+};
+
 static const struct field anchor_fields[] = {
     {"Number", "seq", FIELD_TEXT, true},
     {"Hash", "hash", FIELD_TEXT, true},
@@ -408,6 +413,7 @@ const struct view view_release =
 const struct view view_policy =
     VIEW("policy", "policies", "name", "Set one with: tcgw policy set NAME FILE", policy_fields);
 const struct view view_audit = VIEW("entry", "entries", "seq", "", audit_fields);
+const struct view view_database = VIEW("database", "databases", "verdict", "", database_fields);
 const struct view view_anchor = VIEW("anchor", "anchors", "seq", "", anchor_fields);
 const struct view view_key = VIEW("key", "keys", "public_key", "", key_fields);
 const struct view view_status = {.noun = "status", .id = "status"};

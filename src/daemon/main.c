@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "config.h"
 #include "daemon/manager.h"
+#include "daemon/restore.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -38,5 +39,5 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN);
     (void)umask(0027); /* the database is for its owner and group; keys are for the owner alone */
     log_setup((enum log_format)conf->log_format, (enum log_level)conf->log_level);
-    return manager_run(conf, &options);
+    return options.restore ? restore_run(conf, options.restore) : manager_run(conf, &options);
 }

@@ -13,6 +13,7 @@ static const struct {
     {{"set", required_argument, NULL, 'o'}, "SECTION.KEY=VALUE", "set one key, over the file; may be repeated"},
     {{"check-config", no_argument, NULL, 'C'}, NULL, "check the configuration and exit"},
     {{"print-config", no_argument, NULL, 'P'}, NULL, "print the effective configuration with its help and exit"},
+    {{"restore", required_argument, NULL, 'R'}, "FILE", "put a backup in the place of the database and exit"},
     {{"help", no_argument, NULL, 'h'}, NULL, "print this help and exit"},
     {{"version", no_argument, NULL, 'V'}, NULL, "print the version and exit"},
 };
@@ -35,6 +36,9 @@ static int take_option(struct options *options, int option, char *reason, size_t
         return 0;
     case 'P':
         options->print_config = true;
+        return 0;
+    case 'R':
+        options->restore = optarg;
         return 0;
     case 'h':
         options->help = true;

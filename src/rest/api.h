@@ -168,6 +168,9 @@ void api_list_device_telemetry(struct http_request *req);
 void api_list_series(struct http_request *req);
 void api_list_device_series(struct http_request *req);
 void api_show_storage(struct http_request *req);
+void api_make_backup(struct http_request *req);
+void api_check_database(struct http_request *req);
+void api_compact_database(struct http_request *req);
 void api_list_audit(struct http_request *req);
 void api_show_anchor(struct http_request *req);
 

@@ -63,6 +63,7 @@ enum http_body {
     HTTP_BODY_STATIC, /* never changes and is never freed */
     HTTP_BODY_COPY,   /* good until http_answer returns: the transport copies it */
     HTTP_BODY_OWNED,  /* malloc'ed; freed by the transport */
+    HTTP_BODY_FILE,   /* the open file `fd`; closed by the transport */
 };
 
 struct http_response {
@@ -71,6 +72,7 @@ struct http_response {
     const void *body;
     size_t size;
     enum http_body ownership;
+    int fd;
     bool secret;           /* an owned text that is wiped when it is freed */
     bool repeatable;       /* a plain read: all of the response follows from its body, so it may be sent again */
     bool close;            /* the connection, afterwards */

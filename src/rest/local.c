@@ -10,6 +10,7 @@
 #include <openssl/crypto.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 enum header { TYPE, PREFER, IF_MATCH, IDEMPOTENCY_KEY, ACCEPT, HEADER_COUNT };
 
@@ -57,13 +58,16 @@ static void free_body(const struct http_response *res)
         free(body);
 }
 
+static void send_nothing(struct local *local, const char *text)
+{
+    local->done(local->arg,
+                &(struct local_answer){.status = 406, .type = HTTP_PROBLEM, .body = text, .size = strlen(text)});
+}
+
 static void send_stream(struct local *local)
 {
-    static const char text[] = "{\"status\":406,\"title\":\"Event streams are for HTTP\"}";
-
     stream_close(local->req.response.stream);
-    local->done(local->arg,
-                &(struct local_answer){.status = 406, .type = HTTP_PROBLEM, .body = text, .size = sizeof text - 1});
+    send_nothing(local, "{\"status\":406,\"title\":\"Event streams are for HTTP\"}");
 }
 
 /* Who answered may still look at the request, so it is let go with the next one. */
@@ -83,6 +87,11 @@ static void send_response(struct http_request *req)
     list_append(&req->rest->local_done, &local->node);
     if (res->stream) {
         send_stream(local);
+        return;
+    }
+    if (res->ownership == HTTP_BODY_FILE) {
+        send_nothing(local, "{\"status\":406,\"title\":\"Files are for HTTP\"}");
+        (void)close(res->fd);
         return;
     }
     local->done(local->arg, &answer);

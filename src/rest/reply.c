@@ -9,6 +9,7 @@
 #include <openssl/crypto.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 static void note_time(struct http_request *req)
 {
@@ -59,6 +60,8 @@ void reply_drop_body(struct http_response *res)
         OPENSSL_cleanse(body, res->size);
     if (res->secret || res->ownership == HTTP_BODY_OWNED)
         free(body);
+    if (res->ownership == HTTP_BODY_FILE)
+        (void)close(res->fd);
     res->body = "";
     res->size = 0;
     res->ownership = HTTP_BODY_STATIC;
@@ -86,6 +89,13 @@ void reply_text(struct http_request *req, int status, const char *json, size_t s
 void reply_static(struct http_request *req, const char *type, const void *body, size_t size)
 {
     fill(req, 200, type, body, size, HTTP_BODY_STATIC);
+    http_answer(req);
+}
+
+void reply_file(struct http_request *req, const char *type, int fd, uint64_t size)
+{
+    req->response.fd = fd;
+    fill(req, 200, type, "", (size_t)size, HTTP_BODY_FILE);
     http_answer(req);
 }
 

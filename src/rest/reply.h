@@ -16,6 +16,8 @@ void http_answer_on(struct http_request *req);
 bool reply_own_body(struct http_response *res);
 void reply_drop_body(struct http_response *res);
 
+/* 200 with the content of an open file, which is taken over. */
+void reply_file(struct http_request *req, const char *type, int fd, uint64_t size);
 /* JSON text that is copied. */
 void reply_text(struct http_request *req, int status, const char *json, size_t size);
 /* 200 with a body that never changes and is never freed. */

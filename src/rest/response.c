@@ -2,6 +2,7 @@
 
 #include <openssl/crypto.h>
 #include <string.h>
+#include <unistd.h>
 
 static enum MHD_ResponseMemoryMode memory_mode(enum http_body ownership)
 {
@@ -28,6 +29,8 @@ static struct MHD_Response *create_from_body(const struct http_response *res)
 
     if (res->secret)
         response = MHD_create_response_from_buffer_with_free_callback(res->size, body, wipe_text);
+    else if (res->ownership == HTTP_BODY_FILE)
+        response = MHD_create_response_from_fd64(res->size, res->fd);
     else
         response = MHD_create_response_from_buffer(res->size, body, memory_mode(res->ownership));
     if (!response)
@@ -43,6 +46,8 @@ void response_free_body(const struct http_response *res)
         wipe_text(body);
     else if (res->ownership == HTTP_BODY_OWNED)
         free(body);
+    else if (res->ownership == HTTP_BODY_FILE)
+        (void)close(res->fd);
 }
 
 static struct MHD_Response *create(struct exchange *ex)

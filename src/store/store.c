@@ -158,6 +158,8 @@ int store_open(struct store **out, const struct store_options *options, char *re
     if (result == 0)
         result = lock_directory(store, reason, reason_size);
     if (result == 0)
+        result = store_check_restored(store, reason, reason_size);
+    if (result == 0)
         result = clean_spool(store, reason, reason_size);
     if (result == 0)
         result = store_open_database(store, options, reason, reason_size);
@@ -175,6 +177,7 @@ int store_open(struct store **out, const struct store_options *options, char *re
 
 static void stop_threads(struct store *store)
 {
+    chore_stop(store);
     pthread_mutex_lock(&store->mutex);
     store->stopping = true;
     pthread_cond_signal(&store->reads_wait);

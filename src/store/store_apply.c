@@ -127,6 +127,31 @@ static void count_change(struct store *store, const struct change *change)
     }
 }
 
+static uint64_t pragma_number(const struct store *store, const char *sql)
+{
+    sqlite3_stmt *from = NULL;
+    uint64_t number = 0;
+
+    if (sqlite3_prepare_v2(store->db, sql, -1, &from, NULL) == SQLITE_OK && sqlite3_step(from) == SQLITE_ROW)
+        number = (uint64_t)sqlite3_column_int64(from, 0);
+    (void)sqlite3_finalize(from);
+    return number;
+}
+
+/* Gives a row for each page. */
+static int apply_compaction(struct store *store)
+{
+    sqlite3_stmt *statement = store->statements[STATEMENT_COMPACT];
+    int rc;
+
+    while ((rc = sqlite3_step(statement)) == SQLITE_ROW)
+        ;
+    (void)sqlite3_reset(statement);
+    store->free_pages = pragma_number(store, "PRAGMA freelist_count");
+    store->page_size = pragma_number(store, "PRAGMA page_size");
+    return rc == SQLITE_DONE ? 0 : store_errno(store->db, rc);
+}
+
 static int apply_change(struct store *store, const struct change *change)
 {
     sqlite3_stmt *statement = store->statements[change->statement];
@@ -135,6 +160,8 @@ static int apply_change(struct store *store, const struct change *change)
     count_change(store, change);
     if (change->statement == STATEMENT_ADD_AUDIT)
         return store_apply_audit(store, change);
+    if (change->statement == STATEMENT_COMPACT)
+        return apply_compaction(store);
     for (size_t i = 0; i < change->value_count && rc == SQLITE_OK; i++)
         rc = bind_value(statement, (int)i + 1, &change->values[i]);
     result = rc == SQLITE_OK ? store_step(store, statement) : -EIO;

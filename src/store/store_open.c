@@ -2,8 +2,11 @@
 #include "store/store_schema.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* How long a write waits for another program (a backup, say) that holds the database. */
 #define BUSY_MS 5000
@@ -156,6 +159,7 @@ static int prepare_all(struct store *store)
         [STATEMENT_DELETE_DEVICE_CREDENTIALS] = "DELETE FROM credential WHERE device = ?",
         [STATEMENT_DELETE_DEVICE_SHADOWS] = "DELETE FROM shadow WHERE device = ?",
         [STATEMENT_ADD_JOURNAL] = "INSERT INTO journal(seq, time, kind, device, origin, body) VALUES(?, ?, ?, ?, ?, ?)",
+        [STATEMENT_COMPACT] = "PRAGMA incremental_vacuum(1024)",
         [STATEMENT_ADD_AUDIT] = "INSERT INTO audit(seq, time, body, hash) VALUES(?, ?, ?, ?)",
         /* NOLINTNEXTLINE(bugprone-suspicious-missing-comma) */
         [STATEMENT_ADD_ANCHOR] = "INSERT OR REPLACE INTO audit_anchor(seq, base, time, hash, signature)"
@@ -251,6 +255,29 @@ static int open_guard(struct store *store, char *reason, size_t size)
     return rc == SQLITE_OK ? 0 : refuse_sqlite(store, store->db, rc, reason, size);
 }
 
+/* What an upgrade can be undone with; of the one before this nobody needs it any more. */
+static int keep_copy(struct store *store, int version, char *reason, size_t size)
+{
+    char path[PATH_MAX];
+    sqlite3_stmt *copy = NULL;
+    int rc;
+
+    (void)snprintf(path, sizeof path, "%s.version-%d", store->database, version);
+    (void)unlink(path);
+    rc = sqlite3_prepare_v2(store->db, "VACUUM INTO ?", -1, &copy, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_text(copy, 1, path, -1, SQLITE_STATIC);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(copy);
+    (void)sqlite3_finalize(copy);
+    if (rc == SQLITE_DONE && chmod(path, 0600) == 0)
+        return 0;
+    (void)unlink(path);
+    return store_refuse(reason, size, STORE_E_IO,
+                        "a copy of the database from before the upgrade cannot be kept in %s (%s): make space there",
+                        store->directory, sqlite3_errmsg(store->db));
+}
+
 int store_open_database(struct store *store, const struct store_options *options, char *reason, size_t size)
 {
     int version = 0, result;
@@ -266,6 +293,10 @@ int store_open_database(struct store *store, const struct store_options *options
     result = check_identity(store, &version, reason, size);
     if (result == 0)
         result = check_content(store, reason, size);
+    if (result == 0 && version == 0) /* has to be known before the first table; compaction in pieces needs it */
+        (void)sqlite3_exec(store->db, "PRAGMA auto_vacuum=INCREMENTAL", NULL, NULL, NULL);
+    if (result == 0 && version > 0 && version < schema_version)
+        result = keep_copy(store, version, reason, size);
     if (result == 0)
         result = set_pragmas(store, options, reason, size);
     if (result != 0)

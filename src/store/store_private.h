@@ -82,6 +82,7 @@ enum statement {
     STATEMENT_DELETE_GRAVES,
     STATEMENT_TRIM_JOURNAL,
     STATEMENT_SET_TOTAL,
+    STATEMENT_COMPACT,
     STATEMENT_BEGIN,
     STATEMENT_COMMIT,
     STATEMENT_ROLLBACK,
@@ -204,6 +205,7 @@ struct journal_growth {
     uint64_t rows, bytes, last;
 };
 
+struct chore;
 struct history;
 
 /* The last entry of the audit trail: what the next one's hash goes over. */
@@ -234,6 +236,8 @@ struct store {
     pthread_t writer, reader;
     bool writer_runs, reader_runs;
     struct history *history;
+    struct chore *chore; /* under way (chore.h); the loop thread's */
+    atomic_uint_fast64_t free_pages, page_size;
     atomic_uint_fast64_t removals; /* grows when a device goes: before its commit, and after it */
 
     pthread_mutex_t mutex; /* guards all that follows */
@@ -272,6 +276,10 @@ int store_open_guard(struct store *store) must_check;
 int store_open_audit(struct store *store) must_check;
 /* Adds an entry, whose hash follows from those before it. 0 or negative errno. */
 int store_apply_audit(struct store *store, const struct change *change) must_check;
+
+void chore_stop(struct store *store);
+/* Whether a restore was interrupted. */
+int store_check_restored(const struct store *store, char *reason, size_t size) must_check;
 
 /* Within a transaction that changes credentials; and after its commit. */
 int store_count_guard(struct store *store) must_check;

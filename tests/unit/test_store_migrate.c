@@ -1,3 +1,4 @@
+#include "store/chore.h"
 #include "store_fixture.h"
 #include "suite.h"
 
@@ -60,6 +61,27 @@ static void teardown(void)
 {
     fixture_teardown(&f);
 }
+
+/* The copy that the upgrade leaves is the database from before, and can be put back. */
+START_TEST(an_upgrade_can_be_undone)
+{
+    struct store_restored restored;
+    char path[PATH_MAX], reason[512];
+    sqlite3 *db;
+
+    fixture_open(&f);
+    fixture_close(&f);
+    (void)snprintf(path, sizeof path, "%s/tcgw.db.version-1", f.directory);
+    ck_assert_int_eq(store_restore(f.directory, path, &restored, reason, sizeof reason), 0);
+    ck_assert_int_eq(restored.schema_version, 1);
+    ck_assert_uint_eq(restored.devices, 1);
+    ck_assert_str_eq(fixture_query(&f, "PRAGMA user_version"), "1");
+    ck_assert_int_eq(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    (void)sqlite3_close(db);
+    fixture_open(&f);
+    ck_assert_str_eq(fixture_query(&f, "PRAGMA user_version"), "5");
+}
+END_TEST
 
 static int check_device(void *arg, const struct store_device *row)
 {
@@ -214,6 +236,7 @@ int main(void)
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, version_1_goes_on);
+    tcase_add_test(tcase, an_upgrade_can_be_undone);
     tcase_add_loop_test(tcase, what_version_2_holds_comes_back, 0, 2);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);

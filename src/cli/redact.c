@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#define LINE_MOST 65536
 #define LEAST_SECRET 6 /* bytes; less would take too much away with it */
 
 /* By what a name is called, and not where it only says where the secret is. */
@@ -118,21 +119,33 @@ static const char *find_bearer(const char *at, const char *end, const char **sto
     return NULL;
 }
 
+/* The first secret of a line, which ends at *stop; NULL: it has none. */
+static const char *find_secret(const char *line, const char *end, const char **stop)
+{
+    const char *at = secret_value(line, end);
+
+    *stop = end;
+    if (!at)
+        at = find_bearer(line, end, stop);
+    return at ? at : find_userinfo(line, end, stop);
+}
+
+/* What is too long to be looked at is cut off. */
 static void put_line(struct buffer *out, const char *line, const char *end)
 {
-    const char *stop = end, *at = secret_value(line, end);
+    bool cut = end - line > LINE_MOST;
+    const char *at, *stop;
 
-    if (!at)
-        at = find_bearer(line, end, &stop);
-    if (!at)
-        at = find_userinfo(line, end, &stop);
-    if (!at) {
-        display_append(out, line, (size_t)(end - line), true);
-        return;
+    if (cut)
+        end = line + LINE_MOST;
+    while ((at = find_secret(line, end, &stop))) {
+        display_append(out, line, (size_t)(at - line), true);
+        buffer_append_text(out, REDACT_MARK);
+        line = stop;
     }
-    display_append(out, line, (size_t)(at - line), true);
-    buffer_append_text(out, REDACT_MARK);
-    put_line(out, stop, end);
+    display_append(out, line, (size_t)(end - line), true);
+    if (cut)
+        buffer_append_text(out, REDACT_MARK);
 }
 
 struct buffer redact_text(const char *text, size_t size)

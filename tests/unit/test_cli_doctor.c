@@ -173,6 +173,22 @@ START_TEST(secrets_in_texts)
 }
 END_TEST
 
+/* A line that is too long, and one with very many secrets. */
+START_TEST(long_lines)
+{
+    struct buffer line = {0}, out;
+
+    for (unsigned i = 0; i < 20000; i++)
+        buffer_append_text(&line, "Bearer abcdef ");
+    out = redact_text(buffer_text(&line), line.size);
+    ck_assert_uint_le(out.size, 2 * 65536);
+    ck_assert_ptr_null(strstr(buffer_text(&out), "abc"));
+    ck_assert_str_eq(buffer_text(&out) + out.size - 9, "[removed]");
+    buffer_clear(&out);
+    buffer_clear(&line);
+}
+END_TEST
+
 START_TEST(secrets_in_json)
 {
     json_t *json = json_loads("{\"a\":[{\"password\":\"x\",\"password_file\":\"/x\"}],\"master_secret\":\"00\","
@@ -205,8 +221,15 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        a_gateway_that_is_well,      what_is_wrong_and_what_to_do, devices_are_asked, a_gateway_that_is_gone,
-        a_configuration_with_a_typo, files_of_the_configuration,   secrets_in_texts,  secrets_in_json,
+        a_gateway_that_is_well,
+        what_is_wrong_and_what_to_do,
+        devices_are_asked,
+        a_gateway_that_is_gone,
+        a_configuration_with_a_typo,
+        files_of_the_configuration,
+        secrets_in_texts,
+        long_lines,
+        secrets_in_json,
         secrets_that_are_known,
     };
 

@@ -74,6 +74,15 @@ const struct command commands_gateway[] = {
      NULL,
      "  tcgw db compact\n",
      database_compact},
+    {"log-level",
+     "[PART [LEVEL]]",
+     {NULL},
+     "show or set how much each part of the gateway writes to its log",
+     "Until the next start. The level is error, warning, info, debug, or default for that of the configuration.",
+     "  tcgw log-level\n"
+     "  tcgw log-level coap debug\n"
+     "  tcgw log-level coap default\n",
+     gateway_log_level},
     {"audit list",
      "",
      {limit_options},

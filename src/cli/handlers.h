@@ -14,6 +14,11 @@ int device_remove(struct cli *cli, const struct arguments *args);
 int device_probe(struct cli *cli, const struct arguments *args);
 int device_set(struct cli *cli, const struct arguments *args);
 
+/* cmd_trace.c */
+int device_trace(struct cli *cli, const struct arguments *args);
+int device_pcap(struct cli *cli, const struct arguments *args);
+int gateway_log_level(struct cli *cli, const struct arguments *args);
+
 int directory_list(struct cli *cli, const struct arguments *args);
 int directory_show(struct cli *cli, const struct arguments *args);
 int directory_remove(struct cli *cli, const struct arguments *args);

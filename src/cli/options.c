@@ -40,6 +40,16 @@ const struct option_spec device_options[] = {
     OPTION_END,
 };
 
+const struct option_spec trace_options[] = {
+    {"for", 0, "DURATION", NULL, "how long: 60s (default), 5m, at most 1h"},
+    OPTION_END,
+};
+
+const struct option_spec pcap_options[] = {
+    {"output", 'o', "FILE", NULL, "where the capture goes"},
+    OPTION_END,
+};
+
 const struct option_spec list_options[] = {
     {"presence", 0, "STATE", "unknown online asleep late offline", "in one state only"},
     OPTION_END,

@@ -8,6 +8,8 @@
 extern const struct option_spec wait_options[];
 extern const struct option_spec device_options[];
 extern const struct option_spec list_options[];
+extern const struct option_spec trace_options[];
+extern const struct option_spec pcap_options[];
 extern const struct option_spec add_options[];
 extern const struct option_spec set_options[];
 extern const struct option_spec enrol_options[];

@@ -3,7 +3,10 @@
 import base64
 import os
 import re
+import shutil
+import signal
 import struct
+import subprocess
 import unittest
 
 import harness
@@ -176,6 +179,66 @@ class Watch(harness.GatewayTest):
             self.assertNotIn(secret.encode(), seen)
             self.assertNotIn(bytes.fromhex(secret), seen)
         self.assertEqual(agent.events("unprotected"), [])
+
+    def tcgw(self, gateway, *words):
+        return subprocess.run([harness.program("tcgw"), "--socket", gateway.socket, *words], capture_output=True,
+                              text=True, timeout=60, check=False)
+
+    def test_command_line(self):
+        gateway = self.gateway(plain=False)
+        self.protected_agent(gateway)
+        shown = self.tcgw(gateway, "log-level", "coap", "debug")
+        self.assertIn("coap       debug\n", shown.stdout, shown)
+        self.assertIn("coap       info (default)\n", self.tcgw(gateway, "log-level", "coap", "default").stdout)
+        self.assertNotEqual(self.tcgw(gateway, "log-level", "coaps", "debug").returncode, 0)
+        follower = subprocess.Popen([harness.program("tcgw"), "--socket", gateway.socket, "device", "trace", "d0",
+                                     "--for", "60s"], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(follower.wait)
+        self.addCleanup(follower.terminate)
+        wait_for(lambda: gateway.get("/v1/devices/d0/trace").status == 200, what="the trace to begin")
+        self.assertEqual(gateway.get("/v1/devices/d0/resources/tc").status, 200)
+        line = follower.stdout.readline()
+        while "GET" not in line:
+            line = follower.stdout.readline()
+        self.assertIn("->", line)
+        self.assertIn("oscore", line)
+        self.assertEqual(follower.stdout.readline(), "  Uri-Path: tc\n")
+        follower.send_signal(signal.SIGINT)
+        self.assertEqual(follower.wait(20), 0)
+        follower.stdout.close()
+        self.assertEqual(gateway.get("/v1/devices/d0/trace").status, 404)
+        path = os.path.join(gateway.directory, "d0.pcap")
+        answer = self.tcgw(gateway, "device", "pcap", "d0", "--for", "1s", "-o", path)
+        self.assertEqual(answer.returncode, 0, answer)
+        with open(path, "rb") as file:
+            self.assertEqual(packets(file.read()), [])
+        self.assertNotEqual(self.tcgw(gateway, "device", "pcap", "d0").returncode, 0)
+
+    def test_dashboard_and_rules_name_what_there_is(self):
+        gateway = self.gateway("http.tls_listen=127.0.0.1:0")
+        there = set()
+        for line in gateway.get("/metrics").body.decode().splitlines():
+            if line.startswith("# TYPE "):
+                name, kind = line.split(" ")[2:]
+                there |= {name, *(name + end for end in ("_bucket", "_sum", "_count") if kind == "histogram")}
+        with open(os.path.join(harness.SOURCE, "src/daemon/relay.c"), encoding="utf-8") as file:
+            there |= {name + end for name in re.findall('"(tcgw_sink_[a-z_]+)"', file.read()) for end in ("", "_bucket")}
+        there |= {"tcgw_http_problems_total", "tcgw_operation_errors_total"}  # only what there was
+        for name in ("share/grafana/tcgw.json", "share/prometheus/tcgw.rules.yaml"):
+            with open(os.path.join(harness.SOURCE, name), encoding="utf-8") as file:
+                asked = set(re.findall(r"\btcgw_[a-z0-9_]+", file.read()))
+            self.assertGreater(len(asked), 10)
+            self.assertEqual(asked - there, set(), name)
+
+    def test_rules_are_valid(self):
+        if not shutil.which("promtool"):
+            self.skipTest("promtool is not installed")
+        rules = os.path.join(harness.SOURCE, "share/prometheus/tcgw.rules.yaml")
+        answer = subprocess.run(["promtool", "check", "rules", rules], capture_output=True, text=True, check=False)
+        self.assertEqual(answer.returncode, 0, answer)
+        page = self.gateway().get("/metrics").body
+        answer = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, check=False)
+        self.assertEqual(answer.returncode, 0, answer)
 
     def test_trace_limits(self):
         gateway = self.gateway()

@@ -111,31 +111,51 @@ static int64_t show_page(struct cli *cli, const json_t *trace, int64_t after)
     return after;
 }
 
-/* Follows a trace until its end or Ctrl-C; without `show` nothing is written. */
+/* 0 or a cli_exit code; *out is NULL after Ctrl-C. */
+static int get_page(struct cli *cli, const struct arguments *args, int64_t after, json_t **out)
+{
+    char *path = client_path("/v1/devices/%s/trace", args->words[0]), number[24];
+    struct client_request request = {.method = "GET"};
+    cleanup_reply struct client_reply reply = {0};
+    int error;
+
+    (void)snprintf(number, sizeof number, "%lld", (long long)after);
+    client_add_query(&path, "after", number);
+    request.path = path;
+    error = gateway_try(cli, &request, &reply);
+    free(path);
+    if (error)
+        return error == CLIENT_E_INTERRUPTED ? 0 : gateway_explain(cli, error);
+    if (reply.status != 200)
+        return gateway_refusal(cli, &reply);
+    *out = steal_pointer(reply.json);
+    return 0;
+}
+
+/* Follows a trace until its end or Ctrl-C, which ends no more than that; without `show` nothing is written. */
 static int follow(struct cli *cli, const struct arguments *args, bool show)
 {
-    int64_t after = 0;
+    int64_t after = show ? 0 : INT64_MAX;
+    int rc = 0;
 
     for (;;) {
         cleanup_json json_t *trace = NULL;
-        char *path = client_path("/v1/devices/%s/trace", args->words[0]);
-        char number[24];
         bool active, more;
-        int rc;
 
-        (void)snprintf(number, sizeof number, "%lld", show ? (long long)after : (long long)INT64_MAX);
-        client_add_query(&path, "after", number);
-        rc = gateway_get(cli, path, &trace);
-        if (rc)
-            return rc;
+        if (!cli_interrupted)
+            rc = get_page(cli, args, after, &trace);
+        if (rc || !trace)
+            break;
         active = json_is_true(json_object_get(trace, "active"));
         more = json_array_size(json_object_get(trace, "items")) > 0;
         after = show_page(cli, trace, after);
-        if (cli_interrupted || (!active && !more))
-            return CLI_OK;
+        if (!active && !more)
+            break;
         if (!more)
             cli_sleep_ms(POLL_MS);
     }
+    cli_interrupted = 0;
+    return rc;
 }
 
 int device_trace(struct cli *cli, const struct arguments *args)

@@ -158,6 +158,15 @@ class Watch(harness.GatewayTest):
                             for source, _, message in inside))
         self.assertTrue(any(destination == 5683 and payload in message for _, destination, message in inside))
 
+        if shutil.which("tshark"):
+            path = os.path.join(gateway.directory, "d0.pcap")
+            with open(path, "wb") as file:
+                file.write(capture.body)
+            fields = subprocess.run(["tshark", "-r", path, "-T", "fields", "-e", "coap.code", "-e", "coap.opt.uri_path",
+                                     "-e", "coap.token"], capture_output=True, text=True, check=True).stdout
+            self.assertRegex(fields, f"(?m)^1\ttc\t{request['token']}$")  # GET
+            self.assertRegex(fields, f"(?m)^69\t\t{request['token']}$")  # 2.05
+
         later = gateway.get(f"/v1/devices/d0/trace?after={trace['items'][-1]['number']}").json
         self.assertEqual([m for m in later["items"] if m["number"] <= trace["items"][-1]["number"]], [])
         self.assertEqual(gateway.get("/v1/devices/d1/trace").status, 404)

@@ -222,6 +222,22 @@ static void set_timeouts(CURL *curl, const struct client *client, const struct c
     }
 }
 
+/* For https URLs: whom the gateway's certificate has to be of, and what this side shows. */
+static void set_certificates(CURL *curl)
+{
+    static const struct {
+        const char *variable;
+        CURLoption option;
+    } files[] = {{"TCGW_CA", CURLOPT_CAINFO}, {"TCGW_CERTIFICATE", CURLOPT_SSLCERT}, {"TCGW_KEY", CURLOPT_SSLKEY}};
+
+    for (size_t i = 0; i < array_size(files); i++) {
+        const char *file = getenv(files[i].variable);
+
+        if (file && *file)
+            (void)curl_easy_setopt(curl, files[i].option, file);
+    }
+}
+
 static void set_options(CURL *curl, struct exchange *ex, const char *url, struct curl_slist *headers)
 {
     struct client *client = ex->client;
@@ -244,6 +260,7 @@ static void set_options(CURL *curl, struct exchange *ex, const char *url, struct
     (void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, ex);
     if (client->socket)
         (void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, client->socket);
+    set_certificates(curl);
     set_timeouts(curl, client, ex->request);
 }
 

@@ -168,6 +168,22 @@ class HttpsTest(GatewayTest):
         self.assert_refused(gateway, self.context())
         self.assertEqual(self.ask(self.connect(gateway, self.context(good)))[0], 200)
 
+    def test_the_command_line_over_https(self):
+        gateway = self.serve(f"http.tls_client_ca={self.authority.certificate}", "http.tls_require_client=yes",
+                             "auth.anonymous=none")
+        gateway.put("/v1/grants/cli", {"certificate": "cli.example", "role": "viewer"})
+        certificate, key = self.authority.issue("cli.example", "clientAuth")
+
+        def tcgw(**environment):
+            return subprocess.run([program("tcgw"), "--url", f"https://localhost:{gateway.tls_port}", "device", "list"],
+                                  env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False)
+        done = tcgw(TCGW_CA=self.authority.certificate, TCGW_CERTIFICATE=certificate, TCGW_KEY=key)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotEqual(tcgw(TCGW_CA=self.authority.certificate).returncode, 0)
+        done = tcgw(TCGW_CERTIFICATE=certificate, TCGW_KEY=key)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("certificate", done.stderr)
+
     def who(self, connection, **headers):
         status, text = self.ask(connection, "/v1/whoami", headers=headers)
         return json.loads(text)["name"] if status == 200 else status

@@ -22,6 +22,15 @@ struct wanted {
     int64_t limit;
 };
 
+/* What is in the audit trail is for those who may read that. */
+static bool may_read_kinds(struct http_request *req, uint32_t kinds)
+{
+    if (!(kinds & 1u << JOURNAL_AUDIT) || (role_permits(req->caller.role, ACCESS_OWNER) && !*req->caller.tenant))
+        return true;
+    reply_problem(req, FAULT_FORBIDDEN, "Events of the kind audit are for an owner of the whole gateway");
+    return false;
+}
+
 /* Names of kinds with commas between. */
 static bool read_kinds(struct http_request *req, struct wanted *wanted)
 {
@@ -44,7 +53,7 @@ static bool read_kinds(struct http_request *req, struct wanted *wanted)
         wanted->filter.kinds |= 1u << kind;
         at += size + (at[size] == ',');
     }
-    return true;
+    return may_read_kinds(req, wanted->filter.kinds);
 }
 
 static bool is_series_name(const char *name)

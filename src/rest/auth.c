@@ -263,5 +263,6 @@ int auth_permit(struct http_request *req, struct fault *fault)
         return deny(req, fault);
     if (!*req->caller.tenant || req->route->access == ACCESS_PUBLIC)
         return 0;
-    return scope_check_path(req, fault);
+    req->denied = scope_check_path(req, fault) != 0; /* what is not there for it may be there for others */
+    return req->denied;
 }

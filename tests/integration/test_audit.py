@@ -74,6 +74,21 @@ class Trail(AuditTest):
         self.check_chain(items)
         self.assertEqual([entry["action"] for entry in items[:21]], ["putGroup"] * 20 + ["openJoin"])
 
+    def test_lack_of_right(self):
+        gateway = self.gateway()
+        secret = gateway.post("/v1/tokens", {"name": "guest", "role": "viewer"}).json["token"]
+        guest = {"Authorization": f"Bearer {secret}"}
+        self.assertEqual(gateway.get("/v1/audit", headers=guest, tcp=True).status, 403)
+        self.assertEqual(gateway.get("/v1/events?kind=audit", headers=guest, tcp=True).status, 403)
+        self.assertEqual(gateway.post("/v1/backup", headers=guest, tcp=True).status, 403)
+        self.assertEqual(gateway.get("/v1/devices", headers={"Authorization": "Bearer wrong"}, tcp=True).status, 401)
+        refused = harness.wait_for(lambda: len(self.entries(gateway, event="refused")) == 4 and
+                                   self.entries(gateway, event="refused"), what="four refusals")
+        self.assertEqual([(entry["who"], entry["from"], entry["status"]) for entry in refused[:3]],
+                         [("token:guest", "127.0.0.1", 403)] * 3)
+        self.assertEqual((refused[3]["status"], refused[3]["from"]), (401, "127.0.0.1"))
+        self.assertNotIn(secret, json.dumps(self.trail(gateway)[0]))
+
     def test_refusals_do_not_fill_the_disk(self):
         gateway = self.gateway()
         for i in range(60):

@@ -10,12 +10,14 @@
 #include "conf/conf.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <stdarg.h>
 #include <string.h>
 #include <time.h>
 
 #define SYSTEM_SOCKET "/run/tcgw/tcgw.sock"
 #define DEFAULT_TIMEOUT_MS 30000
+#define TOKEN_MAX 8192 /* bytes */
 #define WATCH_MS 2000
 #define WATCH_LEAST_MS 100
 
@@ -89,6 +91,40 @@ static const char *set_variable(const char *name)
     const char *value = getenv(name);
 
     return value && *value ? value : NULL;
+}
+
+/* The first line of a file. */
+static int read_token(struct cli *cli, const char *path)
+{
+    char line[TOKEN_MAX + 2] = "";
+    FILE *file = fopen(path, "re");
+    bool good = file && fgets(line, sizeof line, file) && strlen(line) <= TOKEN_MAX;
+
+    if (file)
+        (void)fclose(file);
+    line[strcspn(line, "\r\n")] = 0;
+    if (good && *line)
+        cli->token = strdup(line);
+    OPENSSL_cleanse(line, sizeof line);
+    if (cli->token)
+        return 0;
+    return cli_error(cli, CLI_INVALID, "tcgw token add prints one.", "%s has no token in its first line", path);
+}
+
+/* How the gateway is to know the user, and the user the gateway. */
+static int set_trust(struct cli *cli, const struct arguments *args)
+{
+    const char *file = arguments_value(args, "token-file"), *ca = arguments_value(args, "ca");
+    const char *token = file ? NULL : set_variable("TCGW_TOKEN");
+
+    if (!file && !token)
+        file = set_variable("TCGW_TOKEN_FILE");
+    ca = ca ? ca : set_variable("TCGW_CA");
+    if (ca)
+        cli->ca = strdup(ca);
+    if (token)
+        cli->token = strdup(token);
+    return file ? read_token(cli, file) : 0;
 }
 
 static int set_target(struct cli *cli, const struct arguments *args)
@@ -201,6 +237,8 @@ static int run_command(struct cli *cli, const struct arguments *args, const char
     if (!rc)
         rc = set_target(cli, args);
     if (!rc)
+        rc = set_trust(cli, args);
+    if (!rc)
         rc = cli->watching ? watch_command(cli, args) : args->command->run(cli, args);
     return rc == CLI_PLANNED ? CLI_OK : rc;
 }
@@ -223,6 +261,10 @@ int cli_run(struct cli *cli, int argc, char *const argv[])
     cli->writer = NULL;
     free(cli->socket);
     free(cli->url);
-    cli->socket = cli->url = NULL;
+    if (cli->token)
+        OPENSSL_cleanse(cli->token, strlen(cli->token));
+    free(cli->token);
+    free(cli->ca);
+    cli->socket = cli->url = cli->token = cli->ca = NULL;
     return rc;
 }

@@ -40,6 +40,8 @@ struct cli {
     bool colour_out, colour_err;
     char *socket; /* NULL when url is used */
     char *url;
+    char *token; /* a bearer token; NULL: none */
+    char *ca;    /* PEM file that the gateway's certificate is checked with; NULL: the system's */
     int64_t timeout_ms;
     bool dry_run;  /* what would change something is told instead of being sent */
     bool watching; /* the command runs again and again, so it may only read */

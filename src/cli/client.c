@@ -20,6 +20,7 @@ struct client {
     CURL *curl;
     char *base; /* "http://localhost" for a Unix socket */
     char *socket;
+    char *token, *ca; /* NULL: none */
     int64_t timeout_ms;
     char reason[CURL_ERROR_SIZE + 64];
 };
@@ -48,6 +49,10 @@ struct client *client_free(struct client *client)
     curl_easy_cleanup(client->curl);
     free(client->base);
     free(client->socket);
+    if (client->token)
+        OPENSSL_cleanse(client->token, strlen(client->token));
+    free(client->token);
+    free(client->ca);
     free(client);
     return NULL;
 }
@@ -67,6 +72,13 @@ struct client *client_new(const char *socket, const char *url, int64_t timeout_m
     for (size_t n = strlen(client->base); n && client->base[n - 1] == '/'; n--)
         client->base[n - 1] = 0;
     return client;
+}
+
+bool client_set_trust(struct client *client, const char *token, const char *ca)
+{
+    client->token = token ? strdup(token) : NULL;
+    client->ca = ca ? strdup(ca) : NULL;
+    return !token == !client->token && !ca == !client->ca;
 }
 
 const char *client_reason(const struct client *client)
@@ -155,13 +167,23 @@ static void add_header(struct curl_slist **headers, const char *name, const char
         *headers = longer;
 }
 
-static struct curl_slist *make_headers(const struct client_request *request)
+static void add_bearer(struct curl_slist **headers, const char *token)
+{
+    cleanup_buffer struct buffer value = {0};
+
+    buffer_printf(&value, "Bearer %s", token);
+    add_header(headers, "Authorization", buffer_text(&value));
+}
+
+static struct curl_slist *make_headers(const struct client *client, const struct client_request *request)
 {
     struct curl_slist *headers = NULL;
     char text[UUID_SIZE];
 
     add_header(&headers, "Accept",
                request->accept ? request->accept : "application/json, application/problem+json, */*;q=0.1");
+    if (client->token)
+        add_bearer(&headers, client->token);
     if (strcmp(request->method, "GET") != 0 && !request->once)
         add_header(&headers, "Idempotency-Key", text_new_uuid(clock_wall_ms(clock_system()), text));
     if (request->body || (request->raw && request->body_type))
@@ -260,6 +282,8 @@ static void set_options(CURL *curl, struct exchange *ex, const char *url, struct
     (void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, ex);
     if (client->socket)
         (void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, client->socket);
+    if (client->ca)
+        (void)curl_easy_setopt(curl, CURLOPT_CAINFO, client->ca);
     set_certificates(curl);
     set_timeouts(curl, client, ex->request);
 }
@@ -370,7 +394,7 @@ int client_exchange(struct client *client, const struct client_request *request,
     struct exchange ex = {.client = client, .request = request, .reply = reply};
     cleanup_buffer struct buffer url = {0};
     cleanup_free char *body = request->body ? json_dumps(request->body, JSON_COMPACT) : NULL;
-    struct curl_slist *headers = make_headers(request);
+    struct curl_slist *headers = make_headers(client, request);
     int result;
 
     buffer_printf(&url, "%s%s", client->base, request->path);

@@ -83,6 +83,8 @@ struct client;
 /* socket (a path) or url ("http://host:port"), the other is NULL; both are copied. timeout_ms is what an answer may
  * take beyond the time that a request waits for. NULL when memory is out. */
 struct client *client_new(const char *socket, const char *url, int64_t timeout_ms);
+/* A bearer token and a PEM file with CAs to go by, copied; NULL: none. False: out of memory. */
+bool client_set_trust(struct client *client, const char *token, const char *ca) must_check;
 struct client *client_free(struct client *client);
 
 /*

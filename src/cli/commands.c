@@ -4,9 +4,8 @@ static const struct {
     const struct command *commands;
     const size_t *count;
 } sets[] = {
-    {commands_device, &commands_device_size},
-    {commands_deploy, &commands_deploy_size},
-    {commands_gateway, &commands_gateway_size},
+    {commands_device, &commands_device_size},   {commands_deploy, &commands_deploy_size},
+    {commands_access, &commands_access_size},   {commands_gateway, &commands_gateway_size},
     {commands_offline, &commands_offline_size},
 };
 

@@ -16,6 +16,13 @@
     "Start the gateway (systemctl start tcgwd, or tcgwd by hand), or say where it is: --socket PATH (TCGW_SOCKET) or " \
     "--url http://HOST:PORT (TCGW_URL)."
 
+static struct client *open_client(const struct cli *cli)
+{
+    struct client *client = client_new(cli->socket, cli->url, cli->timeout_ms);
+
+    return client && client_set_trust(client, cli->token, cli->ca) ? client : client_free(client);
+}
+
 int gateway_try(struct cli *cli, const struct client_request *request, struct client_reply *reply)
 {
     if (dry_run_is_change(request) && cli->watching)
@@ -25,7 +32,7 @@ int gateway_try(struct cli *cli, const struct client_request *request, struct cl
         return CLIENT_E_PLANNED;
     }
     if (!cli->client)
-        cli->client = client_new(cli->socket, cli->url, cli->timeout_ms);
+        cli->client = open_client(cli);
     return cli->client ? client_exchange(cli->client, request, reply) : CLIENT_E_LOCAL;
 }
 

@@ -73,6 +73,20 @@ int rollout_rollback(struct cli *cli, const struct arguments *args);
 int rollout_remove(struct cli *cli, const struct arguments *args);
 
 /* cmd_group.c */
+int access_whoami(struct cli *cli, const struct arguments *args);
+int token_list(struct cli *cli, const struct arguments *args);
+int token_show(struct cli *cli, const struct arguments *args);
+int token_add(struct cli *cli, const struct arguments *args);
+int token_remove(struct cli *cli, const struct arguments *args);
+int grant_list(struct cli *cli, const struct arguments *args);
+int grant_show(struct cli *cli, const struct arguments *args);
+int grant_set(struct cli *cli, const struct arguments *args);
+int grant_remove(struct cli *cli, const struct arguments *args);
+int tenant_list(struct cli *cli, const struct arguments *args);
+int tenant_show(struct cli *cli, const struct arguments *args);
+int tenant_set(struct cli *cli, const struct arguments *args);
+int tenant_remove(struct cli *cli, const struct arguments *args);
+
 int group_list(struct cli *cli, const struct arguments *args);
 int group_show(struct cli *cli, const struct arguments *args);
 int group_set(struct cli *cli, const struct arguments *args);

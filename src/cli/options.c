@@ -5,6 +5,8 @@
 const struct option_spec command_global_options[] = {
     {"socket", 0, "PATH", NULL, "the Unix socket of the gateway (TCGW_SOCKET)"},
     {"url", 0, "URL", NULL, "the gateway over TCP, as in http://127.0.0.1:8080 (TCGW_URL)"},
+    {"token-file", 0, "FILE", NULL, "a file with a token (TCGW_TOKEN_FILE; the token itself: TCGW_TOKEN)"},
+    {"ca", 0, "FILE", NULL, "CAs that an https gateway is known by, PEM (TCGW_CA); else those of the system"},
     {"timeout", 0, "SECONDS", NULL, "how long the gateway may take for an answer (30)"},
     {"json", 0, NULL, NULL, "print JSON as the gateway sends it, for scripts; problems go to stderr"},
     {"dry-run", 0, NULL, NULL, "say what would be sent, or what the gateway would do, and change nothing"},
@@ -383,3 +385,28 @@ const struct option_spec help_options[] = {
 };
 
 /* Grouped by the first word; the completion goes by that. */
+
+const struct option_spec token_options[] = {
+    {"tenant", 0, "NAME", NULL, "for what a tenant has only"},
+    {"expires", 0, "SECONDS", NULL, "how long it is good (90d)"},
+    {"no-expiry", 0, NULL, NULL, "it is good until it is removed"},
+    OPTION_END,
+};
+
+const struct option_spec grant_options[] = {
+    {"user", 0, "NAME", NULL, "a user of the machine that the gateway runs on"},
+    {"group", 0, "NAME", NULL, "a group of that machine"},
+    {"certificate", 0, "SUBJECT", NULL, "a client certificate, by its subject"},
+    {"fingerprint", 0, "SHA256", NULL, "a client certificate, by its SHA-256"},
+    {"claim", 0, "CLAIM", NULL, "a claim of JSON Web Tokens, or a path with dots to one"},
+    {"value", 0, "VALUE", NULL, "what the claim is, or has among its values"},
+    {"sink", 0, "NAME", NULL, "commands that come over a sink"},
+    {"tenant", 0, "NAME", NULL, "for what a tenant has only"},
+    OPTION_END,
+};
+
+const struct option_spec tenant_options[] = {
+    {"group", 0, "NAME...", NULL, "groups whose devices it has"},
+    {"artifact", 0, "PATTERN...", NULL, "names of artifacts, releases, services and rollouts that it has"},
+    OPTION_END,
+};

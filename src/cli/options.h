@@ -57,6 +57,9 @@ extern const struct option_spec top_options[];
 extern const struct option_spec coap_options[];
 extern const struct option_spec coap_body_options[];
 extern const struct option_spec bundle_options[];
+extern const struct option_spec token_options[];
+extern const struct option_spec grant_options[];
+extern const struct option_spec tenant_options[];
 extern const struct option_spec help_options[];
 
 #endif

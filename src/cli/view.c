@@ -348,6 +348,38 @@ static const struct field release_fields[] = {
     {"Detail", "detail", FIELD_TEXT, false},      {"Artifacts", "artifacts", FIELD_RECORDS, false},
 };
 
+static const struct field caller_fields[] = {
+    {"Name", "name", FIELD_TEXT, true},        {"From", "from", FIELD_TEXT, true},
+    {"Role", "role", FIELD_TEXT, true},        {"Tenant", "tenant", FIELD_TEXT, true},
+    {"May", "permissions", FIELD_TEXT, false},
+};
+
+static const struct field token_fields[] = {
+    {"Name", "name", FIELD_TEXT, true},          {"Role", "role", FIELD_TEXT, true},
+    {"Tenant", "tenant", FIELD_TEXT, true},      {"Created", "created_at", FIELD_TIME, false},
+    {"Expires", "expires_at", FIELD_TIME, true}, {"Last used", "last_used_at", FIELD_TIME, true},
+    {"Expired", "expired", FIELD_TEXT, true},
+};
+
+static const struct field grant_fields[] = {
+    {"Name", "name", FIELD_TEXT, true},
+    {"Role", "role", FIELD_TEXT, true},
+    {"Tenant", "tenant", FIELD_TEXT, true},
+    {"User", "user", FIELD_TEXT, true},
+    {"Group", "group", FIELD_TEXT, true},
+    {"Certificate", "certificate", FIELD_TEXT, true},
+    {"Fingerprint", "fingerprint", FIELD_DIGEST, true},
+    {"Claim", "claim", FIELD_TEXT, true},
+    {"Value", "value", FIELD_TEXT, true},
+    {"Sink", "sink", FIELD_TEXT, true},
+};
+
+static const struct field tenant_fields[] = {
+    {"Name", "name", FIELD_TEXT, true},
+    {"Groups", "groups", FIELD_TEXT, true},
+    {"Artifacts", "artifacts", FIELD_TEXT, true},
+};
+
 static const struct field policy_fields[] = {
     {"Name", "name", FIELD_TEXT, true},
     {"Priority", "priority", FIELD_TEXT, true},
@@ -410,6 +442,12 @@ const struct view view_publisher =
          publisher_fields);
 const struct view view_release =
     VIEW("release", "releases", "release", "Add one with: tcgw release add NAME@VERSION", release_fields);
+const struct view view_caller = VIEW("caller", "callers", "name", "", caller_fields);
+const struct view view_token = VIEW("token", "tokens", "name", "Make one with: tcgw token add NAME ROLE", token_fields);
+const struct view view_grant =
+    VIEW("grant", "grants", "name", "Set one with: tcgw grant set NAME ROLE --user USER", grant_fields);
+const struct view view_tenant =
+    VIEW("tenant", "tenants", "name", "Set one with: tcgw tenant set NAME --group GROUP", tenant_fields);
 const struct view view_policy =
     VIEW("policy", "policies", "name", "Set one with: tcgw policy set NAME FILE", policy_fields);
 const struct view view_audit = VIEW("entry", "entries", "seq", "", audit_fields);

@@ -461,6 +461,20 @@ static int open_listeners(struct manager *m, char *reason)
     return status;
 }
 
+static void warn_of_anonymous(const struct conf *conf)
+{
+    const char *role = role_name((enum role)conf->auth_anonymous);
+
+    if (conf->auth_anonymous == ROLE_NONE)
+        return;
+    if (conf->http_allow_remote)
+        log_warning("everybody on the network has a role without credentials (auth.anonymous, http.allow_remote)",
+                    "role", role, NULL);
+    else if (*conf->http_listen)
+        log_warning("every process of this machine has a role without credentials (auth.anonymous)", "role", role,
+                    NULL);
+}
+
 static int start(struct manager *m, char *reason)
 {
     int status = open_storage(m, reason);
@@ -470,6 +484,7 @@ static int start(struct manager *m, char *reason)
     if (status == DAEMON_EXIT_OK)
         status = open_listeners(m, reason);
     if (status == DAEMON_EXIT_OK) {
+        warn_of_anonymous(m->conf);
         core_start(m->core);
         rearm_core(m);
         uplink_start(m->relay.uplink);

@@ -191,6 +191,9 @@ void api_pass_to(struct http_request *req, struct device *device)
 
     if (mapping_read(req, &resource, &fault))
         reply_fault(req, &fault);
+    else if (prefer_has(http_header(req, "Prefer"), "respond-async") && !role_permits(req->caller.role, ACCESS_OPERATE))
+        reply_problem(req, FAULT_FORBIDDEN, "%s has the role %s, which has no right to queue requests",
+                      req->caller.name, role_name(req->caller.role));
     else if (prefer_has(http_header(req, "Prefer"), "respond-async"))
         queued_request(req, device, &resource.coap);
     else if (wants_events(req))

@@ -29,7 +29,6 @@ struct auth {
     size_t user_count;
     gid_t socket_group; /* whose members own the gateway */
     bool has_socket_group;
-    uint64_t refused, limited; /* since the start: credentials that were none, and those that were not looked at */
 };
 
 /* The group of a listening Unix socket's file. */

@@ -325,7 +325,19 @@ class TestMqtt(UplinkTest):
         self.assertEqual(ask("not json")["status"], 400)
         self.assertEqual(ask({"method": "GET"})["status"], 400)
         self.assertEqual(ask({"method": "GET", "path": "/nothing"})["status"], 404)
+        self.assertEqual(ask({"method": "POST", "path": "/v1/devices/d1/credentials"})["status"], 403)
+        whoami = {"method": "GET", "path": "/v1/whoami"}
+        self.assertEqual((ask(whoami)["body"]["name"], ask(whoami)["body"]["role"]), ("mqtt:all", "platform"))
+        policy = {"method": "PUT", "path": "/v1/policies/p", "body": {"allow": False}}
+        self.assertEqual(ask(policy)["status"], 403)
+        gateway.request("PUT", "/v1/grants/all", {"sink": "all", "role": "owner"})
+        self.assertEqual(ask(policy)["status"], 200)
         self.assertEqual(ask({"method": "POST", "path": "/v1/devices/d1/credentials"})["status"], 403)  # not TLS
+        gateway.request("PUT", "/v1/tenants/t", {"groups": ["t"]})
+        gateway.request("PUT", "/v1/grants/all", {"sink": "all", "role": "owner", "tenant": "t"})
+        self.assertEqual(ask({"method": "GET", "path": "/v1/devices"})["body"]["items"], [])
+        self.assertEqual(ask(policy)["status"], 403)
+        gateway.request("DELETE", "/v1/grants/all")
         stream = ask({"method": "GET", "path": "/v1/events", "headers": {"Accept": "text/event-stream"}})
         self.assertEqual(stream["status"], 406)
         broker.publish("all/g1/command/c9", json.dumps({"method": "DELETE", "path": "/v1/devices/d1"}), "-r")

@@ -8,11 +8,10 @@ static const char *const role_names[ROLE_COUNT] = {
 };
 
 static const char *const access_names[ACCESS_COUNT] = {
-    [ACCESS_OWNER] = "own",   [ACCESS_PUBLIC] = "public",
-    [ACCESS_CALLER] = "caller", [ACCESS_BROWSE] = "browse",
-    [ACCESS_READ] = "read",     [ACCESS_OPERATE] = "operate",
-    [ACCESS_DEPLOY] = "deploy", [ACCESS_PUBLISH] = "publish",
-    [ACCESS_MANAGE] = "manage", [ACCESS_CREDENTIALS] = "enrol",
+    [ACCESS_OWNER] = "own",         [ACCESS_PUBLIC] = "public",   [ACCESS_CALLER] = "caller",
+    [ACCESS_BROWSE] = "browse",     [ACCESS_READ] = "read",       [ACCESS_OPERATE] = "operate",
+    [ACCESS_DEPLOY] = "deploy",     [ACCESS_PUBLISH] = "publish", [ACCESS_MANAGE] = "manage",
+    [ACCESS_CREDENTIALS] = "enrol",
 };
 
 #define BIT(access) (1u << ACCESS_##access)

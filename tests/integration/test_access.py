@@ -29,7 +29,7 @@ ROLES = {
 # What each operation of docs/openapi.yaml asks for. A route that is missing here makes the test fail: whoever adds one
 # says who may.
 NEEDS = {
-    "public": "getHealth getOpenapi getCore getCaller",
+    "public": "getHealth getReady getOpenapi getCore getCaller",
     "caller": "getInfo getKey",
     "browse": "listArtifacts getArtifact getArtifactCode getArtifactData listReleases getRelease listPublishers "
               "getPublisher listPolicies getPolicy",
@@ -46,10 +46,11 @@ NEEDS = {
     "publish": "addArtifact removeArtifact pinArtifact unpinArtifact addRelease removeRelease listUploads "
                "beginUpload getUpload continueUpload removeUpload",
     "manage": "addDevice patchDevice removeDevice removeRegistration putGroup removeGroup putLink removeLink "
-              "collectArtifacts retrySink removeDeadLetter retryDeadLetter",
+              "collectArtifacts retrySink removeDeadLetter retryDeadLetter beginTrace getTrace endTrace getTracePcap",
     "credentials": "enrolDevice importCredentials revokeAllCredentials revokeCredentials getJoin openJoin closeJoin "
                    "approvePending rejectPending",
-    "owner": "distrustContexts listAudit getAuditAnchor putPublisher removePublisher putPolicy removePolicy listTokens addToken getToken "
+    "owner": "distrustContexts listAudit getAuditAnchor makeBackup checkDatabase compactDatabase getLogLevels "
+             "putLogLevels putPublisher removePublisher putPolicy removePolicy listTokens addToken getToken "
              "removeToken listGrants getGrant putGrant removeGrant listTenants getTenant putTenant removeTenant",
 }
 NEED = {name: need for need, names in NEEDS.items() for name in names.split()}
@@ -147,7 +148,7 @@ class Access(harness.GatewayTest):
                 self.assertTrue(answer.headers["WWW-Authenticate"].startswith("Bearer"), name)
 
     def check(self, name, method, path, token, allowed, who):
-        if allowed and name in ("distrustContexts", "getBackup", "addBackup"):
+        if allowed and name in ("distrustContexts", "makeBackup", "compactDatabase"):
             return  # allowed, and not to be done here
         answer = self.ask(method, path, token)
         if allowed:
@@ -195,6 +196,8 @@ class Access(harness.GatewayTest):
         self.assertEqual(ids, ["d-a"])
         events = self.ask("GET", "/v1/events?limit=1000", token).json["items"]
         self.assertEqual({event.get("device") for event in events}, {"d-a"})
+        self.assertEqual(self.ask("GET", "/v1/events?kind=audit", token).status, 403)
+        self.assertEqual(self.ask("GET", "/v1/events?kind=audit", self.token("all", "operator")).status, 403)
         for name in ("a", "b"):
             self.owner("POST", f"/v1/devices/d-{name}/probe", status=202)
         shown = self.ask("GET", "/v1/operations", token).json["items"]

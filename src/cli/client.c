@@ -245,13 +245,15 @@ static void set_timeouts(CURL *curl, const struct client *client, const struct c
 }
 
 /* For https URLs: whom the gateway's certificate has to be of, and what this side shows. */
-static void set_certificates(CURL *curl)
+static void set_certificates(CURL *curl, const char *ca)
 {
     static const struct {
         const char *variable;
         CURLoption option;
-    } files[] = {{"TCGW_CA", CURLOPT_CAINFO}, {"TCGW_CERTIFICATE", CURLOPT_SSLCERT}, {"TCGW_KEY", CURLOPT_SSLKEY}};
+    } files[] = {{"TCGW_CERTIFICATE", CURLOPT_SSLCERT}, {"TCGW_KEY", CURLOPT_SSLKEY}};
 
+    if (ca)
+        (void)curl_easy_setopt(curl, CURLOPT_CAINFO, ca);
     for (size_t i = 0; i < array_size(files); i++) {
         const char *file = getenv(files[i].variable);
 
@@ -282,9 +284,7 @@ static void set_options(CURL *curl, struct exchange *ex, const char *url, struct
     (void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, ex);
     if (client->socket)
         (void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, client->socket);
-    if (client->ca)
-        (void)curl_easy_setopt(curl, CURLOPT_CAINFO, client->ca);
-    set_certificates(curl);
+    set_certificates(curl, client->ca);
     set_timeouts(curl, client, ex->request);
 }
 

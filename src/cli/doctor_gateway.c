@@ -39,12 +39,35 @@ static void look_at_health(struct doctor *doctor)
                     view_string(reply.json, "detail"));
 }
 
+/* What the gateway finds of itself: disk, uplink, certificate ... */
+static void look_at_readiness(struct doctor *doctor)
+{
+    const struct client_request request = {.method = "GET", .path = "/readyz"};
+    cleanup_reply struct client_reply reply = {0};
+    const char *name;
+    json_t *check;
+
+    if (gateway_try(doctor->cli, &request, &reply) != 0)
+        return;
+    json_object_foreach(json_object_get(reply.json, "checks"), name, check)
+    {
+        const char *status = view_string(check, "status");
+        bool failing = strcmp(status, "failing") == 0;
+
+        if (failing || strcmp(status, "warning") == 0)
+            doctor_find(doctor, failing ? DOCTOR_ERROR : DOCTOR_WARNING, NULL, "%s: %s", name,
+                        view_string(check, "detail"));
+    }
+}
+
 void doctor_check_gateway(struct doctor *doctor)
 {
     cleanup_json json_t *info = NULL;
     char up[DISPLAY_SIZE];
 
     look_at_health(doctor);
+    if (doctor->reachable)
+        look_at_readiness(doctor);
     if (!doctor->reachable || !doctor_get(doctor, client_path("/v1/info"), &info))
         return;
     if (strcmp(view_string(info, "version"), PACKAGE_VERSION) != 0)

@@ -22,7 +22,17 @@ NOT_FOR_PEOPLE = {
 }
 COMMANDS = {
     "getHealth": "status",
+    "getReady": "doctor",
     "getInfo": "status",
+    "getLogLevels": "log-level",
+    "putLogLevels": "log-level rest debug",
+    "beginTrace": "device trace x --for 1",
+    "getTrace": "device trace x --for 1",
+    "endTrace": "device trace x --for 1",
+    "getTracePcap": "device pcap x --for 1 -o x.pcap",
+    "makeBackup": "backup x.backup",
+    "checkDatabase": "db check",
+    "compactDatabase": "db compact",
     "getKey": "key show",
     "distrustContexts": "gateway distrust",
     "getMetrics": "top --json",

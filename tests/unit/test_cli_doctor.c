@@ -16,6 +16,9 @@
 #define INFO                                                                                                           \
     "{\"version\":\"" PACKAGE_VERSION "\",\"uptime_seconds\":60,\"counts\":{\"devices\":1,\"containers\":0},"          \
     "\"storage\":{\"failed_commits\":0,\"schema_version\":9,\"file_bytes\":4096,\"commits\":3}}"
+#define READY                                                                                                          \
+    "{\"status\":\"ready\",\"checks\":{\"loop\":{\"status\":\"ok\"},\"uplink\":{\"status\":\"warning\","               \
+    "\"detail\":\"cloud is away\"}}}"
 #define SICK_INFO                                                                                                      \
     "{\"version\":\"0.0.1\",\"uptime_seconds\":60,\"storage\":{\"failed_commits\":2,\"schema_version\":9}}"
 #define SINK(name, state, letters)                                                                                     \
@@ -31,6 +34,7 @@ static void examine(const char *health, int status, const char *info, const char
                     const char *devices, const char *line, int code)
 {
     const struct fake_step script[] = {{.request = "GET /healthz HTTP", .status = status, .body = health},
+                                       {.request = "GET /readyz HTTP", .status = status, .body = READY},
                                        {.request = "GET /v1/info HTTP", .status = 200, .body = info},
                                        {.request = "GET /v1/storage HTTP", .status = 200, .body = disk},
                                        {.request = "GET /v1/info HTTP", .status = 200, .body = info},
@@ -63,6 +67,7 @@ START_TEST(what_is_wrong_and_what_to_do)
             LIST(DEVICE("box-1", "late", "plain") "," DEVICE("box-2", "unknown", "none")),
             "doctor --no-ask --config /dev/null", CLI_FAILED);
     OUT_HAS("the gateway is not well: disk");
+    OUT_HAS("uplink: cloud is away");
     OUT_HAS("the gateway is tcgwd 0.0.1");
     OUT_HAS("are left on the gateway's disk");
     OUT_HAS("2 changes could not be written");
@@ -79,6 +84,7 @@ START_TEST(devices_are_asked)
 {
     const struct fake_step script[] = {
         {.request = "GET /healthz HTTP", .status = 200, .body = "{\"status\":\"ok\"}"},
+        {.request = "GET /readyz HTTP", .status = 404, .body = PROBLEM("not-found", 404, "")},
         {.request = "GET /v1/info HTTP", .status = 200, .body = INFO},
         {.request = "GET /v1/storage HTTP", .status = 403, .body = PROBLEM("forbidden", 403, "")},
         {.request = "GET /v1/info HTTP", .status = 200, .body = INFO},

@@ -15,6 +15,7 @@
  */
 
 #define SWEEP_MS (3600 * 1000)
+#define CLOCK_STEP_MS DAY_MS
 #define DAY_MS (24 * INT64_C(3600000))
 
 static bool is_digest(const char *text)
@@ -190,9 +191,26 @@ static struct artifact **candidates(struct core *core, size_t *count)
     return list;
 }
 
-static bool is_over(const struct core *core, const struct artifact *artifact, size_t left)
+/* As the history has it (store/history_keep.c): after a step of the wall clock nothing goes for its age until the clock
+ * had time to be set right. At first it is compared with what was used last. */
+static void note_clock(struct core *core)
 {
-    const int64_t age = core->options.keep.age_ms;
+    int64_t now = core_now(core), offset = core_wall(core) - now, newest = 0, step;
+
+    for (const struct artifact *a = core->clock_offset ? NULL : core->artifacts; a; a = a->hh.next)
+        if (last_use(a) > newest)
+            newest = last_use(a);
+    if (!core->clock_offset)
+        core->clock_offset = newest ? newest - now : offset;
+    step = offset - core->clock_offset;
+    if (step > CLOCK_STEP_MS || step < -CLOCK_STEP_MS)
+        core->clock_settled_at = now + DAY_MS;
+    core->clock_offset = offset;
+}
+
+static bool is_over(struct core *core, const struct artifact *artifact, size_t left)
+{
+    const int64_t age = core_now(core) < core->clock_settled_at ? 0 : core->options.keep.age_ms;
 
     return left > core->options.keep.count || (age && core_wall(core) - last_use(artifact) >= age);
 }
@@ -249,6 +267,7 @@ int core_collect_artifacts(struct core *core, bool dry_run, core_done_fn done, v
 {
     struct commit *commit = NULL;
 
+    note_clock(core);
     *out = (struct core_collection){.ids = json_array()};
     if (core_check_accepting(core, fault)) {
         json_decref(out->ids);
@@ -276,6 +295,7 @@ void artifacts_sweep(struct timer *timer)
     struct core_collection collection;
     struct fault fault;
 
+    note_clock(core); /* before what is used now moves */
     for (struct artifact *a = core->artifacts; a && batch; a = a->hh.next) {
         if (!a->users || a->pending || a->removing || core_wall(core) - a->used < DAY_MS)
             continue;

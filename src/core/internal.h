@@ -48,6 +48,7 @@ struct core {
     struct timer retry; /* for rows that could not be written, or can wait */
     struct timer sweep; /* for answers over their time */
     struct timer artifact_sweep;
+    int64_t clock_offset, clock_settled_at; /* of artifact_sweep: ms of wall over monotonic; monotonic ms */
     int64_t announced;        /* the deadline that the loop was last told of */
     struct list commits;      /* under way */
     struct list dead_letters; /* dead_letter.node (deadletter.c) */

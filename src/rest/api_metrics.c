@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "core/audit.h"
 #include "core/cache.h"
 #include "core/directory.h"
 #include "core/journal.h"
@@ -166,6 +167,19 @@ static void add_operations(struct page *page, const struct rest *rest)
                    &stats.calls_ms[verb], &histogram_millis);
     }
     add_verifications(page, rest, &stats);
+}
+
+static void add_audit(struct page *page, const struct core *core)
+{
+    struct audit_stats stats;
+
+    core_get_audit_stats(core, &stats);
+    add_one(page, "tcgw_audit_entries_total", "Entries of the audit trail.", true, (double)stats.entries);
+    add_one(page, "tcgw_audit_refusals_total", "Requests that were refused.", true, (double)stats.refusals);
+    add_one(page, "tcgw_audit_suppressed_total", "Refusals that were told only as a number.", true,
+            (double)stats.suppressed);
+    add_one(page, "tcgw_audit_failed_total", "Entries that were lost: out of memory.", true, (double)stats.failed);
+    add_one(page, "tcgw_audit_broken", "1: the audit trail was changed by somebody else.", false, stats.broken);
 }
 
 static void add_journal(struct page *page, const struct core *core)
@@ -489,6 +503,7 @@ void api_show_metrics(struct http_request *req)
             (double)(uv_now(rest->options.loop) - rest->started) / 1000);
     add_core(&page, rest->options.core);
     add_operations(&page, rest);
+    add_audit(&page, rest->options.core);
     add_journal(&page, rest->options.core);
     add_cache(&page, rest->options.core);
     add_observations(&page, rest->options.core);

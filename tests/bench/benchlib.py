@@ -34,7 +34,7 @@ def resident_mib(pid):
     return int(line.split()[1]) / 1024
 
 
-def wrk(process, port, connections, path="/", devices=1, first=0, fresh=False, scheme="http", token=""):
+def wrk(process, port, connections, path="/", devices=1, first=0, fresh=False, scheme="http", token="", patch=""):
     """Loads a process's HTTP port for SECONDS. A %d in the path is replaced by 0 to devices - 1, one after the other,
     beginning after first; with fresh the gateway shall ask the device."""
     parts = [os.path.join(HERE, name) for name in ("each-device.lua", "report-latency.lua")]
@@ -46,7 +46,7 @@ def wrk(process, port, connections, path="/", devices=1, first=0, fresh=False, s
     command = [*LOADING, "wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency", "-s", joined,
                f"{scheme}://127.0.0.1:{port}"]
     variables = {"BENCH_DEVICES": str(devices), "BENCH_FIRST": str(first), "BENCH_PATH": path,
-                 "BENCH_FRESH": "yes" if fresh else "", "BENCH_TOKEN": token}
+                 "BENCH_FRESH": "yes" if fresh else "", "BENCH_TOKEN": token, "BENCH_PATCH": patch}
     used = processor_us(process)
     output = run(command, env={**os.environ, **variables})
     used = processor_us(process) - used

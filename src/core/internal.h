@@ -49,12 +49,12 @@ struct core {
     struct timer sweep; /* for answers over their time */
     struct timer artifact_sweep;
     int64_t clock_offset, clock_settled_at; /* of artifact_sweep: ms of wall over monotonic; monotonic ms */
-    int64_t announced;        /* the deadline that the loop was last told of */
-    struct list commits;      /* under way */
-    struct list dead_letters; /* dead_letter.node (deadletter.c) */
-    struct list transfers;    /* transfer.node, the oldest first (transfer.c) */
-    unsigned commits_failed;  /* since the start */
-    bool storing_fails;       /* as the log has it */
+    int64_t announced;                      /* the deadline that the loop was last told of */
+    struct list commits;                    /* under way */
+    struct list dead_letters;               /* dead_letter.node (deadletter.c) */
+    struct list transfers;                  /* transfer.node, the oldest first (transfer.c) */
+    unsigned commits_failed;                /* since the start */
+    bool storing_fails;                     /* as the log has it */
     int64_t storing_quiet_until;
     struct list part_requests; /* reads of artifact parts under way */
     size_t container_count, converged_count, finished_count;

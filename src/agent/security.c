@@ -477,12 +477,21 @@ bool security_seal_request(struct security *s, const struct coapmsg *plain, stru
            oscore_protect_request(context, plain, flags, &call->binding, outer, room, SERVER_DATAGRAM_MAX) == 0;
 }
 
+/* The context that the next request goes with. */
+static struct oscore_context *in_use(const struct security *s)
+{
+    if (s->pending)
+        return s->pending;
+    return s->first ? s->first : s->context;
+}
+
 /* An answer that brings R2: to the first request of Appendix B.2, or to an ordinary one, when the gateway has lost its
- * part of the context. What follows goes with R2 || R3 (step 3). */
+ * part of the context, or to the second, when the R2 in it is none any more, since a run of the gateway's own ended
+ * meanwhile. What follows goes with R2 || R3 (step 3). */
 static enum security_result open_second(struct security *s, struct security_call *call, const struct coapmsg *outer,
                                         const struct bytes *r2, struct coapmsg *message, uint8_t *room)
 {
-    const struct oscore_credentials *c = oscore_context_credentials(s->first ? s->first : s->context);
+    const struct oscore_credentials *c = oscore_context_credentials(in_use(s));
     uint8_t id[OSCORE_ID_CONTEXT_MAX];
     struct oscore_context *second;
     int r;
@@ -499,6 +508,7 @@ static enum security_result open_second(struct security *s, struct security_call
         return SECURITY_REFUSED;
     security_random(id + r2->size, SECURITY_NONCE);
     s->first = oscore_context_free(s->first);
+    s->pending = oscore_context_free(s->pending);
     if (!derive(s, id, r2->size + SECURITY_NONCE, false, &s->pending))
         return SECURITY_REFUSED;
     begin(s->pending, OSCORE_SEQUENCE_END);
@@ -546,7 +556,7 @@ enum security_result security_open_response(struct security *s, struct security_
     }
     if (r || call->generation != s->generation)
         return SECURITY_REFUSED;
-    if (!s->pending && option.kid_context && unwrap(option.kid_context, option.kid_context_size, &r2) &&
+    if (option.kid_context && unwrap(option.kid_context, option.kid_context_size, &r2) &&
         open_second(s, call, outer, &r2, message, room) == SECURITY_REPEAT)
         return SECURITY_REPEAT;
     if (s->first)

@@ -12,8 +12,10 @@ static struct answer a;
 static void metrics(void *arg, metric_fn add, void *to)
 {
     const struct metric refused[] = {
-        {"tcgw_oscore_refused_total", "Protected messages that were refused.", true, "reason=\"replay\"", 3},
-        {"tcgw_oscore_refused_total", "Protected messages that were refused.", true, "reason=\"decrypt\"", 0},
+        {"tcgw_oscore_refused_total", "Protected messages that were refused.", true, "reason=\"replay\"", 3, NULL,
+         NULL},
+        {"tcgw_oscore_refused_total", "Protected messages that were refused.", true, "reason=\"decrypt\"", 0, NULL,
+         NULL},
     };
 
     (void)arg;

@@ -56,6 +56,18 @@ int resource_observe(struct cli *cli, const struct arguments *args);
 /* cmd_transfer.c */
 int transfer_list(struct cli *cli, const struct arguments *args);
 int transfer_watch(struct cli *cli, const struct arguments *args);
+int container_stop_everywhere(struct cli *cli, const struct arguments *args);
+int emergency_list(struct cli *cli, const struct arguments *args);
+int emergency_show(struct cli *cli, const struct arguments *args);
+int emergency_lift(struct cli *cli, const struct arguments *args);
+int device_quarantine(struct cli *cli, const struct arguments *args);
+int device_release(struct cli *cli, const struct arguments *args);
+int quarantine_list(struct cli *cli, const struct arguments *args);
+int quarantine_show(struct cli *cli, const struct arguments *args);
+int budget_list(struct cli *cli, const struct arguments *args);
+int budget_show(struct cli *cli, const struct arguments *args);
+int budget_set(struct cli *cli, const struct arguments *args);
+int budget_remove(struct cli *cli, const struct arguments *args);
 int link_list(struct cli *cli, const struct arguments *args);
 int link_show(struct cli *cli, const struct arguments *args);
 int link_set(struct cli *cli, const struct arguments *args);

@@ -147,6 +147,19 @@ const struct option_spec transfer_options[] = {
     OPTION_END,
 };
 
+const struct option_spec reason_options[] = {
+    {"reason", 0, "TEXT", NULL, "why, for those who will ask"},
+    OPTION_END,
+};
+
+const struct option_spec budget_options[] = {
+    {"container", 0, "UID", NULL, "of a container of the device"},
+    {"requests", 0, "NUMBER", NULL, "in a period; 0: any number"},
+    {"bytes", 0, "BYTES", NULL, "in a period; 0: any number"},
+    {"wakeups", 0, "NUMBER", NULL, "of the device in a period; 0: any number"},
+    OPTION_END,
+};
+
 const struct option_spec link_options[] = {
     {"prefix", 0, "PREFIX...", NULL, "of the addresses of its devices: 2001:db8:15::/64, 192.0.2.0/24"},
     {"zone", 0, "INTERFACE...", NULL, "that its devices are reached through"},

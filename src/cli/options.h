@@ -23,6 +23,7 @@ extern const struct option_spec series_options[];
 extern const struct option_spec limit_options[];
 extern const struct option_spec cache_options[];
 extern const struct option_spec transfer_options[];
+extern const struct option_spec reason_options[], budget_options[];
 extern const struct option_spec link_options[];
 extern const struct option_spec rollout_devices_options[];
 extern const struct option_spec rollout_options[];

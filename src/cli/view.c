@@ -118,6 +118,31 @@ static const struct field network_fields[] = {
     {"Running", "running", FIELD_TEXT, true}, {"Waiting", "waiting", FIELD_TEXT, true},
 };
 
+static const struct field emergency_fields[] = {
+    {"Name", "name", FIELD_TEXT, true},
+    {"Since", "since", FIELD_TIME, true},
+    {"Containers", "containers", FIELD_TEXT, true},
+    {"Running", "running", FIELD_TEXT, true},
+    {"Reason", "reason", FIELD_TEXT, true},
+};
+
+static const struct field quarantine_fields[] = {
+    {"Device", "device", FIELD_TEXT, true},
+    {"Since", "since", FIELD_TIME, true},
+    {"Reason", "reason", FIELD_TEXT, true},
+};
+
+static const struct field budget_fields[] = {
+    {"Device", "device", FIELD_TEXT, true},
+    {"Requests", "used.requests", FIELD_TEXT, true},
+    {"Of", "limits.requests", FIELD_LIMIT, true},
+    {"Bytes", "used.bytes", FIELD_BYTES, true},
+    {"Of bytes", "limits.bytes", FIELD_BYTES, true},
+    {"Wake-ups", "used.wakeups", FIELD_TEXT, true},
+    {"Of wake-ups", "limits.wakeups", FIELD_LIMIT, true},
+    {"Ends in", "ends_in_s", FIELD_SECONDS, true},
+};
+
 static const struct field rollout_fields[] = {
     {"Id", "id", FIELD_TEXT, true},
     {"Name", "name", FIELD_TEXT, true},
@@ -428,6 +453,12 @@ const struct view view_service =
 const struct view view_explanation = VIEW("explanation", "explanations", "container", "", explanation_fields);
 const struct view view_transfer = VIEW("transfer", "transfers", "container", "", transfer_fields);
 const struct view view_network = VIEW("link", "links", "name", "", network_fields);
+const struct view view_emergency = VIEW("emergency stop", "emergency stops", "name",
+                                        "Set one with: tcgw container stop-everywhere NAME", emergency_fields);
+const struct view view_quarantine = VIEW("device", "devices in quarantine", "device",
+                                         "Put one into it with: tcgw device quarantine DEVICE", quarantine_fields);
+const struct view view_budget =
+    VIEW("budget", "budgets", "device", "Set one with: tcgw budget set DEVICE --requests NUMBER", budget_fields);
 const struct view view_rollout =
     VIEW("rollout", "rollouts", "id", "Begin one with: tcgw rollout create CONTAINER RELEASE --all", rollout_fields);
 const struct view view_rollout_device = VIEW("device", "devices", "device", "", rollout_device_fields);

@@ -48,8 +48,9 @@ struct view {
 extern const struct view view_device, view_artifact, view_container, view_operation, view_metadata, view_key,
     view_status, view_upload, view_version, view_credential, view_join, view_sink, view_letter, view_registration,
     view_group, view_link, view_observation, view_suit, view_suit_component, view_publisher, view_release, view_policy,
-    view_service, view_explanation, view_transfer, view_network, view_collection, view_rollout, view_rollout_device,
-    view_rollout_plan, view_caller, view_token, view_grant, view_tenant, view_audit, view_anchor, view_database;
+    view_service, view_explanation, view_transfer, view_network, view_emergency, view_quarantine, view_budget,
+    view_collection, view_rollout, view_rollout_device, view_rollout_plan, view_caller, view_token, view_grant,
+    view_tenant, view_audit, view_anchor, view_database;
 
 /* The member at a path of names with dots between them; NULL when there is none. */
 const json_t *view_at(const json_t *object, const char *path);

@@ -1,5 +1,6 @@
 #include "coap/server_private.h"
 
+#include "core/budget.h"
 #include "core/trace.h"
 
 #include <errno.h>
@@ -239,14 +240,28 @@ static int protect(struct observer *o, struct coapmsg *plain, struct coapmsg *se
     return r;
 }
 
+static bool may_tell(const struct observer *o, const struct coapmsg *plain)
+{
+    const struct budget_request cost = {.bytes = coapmsg_size(plain)};
+    struct fault fault;
+    uint32_t retry_s;
+
+    return budget_take(o->server->core, o->credential->device->id, &cost, &fault, &retry_s) == 0;
+}
+
 static void tell(struct observer *o, struct coapmsg *plain)
 {
     struct server *server = o->server;
     struct coapmsg sealed;
     char address[CORE_ADDRESS_MAX + 1];
     bool is_last = COAPMSG_CLASS(plain->code) != 2; /* RFC 7641 section 4.2 */
-    int r = o->is_protected ? protect(o, plain, &sealed) : 0;
+    int r;
 
+    if (!may_tell(o, plain)) { /* it observes again after Max-Age */
+        remove_observer(o);
+        return;
+    }
+    r = o->is_protected ? protect(o, plain, &sealed) : 0;
     if (r < 0)
         return;
     if (r == 0) {

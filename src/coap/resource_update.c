@@ -106,6 +106,8 @@ static void get(struct inbound *in, const struct coapmsg *request, bool payload)
         return;
     }
     in->is_expected = true;
+    if (!*in->payer && !inbound_take_budget(in, update->device, request))
+        return;
     update->active_at = clock_monotonic_ms(updates->clock);
     if (!may_leave(in, request, update, asked))
         return;

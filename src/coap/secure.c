@@ -1,6 +1,8 @@
 #include "coap/secure_private.h"
 #include "core/trace.h"
 
+#include "core/budget.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -406,6 +408,19 @@ static void begin(struct secure *s, uint8_t code)
         begin_plain(s, credential, code);
 }
 
+/* Whether the device may be asked so much; ends it otherwise. */
+static bool take_budget(struct secure *s)
+{
+    const struct budget_request request = {.uid = s->uid, .bytes = s->request.size, .urgent = s->urgent};
+    struct fault fault;
+    uint32_t retry_s;
+
+    if (!s->agents->core || budget_take(s->agents->core, s->device->id, &request, &fault, &retry_s) == 0)
+        return true;
+    secure_end(s, fault.code == FAULT_QUARANTINED ? AGENT_QUARANTINED : AGENT_OVER_BUDGET, "%.150s", fault.detail);
+    return false;
+}
+
 static void begin_request(struct secure *s, const struct coapmsg *request, unsigned flags)
 {
     s->flags = flags;
@@ -417,10 +432,10 @@ static void begin_request(struct secure *s, const struct coapmsg *request, unsig
     s->phase = SECURE_SENT;
     s->begun = uv_now(s->agents->options.loop);
     s->starting = true;
-    if (keep_request(s, request))
-        begin(s, request->code);
-    else
+    if (!keep_request(s, request))
         secure_end(s, AGENT_LOCAL, "the request does not fit a message");
+    else if (take_budget(s))
+        begin(s, request->code);
     s->starting = false;
 }
 

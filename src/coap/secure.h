@@ -79,6 +79,8 @@ struct secure {
     bool repairing; /* the request is not sent again: a harmless one finds out what is wrong */
 
     uint64_t begun;         /* loop time at which it was begun, ms */
+    const char *uid;        /* of the container that the next request is for; NULL: none. The caller's until it ends */
+    bool urgent;            /* it stops or removes something (budget.h) */
     bool left;              /* a datagram of the request has left, and may have been processed */
     bool guarded;           /* it is protected, or goes through DTLS */
     bool lasts;             /* further notifications may come */

@@ -1,5 +1,7 @@
 #include "coap/secure_private.h"
 
+#include "core/budget.h"
+
 #include <string.h>
 
 /* What an answer is worth, and what follows from it. */
@@ -96,6 +98,9 @@ static bool take_echo(struct secure *s, const struct coapmsg *response, unsigned
 static void deliver(struct secure *s, const struct coapmsg *response)
 {
     s->agents->stats.responses++;
+    if (s->agents->core)
+        budget_charge(s->agents->core, s->device->id,
+                      coapmsg_size(response) + s->exchange.retransmissions * s->request.size);
     if (s->session)
         keyring_verified(s->agents->core, s->session, NULL);
     s->lasts = s->exchange.lasts;

@@ -2,6 +2,8 @@
 
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/text.h"
+#include "core/budget.h"
 #include "core/trace.h"
 #include "tcgw/oscore.h"
 
@@ -232,6 +234,8 @@ static void send_protected(struct inbound *in, const struct coapmsg *response)
 
 void inbound_send(struct inbound *in, struct coapmsg *response)
 {
+    if (*in->payer)
+        budget_charge(in->server->core, in->payer, coapmsg_size(response));
     if (in->is_protected) {
         send_protected(in, response);
     } else if (in->is_authentic) {
@@ -323,6 +327,25 @@ static void run(struct inbound *in, const struct coapmsg *request, resource_fn h
     handler(in, request, in->blocks.body, in->blocks.size);
 }
 
+bool inbound_take_budget(struct inbound *in, const char *payer, const struct coapmsg *request)
+{
+    const struct budget_request cost = {.bytes = coapmsg_size(request), .incoming = true};
+    struct coapmsg response;
+    struct fault fault;
+    uint32_t retry_s;
+
+    (void)text_copy(in->payer, sizeof in->payer, payer);
+    if (budget_take(in->server->core, in->payer, &cost, &fault, &retry_s) == 0)
+        return true;
+    in->server->stats.over_budget++;
+    coapmsg_init(&response, COAPMSG_ACK,
+                 fault.code == FAULT_QUARANTINED ? COAPMSG_FORBIDDEN : COAPMSG_TOO_MANY_REQUESTS);
+    if (fault.code == FAULT_BUDGET_EXCEEDED)
+        coapmsg_add_uint(&response, COAPMSG_OPT_MAX_AGE, retry_s);
+    inbound_send(in, &response);
+    return false;
+}
+
 void server_dispatch(struct inbound *in, const struct coapmsg *request)
 {
     struct server_stats *stats = &in->server->stats;
@@ -330,6 +353,8 @@ void server_dispatch(struct inbound *in, const struct coapmsg *request)
     resource_fn handler;
 
     trace(in, false, request);
+    if (in->device && !inbound_take_budget(in, in->device->id, request))
+        return;
     in->resource = resource_find(request);
     if (in->resource)
         ++*(uint64_t *)(void *)((char *)stats + in->resource->counter);

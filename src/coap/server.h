@@ -77,6 +77,7 @@ struct server_stats {
     uint64_t blocks_refused;      /* malformed, out of order or contradicting blocks */
     uint64_t blocks_abandoned;    /* transfers that were never finished */
     uint64_t transfers_refused;   /* bodies over a limit: 4.13 */
+    uint64_t over_budget;         /* requests that were refused for a budget or a quarantine */
     uint64_t rate_limited;        /* error answers and derivations that were not given */
     uint64_t overloaded;          /* 5.03 for want of room */
     /* now */

@@ -72,8 +72,9 @@ struct inbound {
     struct incoming *incoming; /* NULL: answered or dropped */
     uint64_t number;           /* of the credential, or of the device that has none; 0: nobody */
     struct credential *credential;
-    struct device *device; /* whose it is: by the credential, or by the address of one that may be used without
-                              protection; NULL: nobody. Good until control goes back to the loop */
+    struct device *device;       /* whose it is: by the credential, or by the address of one that may be used without
+                                    protection; NULL: nobody. Good until control goes back to the loop */
+    char payer[CORE_ID_MAX + 1]; /* the device whose budget it counts for; empty: nobody's */
     const struct resource *resource;
     struct block_exchange blocks;
     struct coapmsg_block outer_block; /* of the last outer block */
@@ -120,6 +121,8 @@ void inbound_drop(struct inbound *in, bool keep);
 void inbound_send(struct inbound *in, struct coapmsg *response);
 /* Sends it as it is. */
 void inbound_deliver(struct inbound *in, struct coapmsg *response);
+/* Whether the device may ask so much (budget.h), and who pays for the answer; it is answered here otherwise. */
+bool inbound_take_budget(struct inbound *in, const char *payer, const struct coapmsg *request) must_check;
 /* Keeps a message while something is waited for. False when out of memory. */
 bool inbound_hold(struct inbound *in, const struct coapmsg *message) must_check;
 /* A callback of the core will come. */

@@ -39,6 +39,8 @@ static void send_request(struct task *task, const struct coapmsg *request, const
     task->answer = answer;
     if (task->call->link.rate && task->call->verb != AGENT_CALL_LOAD)
         link_charge(&task->agents->links, &task->call->link, coapmsg_size(request));
+    task->secure.uid = *task->call->uid ? task->call->uid : NULL;
+    task->secure.urgent = task->call->verb == AGENT_CALL_STOP || task->call->verb == AGENT_CALL_REMOVE;
     secure_start(&task->secure, task->call->device, request, times, flags, on_secure_done);
 }
 

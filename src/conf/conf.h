@@ -82,6 +82,9 @@ struct conf {
     /* [journal] */
     int64_t audit_max_entries;
     int64_t journal_max_age_ms, journal_max_bytes, journal_memory_bytes;
+    /* [budget] */
+    int64_t budget_period_ms, budget_requests, budget_bytes, budget_wakeups;
+    int64_t budget_container_requests, budget_container_bytes, budget_alarm_factor;
     /* [transfer] */
     int64_t transfer_parallel, transfer_rate, transfer_block;
 

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "core/bodycheck.h"
+#include "core/emergency.h"
 #include "core/event.h"
 #include "core/service.h"
 #include "core/transfer.h"
@@ -42,6 +43,7 @@ void container_drop(struct container *c)
     free(c->service);
     free(c->needs);
     free(c->parameters);
+    free(c->account);
     free(c);
 }
 
@@ -428,7 +430,8 @@ int core_put_container(struct core *core, struct device *device, const char *uid
     int r;
 
     if (core_check_accepting(core, fault) || container_check_uid(device, uid, fault) ||
-        body_check(body, "", put_rules, array_size(put_rules), fault) || device_check_protected(device, fault))
+        body_check(body, "", put_rules, array_size(put_rules), fault) || device_check_protected(device, fault) ||
+        quarantine_check(device, fault))
         return 1;
     r = read_put(&put, device, uid, body, fault);
     if (r)
@@ -469,6 +472,15 @@ int container_check_act(const struct container *c, enum operation_kind kind, str
     return 0;
 }
 
+static int check_start(const struct container *c, struct fault *fault)
+{
+    const char *stop = emergency_of_container(c);
+
+    if (stop)
+        return fault_set(fault, FAULT_EMERGENCY_STOP, "The emergency stop '%s' holds container '%s'.", stop, c->uid);
+    return quarantine_check(c->device, fault);
+}
+
 int core_act_on_container(struct core *core, struct container *c, enum operation_kind kind, uint32_t ttl_ms,
                           core_done_fn done, void *arg, struct fault *fault, struct operation **op)
 {
@@ -479,8 +491,8 @@ int core_act_on_container(struct core *core, struct container *c, enum operation
     int r;
 
     if (core_check_accepting(core, fault) || device_check_protected(c->device, fault) ||
-        check_service(c->device, c->uid, fault) || container_check_act(c, kind, fault) ||
-        operation_check_queue(c->device, fault))
+        (kind == OPERATION_START && check_start(c, fault)) || check_service(c->device, c->uid, fault) ||
+        container_check_act(c, kind, fault) || operation_check_queue(c->device, fault))
         return 1;
     wanted = container_copy_desired(c);
     if (!wanted)

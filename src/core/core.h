@@ -61,6 +61,11 @@ struct core_options {
         void *sign_arg;
     } audit;
     struct {
+        uint32_t period_ms;               /* budget.h */
+        uint64_t device[3], container[3]; /* by enum budget_kind; 0: no limit */
+        double alarm_factor;              /* 0: no alarms */
+    } budget;
+    struct {
         uint32_t online_ms, late_ms, awake_ms, failures;
     } presence;
     struct {

@@ -1,3 +1,4 @@
+#include "core/emergency.h"
 #include "core/internal.h"
 #include "core/reconcile.h"
 #include "core/trust.h"
@@ -48,7 +49,8 @@ int container_check_desired(struct device *device, const char *uid, const struct
     artifact = core_find_artifact(device->core, d->artifact);
     if (!artifact)
         return artifact_missing(device->core, d->artifact, fault);
-    if (container_check_fit(device, uid, artifact, d->state, fault))
+    if (emergency_check(device->core, uid, NULL, "", fault) ||
+        container_check_fit(device, uid, artifact, d->state, fault))
         return 1;
     return trust_admit(device, artifact, d->release ? d->release : "", d->rollback, fault);
 }

@@ -51,6 +51,7 @@ static struct device *free_device(struct device *device)
     json_decref(device->labels);
     free(device->groups);
     free(device->observe);
+    free(device->account);
     free(device);
     return NULL;
 }

@@ -2,6 +2,8 @@
 
 #include "base/log.h"
 #include "core/access_private.h"
+#include "core/budget.h"
+#include "core/emergency.h"
 #include "core/event.h"
 #include "core/internal.h"
 #include "core/link.h"
@@ -30,6 +32,17 @@ static const struct document_class classes[DOCUMENT_KIND_COUNT] = {
                          .free = policy_free,
                          .changed = trust_changed},
     [DOCUMENT_LINK] = {.name = "link", .max = 100, .parse = link_parse, .free = free},
+    [DOCUMENT_EMERGENCY_STOP] = {.name = "emergency-stop",
+                                 .max = 100,
+                                 .keep_damaged = true,
+                                 .parse = emergency_parse,
+                                 .changed = emergency_changed},
+    [DOCUMENT_QUARANTINE] = {.name = "quarantine",
+                             .max = 100000,
+                             .keep_damaged = true,
+                             .parse = emergency_parse,
+                             .changed = quarantine_changed},
+    [DOCUMENT_BUDGET] = {.name = "budget", .max = 100000, .parse = budget_parse},
     [DOCUMENT_ROLLOUT] = {.name = "rollout", .load = rollout_load},
     [DOCUMENT_ROLLOUT_DEVICE] = {.name = "rollout-device", .load = rollout_load_member},
     [DOCUMENT_TENANT] = {.name = "tenant", .max = 100, .parse = tenant_parse},

@@ -48,6 +48,8 @@ static const struct {
     [EVENT_ROLLOUT_STATE] = {JOURNAL_ROLLOUT, "state"},
     [EVENT_ROLLOUT_DEVICE] = {JOURNAL_ROLLOUT, "device"},
     [EVENT_RECORD_CHANGED] = {JOURNAL_ROLLOUT, "changed"},
+    [EVENT_BUDGET_EXCEEDED] = {JOURNAL_SECURITY, "budget_exceeded"},
+    [EVENT_BEHAVIOUR_CHANGED] = {JOURNAL_SECURITY, "behaviour_changed"},
     [EVENT_RECORD_REMOVED] = {JOURNAL_ROLLOUT, "removed"},
 };
 

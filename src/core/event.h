@@ -49,6 +49,8 @@ enum event {
     EVENT_ROLLOUT_DEVICE, /* a device of it has changed */
     EVENT_RECORD_CHANGED, /* a publisher, a release, a policy, ... (document.h) */
     EVENT_RECORD_REMOVED,
+    EVENT_BUDGET_EXCEEDED,
+    EVENT_BEHAVIOUR_CHANGED,
     EVENT_COUNT
 };
 

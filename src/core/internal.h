@@ -4,6 +4,7 @@
 #include "core/core.h"
 
 #include "base/buffer.h"
+#include "core/budget.h"
 #include "core/cache.h"
 #include "core/document.h"
 #include "core/keyring.h"
@@ -63,6 +64,7 @@ struct core {
     size_t presence[PRESENCE_STATE_COUNT]; /* devices with a presence record by state (presence.c) */
     uint64_t calls, calls_failed;
     unsigned trace_count; /* devices that are traced, or were a moment ago */
+    struct budget_stats budget_stats;
     uint64_t operations_ended[OPERATION_STATE_COUNT], operation_faults[FAULT_COUNT];
     struct histogram operations_waited_ms, operations_took_ms, calls_ms[AGENT_CALL_COUNT];
     struct oscore_crypto *crypto;

@@ -83,11 +83,12 @@ struct device {
     bool removing;                       /* hidden; its removal is being committed */
     bool visitor; /* no device: an address that /hc was sent to (host.c); in no table, and nothing of it is stored */
 
-    char *groups;          /* names with spaces between, sorted; NULL: none */
-    bool allow_plain;      /* a person said that it may be spoken to without protection while it has no credentials */
-    bool known_plain;      /* core-private: it was logged that it may be used without protection */
-    bool credentials_lost; /* it has some that could not be read; it may not be used plainly */
-    json_t *labels;        /* texts by name; NULL: none */
+    char *groups;            /* names with spaces between, sorted; NULL: none */
+    bool allow_plain;        /* a person said that it may be spoken to without protection while it has no credentials */
+    bool known_plain;        /* core-private: it was logged that it may be used without protection */
+    bool credentials_lost;   /* it has some that could not be read; it may not be used plainly */
+    struct account *account; /* core-private: what was exchanged (budget.c); NULL: nothing yet */
+    json_t *labels;          /* texts by name; NULL: none */
     struct credential *credentials; /* keyring.h; the one to send with first */
 
     struct shadow_states *shadows;     /* core-private; NULL: it never had any */
@@ -174,8 +175,9 @@ struct container {
     int64_t converged_at;      /* monotonic ms at which `converged` changed */
 
     struct rendering rendered;
-    bool dirty;    /* differs from its row, which could not be written */
-    uint64_t told; /* what the journal said last of what is reported; 0: that has to be told anew */
+    bool dirty;              /* differs from its row, which could not be written */
+    struct account *account; /* as a device's */
+    uint64_t told;           /* what the journal said last of what is reported; 0: that has to be told anew */
     UT_hash_handle hh;
 };
 

@@ -1,3 +1,4 @@
+#include "core/emergency.h"
 #include "core/internal.h"
 
 #include <string.h>
@@ -72,6 +73,12 @@ void act_reach_goal(struct operation *op, struct container *c, bool was_starting
 
 void act_start(struct operation *op, struct container *c)
 {
+    const char *stop = emergency_of_container(c);
+
+    if (stop) {
+        operation_fail(op, FAULT_EMERGENCY_STOP, "The emergency stop '%s' holds container '%s'.", stop, op->uid);
+        return;
+    }
     container_set_reported(c, CONTAINER_STARTING);
     operation_enter(op, STEP_STARTING, 0);
 }

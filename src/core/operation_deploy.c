@@ -1,3 +1,4 @@
+#include "core/emergency.h"
 #include "core/internal.h"
 #include "core/transfer.h"
 #include "core/trust.h"
@@ -42,7 +43,8 @@ static bool is_admitted(struct operation *op, const struct container *c, const s
 {
     struct fault fault;
 
-    if (trust_admit(op->device, artifact, c->desired_release, c->rollback, &fault) == 0)
+    if (emergency_check(op->device->core, op->uid, NULL, "", &fault) == 0 &&
+        trust_admit(op->device, artifact, c->desired_release, c->rollback, &fault) == 0)
         return true;
     fail_refused(op, &fault);
     return false;
@@ -427,6 +429,11 @@ void deploy_loaded(struct operation *op, struct container *c, const struct agent
         return;
     case AGENT_GARBAGE: /* it did something, nobody knows what */
     case AGENT_UNTRUSTED:
+        operation_fail_call(op, call);
+        return;
+    case AGENT_OVER_BUDGET: /* its last block did not leave; it goes on where it stands */
+    case AGENT_QUARANTINED:
+        deploy_revert_load(op, c);
         operation_fail_call(op, call);
         return;
     case AGENT_REFUSED:

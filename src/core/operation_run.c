@@ -1,3 +1,4 @@
+#include "core/emergency.h"
 #include "core/internal.h"
 
 #include "base/log.h"
@@ -165,6 +166,11 @@ void operation_run(struct operation *op)
         operation_end(op, OPERATION_FAILED);
         return;
     }
+    if (op->kind != OPERATION_STOP && op->kind != OPERATION_REMOVE && quarantine_check(op->device, &op->fault)) {
+        operation_give_up_step(op);
+        operation_end(op, OPERATION_FAILED);
+        return;
+    }
     if (op->state == OPERATION_QUEUED) {
         op->state = OPERATION_RUNNING;
         op->started = core_wall(op->device->core);
@@ -218,6 +224,8 @@ static const struct {
     [AGENT_ABSENT] = {FAULT_CONTAINER_NOT_ON_DEVICE, "does not hold the container"},
     [AGENT_UNSUPPORTED] = {FAULT_AGENT_UNSUPPORTED, "does not support this"},
     [AGENT_PAUSED] = {FAULT_INTERNAL, "was not asked: the request made room for another one"},
+    [AGENT_OVER_BUDGET] = {FAULT_BUDGET_EXCEEDED, "was not asked: its budget is used up"},
+    [AGENT_QUARANTINED] = {FAULT_QUARANTINED, "is in quarantine"},
     [AGENT_LOCAL] = {FAULT_INTERNAL, "was not asked: the gateway failed"},
 };
 

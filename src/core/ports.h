@@ -39,6 +39,8 @@ enum agent_outcome {
                           what it did is not known unless the request was refused; detail says which */
     AGENT_PAUSED,      /* a load that was asked to make room (agent_port.pause); it goes on where it stood when it is
                           begun again with agent_call.resume_at */
+    AGENT_OVER_BUDGET, /* the device, or the container, has used up its budget (budget.h); nothing was sent */
+    AGENT_QUARANTINED, /* the device is in quarantine; nothing was sent */
     AGENT_LOCAL,       /* the gateway failed (memory, key, limits); detail says how; nothing was sent */
 };
 

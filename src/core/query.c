@@ -1,3 +1,4 @@
+#include "core/emergency.h"
 #include "core/internal.h"
 
 #include "base/memory.h"
@@ -303,6 +304,8 @@ static enum agent_verb verb_of(const struct query *query)
 /* Whether what waited may still be sent. */
 static bool check_run(const struct query *query, struct fault *fault)
 {
+    if (!query->lost && quarantine_check(query->device, fault))
+        return false;
     if (!query->lost)
         return !changes_something(query) || device_check_protected(query->device, fault) == 0;
     fail_lost(fault, query);

@@ -97,7 +97,8 @@ static bool is_failure(enum agent_outcome outcome)
 static bool is_sign_of_life(enum agent_outcome outcome)
 {
     return outcome != AGENT_NO_ANSWER && outcome != AGENT_UNREACHABLE && outcome != AGENT_LOCAL &&
-           outcome != AGENT_INSECURE && outcome != AGENT_UNTRUSTED && outcome != AGENT_PAUSED;
+           outcome != AGENT_INSECURE && outcome != AGENT_UNTRUSTED && outcome != AGENT_PAUSED &&
+           outcome != AGENT_OVER_BUDGET && outcome != AGENT_QUARANTINED;
 }
 
 /* What the call may have changed, also where it is not known whether it did. */
@@ -138,6 +139,8 @@ static void call_done(struct agent_call *call)
     struct device *device = exchange->device;
 
     leave(exchange);
+    if (call->outcome == AGENT_UNVERIFIED || call->outcome == AGENT_UNTRUSTED)
+        budget_note(device, BUDGET_FAILURES);
     if (is_sign_of_life(call->outcome))
         device_seen(device);
     else if (call->outcome == AGENT_NO_ANSWER || call->outcome == AGENT_UNREACHABLE)

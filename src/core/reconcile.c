@@ -1,3 +1,4 @@
+#include "core/emergency.h"
 #include "core/internal.h"
 #include "core/reconcile_private.h"
 #include "core/rollout.h"
@@ -111,20 +112,22 @@ struct judgement reconcile_judge(const struct container *c)
 {
     const struct core *core = c->device->core;
     int64_t question = next_question(c);
-    struct judgement j = {.stand = STAND_DUE};
-    bool as_desired = reconcile_is_as_desired(c);
+    struct judgement j = {.stand = STAND_DUE, .stop = emergency_of_container(c)};
+    bool as_desired = j.stop ? !emergency_is_due(c) : reconcile_is_as_desired(c);
 
-    if (c->desired == CONTAINER_UNKNOWN)
+    if (c->desired == CONTAINER_UNKNOWN && !j.stop)
         j.stand = STAND_UNASKED;
     else if (container_has_operations(c))
         j.stand = STAND_BUSY;
+    else if (!j.stop && device_is_quarantined(c->device))
+        j.stand = STAND_HELD;
     else if (as_desired && (!question || is_ahead(core, question, core->options.reconcile.interval_ms)))
-        j = (struct judgement){.stand = STAND_CONVERGED, .at = question};
+        j = (struct judgement){.stand = j.stop ? STAND_HELD : STAND_CONVERGED, .at = question, .stop = j.stop};
     else if (!as_desired && c->attempts && !c->retry)
         j.stand = STAND_GIVEN_UP;
     else if (!as_desired && is_ahead(core, c->retry, core->options.reconcile.retry_max_ms))
-        j = (struct judgement){.stand = STAND_LATER, .at = c->retry};
-    else if (!as_desired && c->desired == CONTAINER_RUNNING && find_missing(c, j.missing))
+        j = (struct judgement){.stand = STAND_LATER, .at = c->retry, .stop = j.stop};
+    else if (!as_desired && !j.stop && c->desired == CONTAINER_RUNNING && find_missing(c, j.missing))
         j.stand = STAND_BLOCKED;
     else if (!device_is_awake(c->device))
         j.stand = STAND_ASLEEP;
@@ -224,14 +227,16 @@ static void consider(struct container *c)
 
     if (!is_on(core) || c->device->removing || c->removing)
         return;
-    if (rollout_holds(c)) {
+    j = reconcile_judge(c);
+    if (!j.stop && rollout_holds(c)) {
         look_at(c, HELD_MS);
         return;
     }
-    j = reconcile_judge(c);
     if (j.stand != STAND_BUSY)
-        set_converged(c, j.stand == STAND_CONVERGED || j.stand == STAND_ASK);
-    if (j.stand == STAND_DUE && c->desired != CONTAINER_ABSENT)
+        set_converged(c, j.stand == STAND_CONVERGED || (j.stand == STAND_ASK && !j.stop));
+    if (j.stand == STAND_DUE && j.stop)
+        done = act(c, OPERATION_STOP);
+    else if (j.stand == STAND_DUE && c->desired != CONTAINER_ABSENT)
         done = act(c, OPERATION_DEPLOY);
     else if (j.stand == STAND_DUE)
         done = c->load == LOAD_NONE && c->reported != CONTAINER_RUNNING ? forget(c) : act(c, OPERATION_REMOVE);
@@ -270,6 +275,8 @@ bool reconcile_is_permanent(enum fault_code code)
         FAULT_CANCELLED,
         FAULT_NOT_FOUND,
         FAULT_CREDENTIALS_REQUIRED,
+        FAULT_QUARANTINED,
+        FAULT_EMERGENCY_STOP,
     };
 
     for (size_t i = 0; i < array_size(codes); i++)
@@ -287,7 +294,7 @@ static bool is_outdated(const struct container *c, const struct operation *op)
     case OPERATION_START:
         return c->desired != CONTAINER_RUNNING;
     case OPERATION_STOP:
-        return c->desired != CONTAINER_STOPPED;
+        return c->desired != CONTAINER_STOPPED && !emergency_of_container(c);
     default:
         return c->desired != CONTAINER_ABSENT;
     }
@@ -301,7 +308,7 @@ void reconcile_ended(struct container *c, const struct operation *op)
         return;
     c->attempted = core_wall(c->device->core);
     c->retry = 0;
-    if (success && (op->kind == OPERATION_REMOVE || reconcile_is_as_desired(c))) {
+    if (success && (op->kind == OPERATION_REMOVE || op->kind == OPERATION_STOP || reconcile_is_as_desired(c))) {
         c->attempts = 0;
         return;
     }
@@ -363,6 +370,7 @@ void reconcile_changed(struct device *device)
 
 void reconcile_restarted(struct device *device)
 {
+    budget_note(device, BUDGET_RESTARTS);
     for (struct container *c = device->containers; c; c = c->hh.next)
         transfer_doubt(c);
     reconcile_ask(device);

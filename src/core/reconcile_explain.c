@@ -1,3 +1,4 @@
+#include "core/emergency.h"
 #include "core/internal.h"
 #include "core/reconcile_private.h"
 
@@ -49,19 +50,24 @@ static json_t *explain(const struct container *c, const struct judgement *j, con
                             c->attempts, c->attempts == 1 ? "attempt" : "attempts in a row");
     case STAND_BLOCKED:
         return json_sprintf("It needs container '%s', which does not run as desired.", j->missing);
+    case STAND_HELD:
+        return j->stop ? json_sprintf("The emergency stop '%s' holds it.", j->stop)
+                       : json_string("The device is in quarantine.");
     case STAND_ASLEEP:
         return json_string("The device sleeps; it goes on when the device is awake.");
     case STAND_DUE:
         break;
     }
+    if (j->stop)
+        return json_sprintf("The emergency stop '%s' stops it now.", j->stop);
     return json_string("It is not as desired, and is attempted now.");
 }
 
 static json_t *waits_for(const struct judgement *j)
 {
     static const char *const names[] = {
-        [STAND_UNASKED] = "decision", [STAND_BUSY] = "operation", [STAND_GIVEN_UP] = "change",
-        [STAND_LATER] = "time",       [STAND_ASLEEP] = "device",  [STAND_DUE] = NULL,
+        [STAND_UNASKED] = "decision", [STAND_BUSY] = "operation", [STAND_GIVEN_UP] = "change", [STAND_LATER] = "time",
+        [STAND_ASLEEP] = "device",    [STAND_DUE] = NULL,         [STAND_HELD] = "release",
     };
 
     if (j->stand == STAND_BLOCKED)

@@ -15,13 +15,15 @@ enum stand {
     STAND_GIVEN_UP,  /* until something changes */
     STAND_LATER,     /* the next attempt is `at` */
     STAND_BLOCKED,   /* it needs `missing`, which does not run */
+    STAND_HELD,      /* by an emergency stop, or the quarantine of its device; `at` as for STAND_CONVERGED */
     STAND_ASLEEP,    /* when the device is awake */
     STAND_DUE,
 };
 
 struct judgement {
     enum stand stand;
-    int64_t at; /* wall ms; 0: nothing is planned */
+    int64_t at;       /* wall ms; 0: nothing is planned */
+    const char *stop; /* the emergency stop that holds it; NULL: none */
     char missing[CORE_ID_MAX + 1];
 };
 

@@ -2,6 +2,7 @@
 
 #include "base/base64.h"
 #include "core/bodycheck.h"
+#include "core/emergency.h"
 #include "core/event.h"
 #include "core/trust.h"
 
@@ -124,7 +125,8 @@ int rollout_check_device(const struct rollout *rollout, const struct rollout_spe
     const struct artifact *artifact;
 
     if (check_conflict(rollout, spec, device, fault) || container_check_uid(device, spec->container, fault) ||
-        device_check_protected(device, fault))
+        device_check_protected(device, fault) || quarantine_check(device, fault) ||
+        emergency_check(device->core, spec->container, NULL, "", fault))
         return 1;
     artifact = rollout_pick(spec, device, fault);
     if (!artifact || trust_admit(device, artifact, spec->release, false, fault))

@@ -217,6 +217,24 @@ static int submit(struct telemetry *t, const struct device *device, size_t count
     return 0;
 }
 
+/* A record "{uid}/..." is a container's (docs/device-protocol.md section 3.6). */
+static int check_budgets(struct device *device, const struct telemetry_record *records, size_t count,
+                         struct fault *fault, uint32_t *retry_s)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < count && r == 0; i++) {
+        size_t n = strcspn(records[i].name, "/");
+        char uid[CORE_ID_MAX + 1];
+
+        if (!records[i].name[n] || n > CORE_ID_MAX)
+            continue;
+        (void)snprintf(uid, sizeof uid, "%.*s", (int)n, records[i].name);
+        r = budget_take_record(device, uid, strlen(records[i].name) + records[i].size + sizeof(double), fault, retry_s);
+    }
+    return r;
+}
+
 int core_add_telemetry(struct core *core, struct device *device, const struct telemetry_record *records, size_t count,
                        uint64_t origin, core_done_fn done, void *arg, struct fault *fault, uint32_t *retry_s)
 {
@@ -228,6 +246,8 @@ int core_add_telemetry(struct core *core, struct device *device, const struct te
         r = check_storage(t, fault, retry_s);
     if (r == 0)
         r = check_count(t, count, fault);
+    if (r == 0)
+        r = check_budgets(device, records, count, fault, retry_s);
     if (r == 0)
         r = check_rate(t, device, count, fault, retry_s);
     if (r == 0)

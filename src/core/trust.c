@@ -1,3 +1,4 @@
+#include "core/emergency.h"
 #include "core/internal.h"
 #include "core/trust_private.h"
 
@@ -145,6 +146,8 @@ int trust_admit(const struct device *device, const struct artifact *artifact, co
     const struct publisher *publisher;
     struct release *release;
 
+    if (emergency_check(core, "", artifact, key, fault))
+        return 1;
     if (!*key)
         return admit_alone(device, artifact, fault);
     release = release_find(core, key);

@@ -76,6 +76,8 @@ static const struct figure figures[] = {
     {"tcgw_coap_refused_total", "Requests of devices that were refused whatever protects them.", true,
      "reason=\"rate\"", FIGURE(server.rate_limited)},
     {"tcgw_coap_refused_total", "Requests of devices that were refused whatever protects them.", true,
+     "reason=\"budget\"", FIGURE(server.over_budget)},
+    {"tcgw_coap_refused_total", "Requests of devices that were refused whatever protects them.", true,
      "reason=\"overload\"", FIGURE(server.overloaded)},
     {"tcgw_oscore_messages_total", "Protected messages that were verified or sent.", true, "kind=\"request_received\"",
      FIGURE(server.protected_requests)},

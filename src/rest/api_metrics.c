@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "core/audit.h"
+#include "core/budget.h"
 #include "core/cache.h"
 #include "core/directory.h"
 #include "core/journal.h"
@@ -321,6 +322,27 @@ static void add_directory_event(struct page *page, const char *labels, uint64_t 
     add(page, &metric);
 }
 
+static void add_budgets(struct page *page, const struct core *core)
+{
+    struct metric metric = {.name = "tcgw_budget_refused_total",
+                            .help = "Requests that were not sent or not taken, by the budget that was used up.",
+                            .counter = true};
+    struct budget_stats stats;
+    char labels[40];
+
+    core_get_budget_stats(core, &stats);
+    metric.labels = labels;
+    for (int kind = 0; kind < BUDGET_LIMITED; kind++) {
+        (void)snprintf(labels, sizeof labels, "budget=\"%s\"", budget_kind_name((enum budget_kind)kind));
+        metric.value = (double)stats.refused[kind];
+        add(page, &metric);
+    }
+    add_one(page, "tcgw_quarantine_refused_total", "Requests to and of devices in quarantine that were refused.", true,
+            (double)stats.quarantined);
+    add_one(page, "tcgw_behaviour_alarms_total", "Devices and containers that suddenly did more than they usually do.",
+            true, (double)stats.alarms);
+}
+
 static void add_directory(struct page *page, const struct core *core)
 {
     struct directory_stats stats;
@@ -509,6 +531,7 @@ void api_show_metrics(struct http_request *req)
     add_observations(&page, rest->options.core);
     add_deployment(&page, rest->options.core);
     add_presence(&page, rest->options.core);
+    add_budgets(&page, rest->options.core);
     add_directory(&page, rest->options.core);
     add_telemetry(&page, rest->options.core);
     add_store(&page, rest->options.store);

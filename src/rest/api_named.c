@@ -6,7 +6,9 @@
 #include "rest/stream.h"
 
 #include "core/access.h"
+#include "core/budget.h"
 #include "core/cache.h"
+#include "core/emergency.h"
 #include "core/link.h"
 #include "core/reconcile.h"
 #include "core/trust.h"
@@ -102,10 +104,13 @@ static void remove_named(struct http_request *req, const struct named *kind)
         remove_named(req, &one##_kind);                                                                                \
     }
 
+HANDLERS(budget, budgets, CORE_ID_MAX, core_budgets_json, NULL)
+HANDLERS(emergency_stop, emergency_stops, EMERGENCY_NAME_MAX, core_emergency_stops_json, NULL)
 HANDLERS(grant, grants, CORE_ID_MAX, core_grants_json, NULL)
 HANDLERS(group, groups, CORE_GROUP_MAX, core_groups_json, caller_has_group)
 HANDLERS(link, links, CORE_LINK_MAX, core_link_list_json, NULL)
 HANDLERS(policy, policies, CORE_ID_MAX, core_policies_json, NULL)
 HANDLERS(publisher, publishers, CORE_ID_MAX, core_publishers_json, NULL)
+HANDLERS(quarantine, quarantines, CORE_ID_MAX, core_quarantines_json, NULL)
 HANDLERS(service, services, CORE_ID_MAX, core_services_json, caller_sees_name)
 HANDLERS(tenant, tenants, TENANT_NAME_MAX, core_tenants_json, NULL)

@@ -1,5 +1,6 @@
 #include "fake_keyring.h"
 
+#include "core/budget.h"
 #include "core/directory.h"
 #include "core/presence.h"
 
@@ -423,4 +424,22 @@ void trace_take(const struct device *device, bool sent, enum trace_guard guard, 
                 const struct coapmsg *message, const struct coapmsg *outer)
 {
     (void)device, (void)sent, (void)guard, (void)peer, (void)message, (void)outer;
+}
+
+int budget_take(struct core *core, const char *id, const struct budget_request *request, struct fault *fault,
+                uint32_t *retry_s)
+{
+    (void)core;
+    (void)id;
+    (void)request;
+    (void)fault;
+    *retry_s = 1;
+    return 0;
+}
+
+void budget_charge(struct core *core, const char *id, size_t bytes)
+{
+    (void)core;
+    (void)id;
+    (void)bytes;
 }

@@ -39,7 +39,7 @@ const char *budget_kind_name(enum budget_kind kind)
 /* The periods that ended since it was looked at. */
 static void turn(struct account *account, int64_t now, int64_t period)
 {
-    for (int i = 0; now - account->since >= period; i++) {
+    for (int i = 0; period > 0 && now - account->since >= period; i++) {
         for (int kind = 0; kind < BUDGET_KIND_COUNT; kind++) {
             double used = (double)account->used[kind];
 

@@ -61,7 +61,7 @@ struct core_options {
         void *sign_arg;
     } audit;
     struct {
-        uint32_t period_ms;               /* budget.h */
+        uint32_t period_ms;               /* budget.h; 0: it never ends */
         uint64_t device[3], container[3]; /* by enum budget_kind; 0: no limit */
         double alarm_factor;              /* 0: no alarms */
     } budget;

@@ -38,15 +38,16 @@ NEEDS = {
             "listResources listObservations getResource proxyGet listGroups getGroup listTransfers listLinks getLink "
             "listRollouts getRollout listRolloutDevices listTelemetry listDeviceTelemetry listSeries "
             "listDeviceSeries getStorage getEvents listOperations getOperation listSinks getSink listDeadLetters "
-            "getDeadLetter",
+            "getDeadLetter listBudgets getBudget listEmergencyStops getEmergencyStop listQuarantines getQuarantine",
     "operate": "probeDevice startContainer stopContainer execContainer putDesired removeDesired putResource "
                "postResource patchResource removeResource proxyPut proxyPost proxyPatch proxyDelete cancelOperation",
     "deploy": "putContainer removeContainer putService removeService addRollout removeRollout pauseRollout "
-              "resumeRollout abortRollout rollBack",
+              "resumeRollout abortRollout rollBack putEmergencyStop removeEmergencyStop",
     "publish": "addArtifact removeArtifact pinArtifact unpinArtifact addRelease removeRelease listUploads "
                "beginUpload getUpload continueUpload removeUpload",
     "manage": "addDevice patchDevice removeDevice removeRegistration putGroup removeGroup putLink removeLink "
-              "collectArtifacts retrySink removeDeadLetter retryDeadLetter beginTrace getTrace endTrace getTracePcap",
+              "collectArtifacts retrySink removeDeadLetter retryDeadLetter beginTrace getTrace endTrace getTracePcap "
+              "putBudget removeBudget putQuarantine removeQuarantine",
     "credentials": "enrolDevice importCredentials revokeAllCredentials revokeCredentials getJoin openJoin closeJoin "
                    "approvePending rejectPending",
     "owner": "distrustContexts listAudit getAuditAnchor makeBackup checkDatabase compactDatabase getLogLevels "
@@ -59,7 +60,8 @@ NEED = {name: need for need, names in NEEDS.items() for name in names.split()}
 WHOLE = set("getMetrics listLinks getLink putLink removeLink getStorage listSinks getSink retrySink listDeadLetters "
             "getDeadLetter removeDeadLetter retryDeadLetter collectArtifacts getJoin openJoin closeJoin approvePending "
             "rejectPending listUploads beginUpload getUpload continueUpload removeUpload listPublishers getPublisher "
-            "listPolicies getPolicy".split()) | set(NEEDS["owner"].split())
+            "listPolicies getPolicy listBudgets putBudget removeBudget listEmergencyStops getEmergencyStop "
+            "putEmergencyStop removeEmergencyStop listQuarantines putQuarantine removeQuarantine".split()) | set(NEEDS["owner"].split())
 
 VALUES = {"id": "nobody", "uid": "app", "number": "7", "name": "nothing", "path": "x", "uri": "coap://192.0.2.9/x",
           "first": "1", "release": "nothing@1"}

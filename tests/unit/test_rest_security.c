@@ -445,6 +445,12 @@ END_TEST
 
 /* Metrics --------------------------------------------------------------------------------------------------------- */
 
+/* What follows the family's name in a sample. */
+static bool is_of_histogram(const char *text)
+{
+    return strncmp(text, "_bucket{", 8) == 0 || strncmp(text, "_sum", 4) == 0 || strncmp(text, "_count", 6) == 0;
+}
+
 /* Each family has HELP and TYPE once, before its samples, and no sample twice. */
 static void check_metrics(char *text)
 {
@@ -462,11 +468,12 @@ static void check_metrics(char *text)
             ck_assert_ptr_nonnull(line);
             (void)snprintf(name, sizeof name, "# TYPE %s ", family);
             ck_assert_msg(strncmp(line, name, strlen(name)) == 0, "%s", line);
-            ck_assert(strcmp(line + strlen(name), "counter") == 0 || strcmp(line + strlen(name), "gauge") == 0);
+            ck_assert(strcmp(line + strlen(name), "counter") == 0 || strcmp(line + strlen(name), "gauge") == 0 ||
+                      strcmp(line + strlen(name), "histogram") == 0);
             continue;
         }
         ck_assert_msg(strncmp(line, family, strlen(family)) == 0, "%s", line);
-        ck_assert(line[strlen(family)] == ' ' || line[strlen(family)] == '{');
+        ck_assert_msg(strchr(" {", line[strlen(family)]) || is_of_histogram(line + strlen(family)), "%s", line);
         (void)snprintf(mark, sizeof mark, "|%.*s|", (int)strcspn(line, " "), line);
         ck_assert_msg(!strstr(seen, mark) || strcspn(line, " ") == strlen(family), "%s twice", line);
         ck_assert_uint_eq(strspn(strrchr(line, ' ') + 1, "0123456789.e+"), strlen(strrchr(line, ' ') + 1));

@@ -13,7 +13,7 @@ struct options {
     const char *config;                         /* NULL: the default file, if there is one */
     const char *settings[OPTIONS_MAX_SETTINGS]; /* "section.key=value" */
     size_t setting_count;
-    const char *restore;                        /* a backup, NULL: none */
+    const char *restore; /* a backup, NULL: none */
     bool check_config, print_config, help, version;
 };
 

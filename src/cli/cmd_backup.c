@@ -90,7 +90,6 @@ int database_compact(struct cli *cli, const struct arguments *args)
     const struct client_request request = {.method = "POST", .path = "/v1/database/compact", .once = true};
     json_int_t left = 0, before = 0;
     cleanup_json json_t *state = NULL;
-    cleanup_free char *sentence = NULL;
 
     (void)args;
     do {

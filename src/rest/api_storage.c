@@ -78,7 +78,7 @@ static void compacted(void *arg, int result, const struct store_pages *pages)
         refuse(req, result, "that");
     else if (!req->answered)
         reply_json(req, 200,
-                   json_pack("{s:I, s:I}", "free_bytes", (json_int_t)(pages->left * pages->size), "page_size",
+                   json_pack("{s:I, s:I}", "free_bytes", (json_int_t)pages->left * (json_int_t)pages->size, "page_size",
                              (json_int_t)pages->size));
     http_release(req);
 }

@@ -129,7 +129,7 @@ static int refuse_database(struct restore *r, const char *path)
 
 static int check_database(struct restore *r, const char *path)
 {
-    int64_t application, version, faults = 0;
+    int64_t application = 0, version = 0, faults = 0;
     int rc = sqlite3_open_v2(r->copy, &r->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 
     if (rc == SQLITE_OK)
@@ -352,7 +352,7 @@ static int prepare(struct restore *r)
 static int unpack(struct restore *r, const char *path)
 {
     int64_t vacuum;
-    int result = take_file(r, path);
+    int result = r->copy ? take_file(r, path) : STORE_E_IO;
 
     if (result == 0)
         result = check_database(r, path);

@@ -18,6 +18,8 @@ NOT_FOR_PEOPLE = {
     "proxyPost": "as proxyGet",
     "proxyPatch": "as proxyGet",
     "proxyDelete": "as proxyGet",
+    "endTrace": "tcgw device trace sends it when it ends, which this gateway's trace never does",
+    "getTracePcap": "tcgw device pcap asks for it when the trace has ended",
     "getCore": "for HTTP clients that look for the proxy (RFC 8075)",
 }
 COMMANDS = {
@@ -28,8 +30,6 @@ COMMANDS = {
     "putLogLevels": "log-level rest debug",
     "beginTrace": "device trace x --for 1",
     "getTrace": "device trace x --for 1",
-    "endTrace": "device trace x --for 1",
-    "getTracePcap": "device pcap x --for 1 -o x.pcap",
     "makeBackup": "backup x.backup",
     "checkDatabase": "db check",
     "compactDatabase": "db compact",

@@ -111,6 +111,17 @@ void server_came(struct server *server);
 
 /* Goes on with the plain request of a caller who is known by now, as far as there is one. */
 void server_dispatch(struct inbound *in, const struct coapmsg *request);
+/* inbound.c -------------------------------------------------------------------------------------------------------- */
+
+/* NULL: too many are under way, or there is no memory. */
+struct inbound *inbound_begin(struct server *server, struct incoming *incoming, const struct coapmsg *request);
+/* The device that has no credentials and may be used so, at the address of the request; NULL: none. */
+struct device *inbound_find_plain(const struct inbound *in);
+/* Whose it is then: what it does counts as if it were proven.
+ * As inbound_set_credential. */
+bool inbound_set_plain(struct inbound *in, struct device *device) must_check;
+/* What is inside goes to the trace of its device, if there is one, with what the outside says. */
+void inbound_trace(const struct inbound *in, bool sent, const struct coapmsg *message);
 /* Each of these ends the request: `in` is gone then, but for the callback that is due. */
 void inbound_reply(struct inbound *in, struct coapmsg *response);
 void inbound_reply_text(struct inbound *in, uint8_t code, const char *diagnostic); /* static text, or copied before */

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "core/deadletter.h"
 #include "core/event.h"
 #include "core/internal.h"
 #include "core/rollout.h"

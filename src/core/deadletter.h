@@ -33,4 +33,8 @@ struct dead_letter *core_next_dead_letter(const struct core *core, const char *s
 int core_drop_dead_letter(struct core *core, const struct dead_letter *letter, core_done_fn done, void *arg,
                           struct fault *fault) must_check;
 
+/* For load.c and core.c. */
+int deadletter_load(void *arg, const struct store_dead_letter *row);
+void deadletters_free(struct core *core);
+
 #endif

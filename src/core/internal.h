@@ -578,13 +578,7 @@ void rollouts_free(struct core *core);
  */
 json_t *rollout_names(const struct core *core);
 
-/* Dead letters (deadletter.c) ------------------------------------------------------------------------------------ */
-
-int deadletter_load(void *arg, const struct store_dead_letter *row);
-void deadletters_free(struct core *core);
-
-/* suit.c -----------------------------------------------------------------------------------------------------------
- */
+/* SUIT (suit.c) ---------------------------------------------------------------------------------------------------- */
 
 #define SUIT_EXEC_PATH "/bpf/exec/"
 

@@ -1,8 +1,9 @@
 #include "core/internal.h"
-#include "core/transfer.h"
 
 #include "base/log.h"
+#include "core/deadletter.h"
 #include "core/selector.h"
+#include "core/transfer.h"
 
 #include <errno.h>
 #include <string.h>

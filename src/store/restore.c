@@ -75,7 +75,7 @@ static bool make_directory(const struct restore *r, const char *path)
 
 static int copy_bytes(struct restore *r, int from, uint64_t size)
 {
-    cleanup_close int to = open(r->copy, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    cleanup_close int to = r->copy ? open(r->copy, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640) : -1;
     cleanup_free uint8_t *piece = malloc(PIECE_SIZE);
     uint64_t at = 0;
 

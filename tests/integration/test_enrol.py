@@ -261,7 +261,7 @@ class Enrolment(harness.GatewayTest):
         self.assertEqual(answer.headers["Content-Type"], "text/plain; version=0.0.4; charset=utf-8")
         text = answer.body.decode()
         self.assertTrue(text.endswith("\n"))
-        family, families, samples = None, set(), set()
+        family, kind, families, samples = None, None, set(), set()
         for line in text.splitlines():
             if line.startswith("# HELP "):
                 family = line.split()[2]
@@ -269,11 +269,15 @@ class Enrolment(harness.GatewayTest):
                 families.add(family)
             elif line.startswith("# TYPE "):
                 self.assertEqual(line.split()[2], family)
-                self.assertIn(line.split()[3], ("counter", "gauge"))
-                self.assertEqual(line.split()[3] == "counter", family.endswith("_total"), line)
+                kind = line.split()[3]
+                self.assertIn(kind, ("counter", "gauge", "histogram"))
+                self.assertEqual(kind == "counter", family.endswith("_total"), line)
             else:
                 sample, value = line.rsplit(" ", 1)
-                self.assertEqual(sample.split("{")[0], family)
+                name = sample.split("{")[0]
+                if kind == "histogram":
+                    name = name.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count")
+                self.assertEqual(name, family)
                 self.assertTrue(family.startswith("tcgw_"))
                 self.assertNotIn(sample, samples)
                 samples.add(sample)

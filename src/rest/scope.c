@@ -1,5 +1,6 @@
 #include "rest/scope.h"
 
+#include "core/cache.h"
 #include "core/directory.h"
 #include "core/reconcile.h"
 #include "core/rollout.h"
@@ -177,6 +178,30 @@ static int check_content(const struct http_request *req, const json_t *object, s
     return release && strlen(release) < CORE_RELEASE_TEXT ? check_release(req, release, fault) : 0;
 }
 
+/* What stays: a device is taken out of no group that is not the tenant's, to which policies and others hold it. */
+static int check_kept(const struct http_request *req, const char *present, const json_t *groups, struct fault *fault)
+{
+    char name[CORE_GROUP_MAX + 1];
+    size_t n;
+
+    for (; present && *present; present += n + strspn(present + n, " ")) {
+        const json_t *group;
+        bool kept = false;
+        size_t i;
+
+        n = strcspn(present, " ");
+        (void)snprintf(name, sizeof name, "%.*s", (int)n, present);
+        json_array_foreach(groups, i, group)
+        {
+            kept = kept || (json_is_string(group) && strcmp(json_string_value(group), name) == 0);
+        }
+        if (!kept && !caller_has_group(rest_core(req), &req->caller, name))
+            return fault_set_at(fault, FAULT_FORBIDDEN, "/groups", "The tenant %s has no group \"%.64s\"",
+                                req->caller.tenant, name);
+    }
+    return 0;
+}
+
 static int check_groups(const struct http_request *req, const struct device *device, struct fault *fault)
 {
     const json_t *groups = json_object_get(req->json, "groups"), *group;
@@ -194,21 +219,38 @@ static int check_groups(const struct http_request *req, const struct device *dev
                                 req->caller.tenant, name ? name : "");
     }
     if (own)
-        return 0;
+        return check_kept(req, device ? device->groups : NULL, groups, fault);
     return fault_set_at(fault, FAULT_FORBIDDEN, "/groups", "The device has to be in a group of the tenant %s",
+                        req->caller.tenant);
+}
+
+/* Who has the address has the device that is there. What is no address is the handler's to refuse. */
+static int check_address(const struct http_request *req, const struct device *device, struct fault *fault)
+{
+    const char *address = json_string_value(json_object_get(req->json, "address"));
+    struct device *there;
+    struct fault none;
+
+    if (!address || core_find_host(rest_core(req), address, false, &there, &none) ||
+        (device && strcmp(device->address, there->address) == 0) ||
+        caller_sees_device(rest_core(req), &req->caller, there))
+        return 0;
+    return fault_set_at(fault, FAULT_FORBIDDEN, "/address", "The tenant %s does not have the device at this address",
                         req->caller.tenant);
 }
 
 static int check_new_device(const struct http_request *req, struct fault *fault)
 {
-    return check_groups(req, NULL, fault);
+    return check_groups(req, NULL, fault) || check_address(req, NULL, fault);
 }
 
 static int check_patch(const struct http_request *req, struct fault *fault)
 {
     const struct device *device = core_find_device(rest_core(req), req->params[0]);
 
-    return json_object_get(req->json, "groups") ? check_groups(req, device, fault) : 0;
+    if (json_object_get(req->json, "groups") && check_groups(req, device, fault))
+        return 1;
+    return check_address(req, device, fault);
 }
 
 static int check_put_container(const struct http_request *req, struct fault *fault)

@@ -168,10 +168,10 @@ class Access(harness.GatewayTest):
     # Tenants --------------------------------------------------------------------------------------------------------
 
     def two_tenants(self):
-        for name in ("a", "b"):
+        for name, port in (("a", 9), ("b", 10)):
             self.owner("PUT", f"/v1/tenants/{name}", {"groups": [name], "artifacts": [f"{name}-*"]}, 200)
-            self.owner("POST", "/v1/devices", {"id": f"d-{name}", "address": "coap://127.0.0.1:9", "groups": [name]},
-                       201)
+            self.owner("POST", "/v1/devices",
+                       {"id": f"d-{name}", "address": f"coap://127.0.0.1:{port}", "groups": [name]}, 201)
 
     def same_but_for(self, there, missing, one, other):
         self.assertEqual(there.status, 404, there)
@@ -229,6 +229,25 @@ class Access(harness.GatewayTest):
         self.assertNotIn(self.ask("PUT", "/v1/services/a-s", token, service).status, (401, 403, 404))
         self.assertEqual(self.ask("POST", "/v1/rollouts", token, {"name": "b-r", **service}).status, 403)
         self.assertEqual(self.ask("PUT", "/v1/policies/p", token, {"allow": False}).status, 403)
+
+    def test_a_tenant_reaches_no_device_of_another_by_its_address(self):
+        self.two_tenants()
+        token = self.token("a", "owner", "a")
+        for address in ("coap://127.0.0.1:10", "127.0.0.1:10"):
+            new = {"id": "d-new", "address": address, "groups": ["a"]}
+            self.assertEqual(self.ask("POST", "/v1/devices", token, new).status, 403)
+            self.assertEqual(self.ask("PATCH", "/v1/devices/d-a", token, {"address": address}).status, 403)
+        self.assertEqual(self.ask("PATCH", "/v1/devices/d-a", token, {"address": "coap://127.0.0.1:9"}).status, 200)
+        self.assertEqual(self.ask("PATCH", "/v1/devices/d-a", token, {"address": "coap://127.0.0.1:11"}).status, 200)
+        self.assertEqual(self.ask("PATCH", "/v1/devices/d-a", token, {"address": "nowhere"}).status, 400)
+
+    def test_a_tenant_takes_no_device_out_of_the_groups_of_others(self):
+        self.two_tenants()
+        token = self.token("a", "owner", "a")
+        self.owner("PATCH", "/v1/devices/d-a", {"groups": ["a", "b", "critical"]}, 200)
+        for groups in (["a"], ["a", "b"], ["a", "critical"]):
+            self.assertEqual(self.ask("PATCH", "/v1/devices/d-a", token, {"groups": groups}).status, 403, groups)
+        self.assertEqual(self.ask("PATCH", "/v1/devices/d-a", token, {"groups": ["critical", "b", "a"]}).status, 200)
 
     def test_artifacts_of_a_tenant(self):
         self.two_tenants()

@@ -10,6 +10,7 @@
 struct reading {
     struct http_request *req;
     struct history_question question;
+    size_t limit; /* points that the caller wants at most */
     bool series;
 };
 
@@ -22,9 +23,11 @@ static void add_next(struct http_request *req, const struct history_page *page)
         http_add_copy(req, "Tcgw-Next", "%s", history_format_cursor(&page->points[page->count - 1], cursor));
 }
 
-/* What is there for the caller; the page has a copy of those points then, which *kept owns. False: out of memory. */
-static bool keep_seen(const struct http_request *req, struct history_page *page, struct history_point **kept)
+/* What is there for the caller; the page has a copy of those points then, which *kept owns, and ends with one of them,
+ * as the cursor tells who is at the end. False: out of memory. */
+static bool keep_seen(const struct reading *reading, struct history_page *page, struct history_point **kept)
 {
+    const struct http_request *req = reading->req;
     size_t count = 0;
 
     *kept = scope_is_all(req) || !page->count ? NULL : malloc(page->count * sizeof **kept);
@@ -33,13 +36,31 @@ static bool keep_seen(const struct http_request *req, struct history_page *page,
     for (size_t i = 0; i < page->count; i++)
         if (caller_sees_device_id(rest_core(req), &req->caller, page->points[i].device))
             (*kept)[count++] = page->points[i];
-    page->last = &page->points[page->count - 1];
+    page->more = page->more || count > reading->limit;
     page->points = *kept;
-    page->count = count;
+    page->count = count > reading->limit ? reading->limit : count;
     return true;
 }
 
-static void answer(struct reading *reading, const struct history_page *whole)
+static void begin(struct http_request *req, struct reading *reading);
+
+/* Nothing on the page is there for the caller, but there may be more behind it: that is read in large steps. False: not
+ * so, or nobody waits any more. */
+static bool go_on(struct reading *reading, const struct history_page *whole, const struct history_page *seen)
+{
+    struct http_request *req = reading->req;
+    char cursor[HISTORY_CURSOR_SIZE];
+
+    if (!whole->more || !whole->count || seen->count || (!req->mhd && req->peer.kind != HTTP_PEER_PLATFORM) ||
+        !history_parse_cursor(history_format_cursor(&whole->points[whole->count - 1], cursor), &reading->question))
+        return false;
+    reading->question.query.limit = HISTORY_LIMIT_MAX;
+    begin(req, reading);
+    return true;
+}
+
+/* False when it goes on, with the reading as its own. */
+static bool answer(struct reading *reading, const struct history_page *whole)
 {
     struct http_request *req = reading->req;
     cleanup_buffer struct buffer text = buffer_init(0);
@@ -48,7 +69,9 @@ static void answer(struct reading *reading, const struct history_page *whole)
     uint8_t *body = NULL;
     size_t size;
 
-    text.failed = !keep_seen(req, &seen, &kept);
+    text.failed = !keep_seen(reading, &seen, &kept);
+    if (!text.failed && go_on(reading, whole, &seen))
+        return false;
     if (!text.failed && reading->series)
         history_write_series(&text, &seen);
     else if (!text.failed)
@@ -56,10 +79,11 @@ static void answer(struct reading *reading, const struct history_page *whole)
     body = buffer_steal(&text, &size);
     if (!body) {
         reply_problem(req, FAULT_INTERNAL, "The gateway is out of memory");
-        return;
+        return true;
     }
-    add_next(req, whole);
+    add_next(req, &seen);
     reply_owned(req, 200, history_media_type(reading->question.format), body, size);
+    return true;
 }
 
 static void read_done(void *arg, int result, const struct history_page *page)
@@ -67,13 +91,16 @@ static void read_done(void *arg, int result, const struct history_page *page)
     struct reading *reading = arg;
     struct http_request *req = reading->req;
 
+    bool over = true;
+
     if (!req->answered && result == 0)
-        answer(reading, page);
+        over = answer(reading, page);
     else if (!req->answered && result == -ENOMEM)
         reply_problem(req, FAULT_INTERNAL, "The gateway is out of memory");
     else if (!req->answered)
         reply_problem(req, FAULT_STORAGE_FAILED, "The history could not be read");
-    free(reading);
+    if (over)
+        free(reading);
     http_release(req);
 }
 
@@ -110,6 +137,7 @@ static void ask(struct http_request *req, const char *device, bool series)
         free(reading);
         return;
     }
+    reading->limit = reading->question.query.limit;
     begin(req, reading);
 }
 

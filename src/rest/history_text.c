@@ -78,11 +78,10 @@ static void begin_item(struct buffer *out, size_t i, const struct history_point 
 
 static void end_page(struct buffer *out, const struct history_page *page)
 {
-    const struct history_point *last = page->last || !page->count ? page->last : &page->points[page->count - 1];
     char cursor[HISTORY_CURSOR_SIZE];
 
-    if (page->more && last)
-        buffer_printf(out, "],\"next\":\"%s\"}", history_format_cursor(last, cursor));
+    if (page->more && page->count)
+        buffer_printf(out, "],\"next\":\"%s\"}", history_format_cursor(&page->points[page->count - 1], cursor));
     else
         buffer_append_text(out, "],\"next\":null}");
 }

@@ -42,7 +42,6 @@ struct history_page {
     size_t count;
     const struct history_point *points; /* ordered by device, name, time */
     bool more;                          /* the limit ended it */
-    const struct history_point *last;   /* of those that were read; NULL: of points */
 };
 
 /* result 0, -EIO, -ENOMEM. */

@@ -16,6 +16,7 @@ import unittest
 import harness
 import jwks
 import yaml
+from test_telemetry import CHANGED, SENML_JSON, Plain
 
 # Who has which right; the gateway's own table is src/core/access.c, and docs/rest-api.md shows it to people.
 ROLES = {
@@ -209,6 +210,31 @@ class Access(harness.GatewayTest):
                           self.ask("GET", f"/v1/operations/{UUID}", token), foreign, UUID)
         self.assertEqual(self.ask("POST", f"/v1/operations/{foreign}/cancel", token).status, 404)
         self.assertEqual([group["name"] for group in self.ask("GET", "/v1/groups", token).json["items"]], ["a"])
+
+    def test_pages_of_telemetry_tell_nothing_of_others(self):
+        """Not even where the next page begins, which is behind what was read and left out."""
+        self.two_tenants()
+        for name, group in (("m-a", "a"), ("a-b", "b"), ("z-b", "b")):
+            device = Plain(self.gw)
+            self.addCleanup(device.close)
+            self.owner("POST", "/v1/devices", {"id": name, "address": device.address(), "groups": [group]}, 201)
+            self.owner("PATCH", f"/v1/devices/{name}", {"allow_plain": True}, 200)
+            pack = [{"bt": 1700000000, "n": f"of-{name}", "t": i, "v": i} for i in range(5)]
+            self.assertEqual(device.send_blocks("/t", json.dumps(pack).encode(), SENML_JSON)[0], CHANGED)
+        for path, count in (("/v1/telemetry", 5), ("/v1/series", 1)):
+            for name, devices in (("a", {"m-a"}), ("b", {"a-b", "z-b"})):
+                seen, cursor = [], ""
+                token = self.token(f"{name}-{count}", "viewer", name)
+                while cursor is not None:
+                    page = self.ask("GET", f"{path}?limit=2" + (f"&cursor={cursor}" if cursor else ""), token)
+                    self.assertEqual(page.status, 200, page)
+                    seen += page.json["items"]
+                    cursor = page.json["next"]
+                    self.assertEqual(page.headers.get("Tcgw-Next"), cursor)
+                    self.assertIn(bytes.fromhex(cursor or "").decode().split(" ")[1:2],
+                                  [[]] + [[device] for device in devices])
+                self.assertEqual({item["device"] for item in seen}, devices)
+                self.assertEqual(len(seen), count * len(devices), seen)
 
     def test_a_tenant_makes_only_what_is_its_own(self):
         self.two_tenants()

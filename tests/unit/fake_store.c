@@ -364,7 +364,7 @@ void fake_store_add_series(const char *device, const char *name)
 /* One after the other, so that who asks has to go on. */
 static void finish_series(struct read *read)
 {
-    const struct history_page page = {read->max < series_count, series + read->max, read->max + 1 < series_count, NULL};
+    const struct history_page page = {read->max < series_count, series + read->max, read->max + 1 < series_count};
 
     read->history_done(read->arg, 0, &page);
 }

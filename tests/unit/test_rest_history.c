@@ -208,7 +208,7 @@ static char *written(const struct history_question *question, const struct histo
 START_TEST(records_as_json)
 {
     const struct history_question question = {.format = HISTORY_JSON};
-    char *text = written(&question, &(struct history_page){array_size(points), points, true, NULL});
+    char *text = written(&question, &(struct history_page){array_size(points), points, true});
     json_t *json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     const json_t *items = json_object_get(json, "items"), *first = json_array_get(items, 0);
     struct history_question again = {.columns = 0};
@@ -233,7 +233,7 @@ END_TEST
 START_TEST(records_as_csv)
 {
     const struct history_question question = {.format = HISTORY_CSV};
-    char *text = written(&question, &(struct history_page){array_size(points), points, false, NULL});
+    char *text = written(&question, &(struct history_page){array_size(points), points, false});
 
     ck_assert_str_eq(text, "device,name,time,unit,value,sum,flags,count,min,max,mean\r\n"
                            "box,temp,2026-01-01T00:00:00.000001Z,Cel,0.1,,assigned suspect,,,,\r\n"
@@ -248,7 +248,7 @@ END_TEST
 START_TEST(records_as_senml)
 {
     const struct history_question question = {.format = HISTORY_SENML_JSON};
-    char *text = written(&question, &(struct history_page){array_size(points), points, false, NULL});
+    char *text = written(&question, &(struct history_page){array_size(points), points, false});
     json_t *json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 
     ck_assert_uint_eq(json_array_size(json), array_size(points));
@@ -265,7 +265,7 @@ START_TEST(buckets)
     struct history_question question = {.format = HISTORY_JSON,
                                         .query = {.aggregate = HISTORY_BUCKETS},
                                         .columns = HISTORY_MIN | HISTORY_LAST | HISTORY_COUNT};
-    const struct history_page page = {1, &bucket, false, NULL};
+    const struct history_page page = {1, &bucket, false};
     char *text;
 
     bucket.count = 2;

@@ -2,6 +2,7 @@
 #include "rest/condition.h"
 #include "rest/openapi.h"
 #include "rest/reply.h"
+#include "rest/scope.h"
 #include "rest/state.h"
 #include "store/store.h"
 
@@ -43,20 +44,30 @@ static json_t *storage_json(struct store *store)
                      stats.schema_version);
 }
 
-void api_show_info(struct http_request *req)
+/* What is of the whole gateway, and not of a tenant. */
+static void add_figures(const struct rest *rest, json_t *info)
 {
-    struct rest *rest = req->rest;
     struct core_stats stats;
 
     core_get_stats(rest->options.core, &stats);
+    (void)json_object_set_new(info, "counts", counts_json(&stats));
+    (void)json_object_set_new(info, "storage", storage_json(rest->options.store));
+    (void)json_object_set_new(
+        info, "device_traffic",
+        json_pack("{s:I, s:I}", "calls", (json_int_t)stats.calls, "calls_failed", (json_int_t)stats.calls_failed));
+}
+
+void api_show_info(struct http_request *req)
+{
+    const struct rest *rest = req->rest;
+    json_t *info = json_pack("{s:s, s:s, s:I, s:o}", "name", PACKAGE_NAME, "version", PACKAGE_VERSION, "uptime_seconds",
+                             (json_int_t)((uv_now(rest->options.loop) - rest->started) / 1000), "limits",
+                             limits_json(&rest->options));
+
+    if (scope_is_all(req))
+        add_figures(rest, info);
     http_add(req, "Cache-Control", "no-store");
-    reply_json(req, 200,
-               json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:{s:I, s:I}}", "name", PACKAGE_NAME, "version",
-                         PACKAGE_VERSION, "uptime_seconds",
-                         (json_int_t)((uv_now(rest->options.loop) - rest->started) / 1000), "counts",
-                         counts_json(&stats), "limits", limits_json(&rest->options), "storage",
-                         storage_json(rest->options.store), "device_traffic", "calls", (json_int_t)stats.calls,
-                         "calls_failed", (json_int_t)stats.calls_failed));
+    reply_json(req, 200, info);
 }
 
 void api_show_key(struct http_request *req)

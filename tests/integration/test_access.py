@@ -210,6 +210,8 @@ class Access(harness.GatewayTest):
                           self.ask("GET", f"/v1/operations/{UUID}", token), foreign, UUID)
         self.assertEqual(self.ask("POST", f"/v1/operations/{foreign}/cancel", token).status, 404)
         self.assertEqual([group["name"] for group in self.ask("GET", "/v1/groups", token).json["items"]], ["a"])
+        self.assertEqual(set(self.owner("GET", "/v1/info").json) - set(self.ask("GET", "/v1/info", token).json),
+                         {"counts", "storage", "device_traffic"})
 
     def test_pages_of_telemetry_tell_nothing_of_others(self):
         """Not even where the next page begins, which is behind what was read and left out."""

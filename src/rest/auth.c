@@ -120,7 +120,13 @@ static void be_certificate(const struct http_request *req, struct caller *caller
 {
     const struct identity identity = {.certificate = req->peer.certificate, .fingerprint = req->peer.fingerprint};
 
-    (void)snprintf(caller->name, sizeof caller->name, "certificate:%.100s", req->peer.certificate);
+    /* Who has no name is known by the fingerprint. The audit trail takes no half of a character. */
+    if (*req->peer.certificate)
+        (void)snprintf(caller->name, sizeof caller->name, "certificate:%.*s",
+                       (int)(sizeof caller->name - sizeof "certificate:"), req->peer.certificate);
+    else
+        (void)snprintf(caller->name, sizeof caller->name, "certificate:%s", req->peer.fingerprint);
+    text_repair_utf8(caller->name);
     (void)core_find_grant(rest_core(req), &identity, caller);
 }
 

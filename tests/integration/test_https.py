@@ -1,5 +1,6 @@
 """HTTPS: what it speaks, whom it trusts, and certificates that change and end while it runs."""
 import json
+import hashlib
 import http.client
 import os
 import random
@@ -207,6 +208,21 @@ class HttpsTest(GatewayTest):
             with self.subTest(subject):
                 pair = self.authority.issue("odd.example", "clientAuth", subject=subject, to="odd")
                 self.assertIn(self.ask(self.connect(gateway, self.context(pair)), "/v1/devices")[0], (401, 403))
+
+        # The audit trail has whoever acts: without a name, and with one that is longer than the caller's.
+        long = "x" + "\u00e4" * 29
+        for subject, name in (("/CN=a/CN=b", None), (f"/CN={long}", long)):
+            pair = self.authority.issue("odd.example", "clientAuth", subject=subject, to="odd")
+            with open(pair[0], encoding="ascii") as file:
+                fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(file.read())).hexdigest()
+            self.assertIn(gateway.put("/v1/grants/odd", {"fingerprint": fingerprint, "role": "owner"}).status, (200, 201))
+            there = self.connect(gateway, self.context(pair))
+            who = self.who(there)
+            self.assertTrue(who.startswith(f"certificate:{'x' if name else fingerprint}"), who)
+            self.assertEqual(self.ask(there, "/v1/grants/none", "DELETE")[0], 404)
+            self.assertEqual(self.ask(there, "/v1/grants/odd", "DELETE")[0], 204)
+            said = [(e["who"], e["event"]) for e in gateway.get("/v1/audit?limit=1000").json["items"] if e["who"] == who]
+            self.assertEqual(said, [(who, "refused"), (who, "done")])
 
         # A certificate that ends while its connection is open.
         short = self.connect(gateway, self.context(self.authority.issue("ops.example", "clientAuth", seconds=4, to="brief")))

@@ -276,9 +276,12 @@ class HttpsTest(GatewayTest):
         self.assertGreaterEqual(6, gateway.metrics()[metric])
         wait_for(lambda: "has ended" in gateway.log(), 40, what="the end of the certificate to be told")
         self.assertLessEqual(gateway.metrics()[metric], 0)
-        events = gateway.get("/v1/events?kind=gateway").json["items"]
-        self.assertEqual([event["expired"] for event in events if event["event"] == "certificate_expires"][-2:],
-                         [False, True])
+
+        def told():  # the log is ahead of the journal
+            events = gateway.get("/v1/events?kind=gateway").json["items"]
+            return [event["expired"] for event in events if event["event"] == "certificate_expires"][-2:]
+
+        wait_for(lambda: told() == [False, True], what="the events")
         self.assertEqual(self.ask(connection)[0], 200)  # who was there stays
         self.assert_refused(gateway, self.context())  # by the client
         self.install(gateway, self.server)

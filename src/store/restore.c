@@ -75,7 +75,7 @@ static bool make_directory(const struct restore *r, const char *path)
 
 static int copy_bytes(struct restore *r, int from, uint64_t size)
 {
-    cleanup_close int to = r->copy ? open(r->copy, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640) : -1;
+    cleanup_close int to = r->copy ? open(r->copy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640) : -1;
     cleanup_free uint8_t *piece = malloc(PIECE_SIZE);
     uint64_t at = 0;
 
@@ -162,7 +162,7 @@ static bool is_member(const char *name)
 static int write_member(struct restore *r, const char *name, const void *bytes, size_t size)
 {
     cleanup_free char *path = join(r->work, name);
-    cleanup_close int fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
+    cleanup_close int fd = path ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
 
     if (fd < 0 || !give(r, fd) || write(fd, bytes, size) != (ssize_t)size || fsync(fd) < 0)
         return refuse_errno(r, "written", name);
@@ -310,7 +310,7 @@ static int move_in(struct restore *r)
 static int put_in_place(struct restore *r)
 {
     cleanup_free char *mark = join(r->directory, MARK), *ca = join(r->work, "ca");
-    cleanup_close int fd = mark ? open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
+    cleanup_close int fd = mark ? open(mark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
     int result;
 
     if (fd < 0 || fsync(fd) < 0 || sync_directory(r->directory) < 0)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A database as version 0.1 of the program left it goes on. The text of its schema stays here for good. */
 
@@ -80,6 +81,27 @@ START_TEST(an_upgrade_can_be_undone)
     (void)sqlite3_close(db);
     fixture_open(&f);
     ck_assert_str_eq(fixture_query(&f, "PRAGMA user_version"), "5");
+}
+END_TEST
+
+/* Root restores where another user may write: nothing that such a user left there leads out of the directory. */
+START_TEST(a_restore_follows_no_link)
+{
+    static const char *const names[] = {"restoring", "restore", "lock"};
+    struct store_restored restored;
+    char path[PATH_MAX], outside[PATH_MAX], link[PATH_MAX], reason[512];
+
+    fixture_open(&f);
+    fixture_close(&f);
+    (void)snprintf(path, sizeof path, "%s/tcgw.db.version-1", f.directory);
+    (void)snprintf(outside, sizeof outside, "%s/outside", f.directory);
+    (void)snprintf(link, sizeof link, "%s/%s", f.directory, names[_i]);
+    (void)unlink(link);
+    ck_assert_int_eq(symlink(outside, link), 0);
+    ck_assert_int_eq(store_restore(f.directory, path, &restored, reason, sizeof reason), STORE_E_IO);
+    ck_assert_int_ne(access(outside, F_OK), 0);
+    ck_assert_int_eq(unlink(link), 0);
+    ck_assert_int_eq(store_restore(f.directory, path, &restored, reason, sizeof reason), 0);
 }
 END_TEST
 
@@ -237,6 +259,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, version_1_goes_on);
     tcase_add_test(tcase, an_upgrade_can_be_undone);
+    tcase_add_loop_test(tcase, a_restore_follows_no_link, 0, 3);
     tcase_add_loop_test(tcase, what_version_2_holds_comes_back, 0, 2);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);

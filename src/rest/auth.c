@@ -8,6 +8,7 @@
 #include "rest/state.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <pwd.h>
 #include <string.h>
 #include <strings.h>
@@ -139,11 +140,27 @@ static void be_anonymous(const struct http_request *req, struct caller *caller)
         caller->role = options->anonymous;
 }
 
+#define SUBJECT_SIZE 61
+
+/* Of a long one the begin, and a digest for the rest, which fill the place: two callers do not have one name. */
+static void copy_subject(const char *subject, char out[SUBJECT_SIZE])
+{
+    char digits[2 * 8 + 1] = "";
+    uint8_t digest[32] = {0};
+
+    if (text_copy(out, SUBJECT_SIZE - 1, subject))
+        return;
+    (void)EVP_Digest(subject, strlen(subject), digest, NULL, EVP_sha256(), NULL);
+    (void)snprintf(out, SUBJECT_SIZE, "%.43s~%s", subject, text_hex(digest, 8, digits));
+}
+
 static void set_jwt_caller(const struct http_request *req, const json_t *claims, struct caller *caller)
 {
-    const char *subject = json_string_value(json_object_get(claims, "sub"));
+    const char *said = json_string_value(json_object_get(claims, "sub"));
+    char subject[SUBJECT_SIZE];
 
-    (void)snprintf(caller->name, sizeof caller->name, "jwt:%.60s@%.60s", subject ? subject : "",
+    copy_subject(said ? said : "", subject);
+    (void)snprintf(caller->name, sizeof caller->name, "jwt:%s@%.60s", subject,
                    json_string_value(json_object_get(claims, "iss")));
     text_repair_utf8(caller->name);
     (void)core_find_grant(rest_core(req), &(struct identity){.claims = claims}, caller);

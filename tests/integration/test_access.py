@@ -424,6 +424,12 @@ class Access(harness.GatewayTest):
             self.assertEqual(said.json["name"], f"jwt:alice@{self.ISSUER}")
         key = keys[-1]
         self.assertEqual(self.ask("GET", "/v1/devices", key.token(self.claims(realm={"roles": ["x"]}))).status, 403)
+        who = lambda sub: self.ask("GET", "/v1/whoami", key.token(self.claims(sub=sub))).json["name"]
+        shared = "system:serviceaccount:" + "n" * 60
+        cut = who(shared + "one")
+        self.assertTrue(cut.startswith("jwt:system:serviceaccount:"), cut)
+        taken = cut[len("jwt:"):].split("@")[0]
+        self.assertEqual(len({cut, who(shared + "two"), who(taken), who(shared), who("\u00e4" * 60)}), 5)
         self.assertEqual(self.ask("GET", "/v1/devices", key.token(self.claims(aud=["x", self.AUDIENCE]))).status, 200)
 
     def test_bad_json_web_tokens(self):

@@ -1,5 +1,6 @@
 #include "core/audit.h"
 
+#include "base/buffer.h"
 #include "base/log.h"
 #include "core/internal.h"
 #include "core/journal.h"
@@ -18,6 +19,13 @@ struct source {
     unsigned told, suppressed;
 };
 
+/* An entry's text but for what it gets when it is added: that goes in at `split`. */
+struct entry {
+    struct buffer text;
+    size_t split;
+    int status; /* 0: none */
+};
+
 struct audit {
     struct core *core;
     struct audit_stats stats;
@@ -29,7 +37,7 @@ struct audit {
     struct source sources[SOURCES];
     struct { /* core_expect_audit */
         void *arg;
-        json_t *entry;
+        struct entry entry;
         char device[CORE_ID_MAX + 1];
         bool *taken;
     } expected;
@@ -37,44 +45,103 @@ struct audit {
 
 /* Entries ---------------------------------------------------------------------------------------------------------- */
 
-static json_t *make_entry(const char *event, const struct audit_request *request)
+/* A device's name that no device can have is not in a column of ids. */
+static const char *device_of(const struct audit_request *request)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s*, s:s*, s:s*}", "event", event, "who", request->who, "from",
-                     request->from, "action", request->action, "path", request->path, "container", request->container,
-                     "request", request->request);
+    return request->device && text_is_name(request->device, CORE_ID_MAX) ? request->device : NULL;
 }
 
-static json_t *make_failure(const char *event, const struct audit_request *request, int status, const char *error)
+/* A member of text, whatever bytes it has; NULL: none. */
+static void put_text(struct buffer *out, const char *name, const char *text)
 {
-    json_t *entry = make_entry(event, request);
+    bool utf8;
 
-    (void)json_object_set_new(entry, "status", json_integer(status));
-    if (error)
-        (void)json_object_set_new(entry, "error", json_string(error));
+    if (!text)
+        return;
+    utf8 = text_is_utf8(text, strlen(text));
+    buffer_append_text(out, out->size ? ",\"" : "{\"");
+    buffer_append_text(out, name);
+    buffer_append_text(out, "\":\"");
+    while (*text) {
+        size_t plain = 0;
+
+        while ((unsigned char)text[plain] >= ' ' && text[plain] != '"' && text[plain] != '\\' &&
+               (utf8 || (unsigned char)text[plain] < 0x80))
+            plain++;
+        buffer_append(out, text, plain);
+        text += plain;
+        if (*text == '"' || *text == '\\')
+            buffer_append_u8(out, '\\');
+        if (*text)
+            buffer_append_u8(out, *text == '"' || *text == '\\' ? (uint8_t)*text : '?');
+        text += *text != 0;
+    }
+    buffer_append_u8(out, '"');
+}
+
+/* The names are in the order in which they are sorted (codec/audit.h). count 0, error NULL: none. */
+static struct entry make_entry(const char *event, const struct audit_request *request, unsigned count,
+                               const char *error)
+{
+    struct entry entry = {.text = buffer_init(0)};
+    struct buffer *out = &entry.text;
+
+    put_text(out, "action", request->action);
+    put_text(out, "container", request->container);
+    if (count)
+        buffer_printf(out, ",\"count\":%u", count);
+    put_text(out, "device", device_of(request));
+    put_text(out, "error", error);
+    put_text(out, "event", event);
+    put_text(out, "from", request->from);
+    put_text(out, "path", request->path);
+    put_text(out, "request", request->request);
+    entry.split = out->size;
+    put_text(out, "who", request->who);
+    buffer_append_u8(out, '}');
     return entry;
 }
 
-/* The entry in the trail has all that the journal's text of it has. Takes the entry over. */
-static void add_entry(struct audit *audit, struct store_batch *batch, const char *device, json_t *entry)
+static struct entry make_failure(const char *event, const struct audit_request *request, int status, const char *error)
+{
+    struct entry entry = make_entry(event, request, 0, error);
+
+    entry.status = status;
+    return entry;
+}
+
+/* The whole text, which is the trail's and the journal's; NULL: out of memory. */
+static char *finish_entry(const struct entry *entry, uint64_t seq, int64_t now)
+{
+    struct buffer out = buffer_init(0);
+    char time[RFC3339_SIZE];
+    size_t size;
+
+    if (entry->text.failed)
+        return NULL;
+    buffer_append(&out, entry->text.data, entry->split);
+    buffer_printf(&out, ",\"seq\":%llu", (unsigned long long)seq);
+    if (entry->status)
+        buffer_printf(&out, ",\"status\":%d", entry->status);
+    buffer_printf(&out, ",\"time\":\"%s\"", clock_format_rfc3339(now, time));
+    buffer_append(&out, entry->text.data + entry->split, entry->text.size - entry->split);
+    buffer_append_u8(&out, 0);
+    return (char *)buffer_steal(&out, &size);
+}
+
+/* Takes the entry over. */
+static void add_entry(struct audit *audit, struct store_batch *batch, const char *device, struct entry entry)
 {
     struct core *core = audit->core;
     int64_t now = core_wall(core);
-    char time[RFC3339_SIZE];
-    char *text = NULL;
-    uint64_t seq = journal_add(core, batch, JOURNAL_AUDIT, device, json_incref(entry));
+    cleanup_free char *text = finish_entry(&entry, journal_next_number(core), now);
 
-    if (seq && entry && json_object_set_new(entry, "seq", json_integer((json_int_t)seq)) == 0 &&
-        json_object_set_new(entry, "time", json_string(clock_format_rfc3339(now, time))) == 0 &&
-        (!device || json_object_set_new(entry, "device", json_string(device)) == 0))
-        text = json_dumps(entry, JSON_COMPACT | JSON_SORT_KEYS);
-    json_decref(entry);
-    if (!text) {
+    buffer_clear(&entry.text);
+    if (!text || !journal_add_audit(core, batch, device, now, text)) {
         audit->stats.failed++;
         log_error("an entry of the audit trail is lost: out of memory", NULL);
         return;
     }
-    store_batch_add_audit(batch, seq, now, text);
-    free(text);
     audit->stats.entries++;
     if (!audit->anchor.armed)
         core_arm(core, &audit->anchor, core_now(core) + ANCHOR_MS);
@@ -82,8 +149,7 @@ static void add_entry(struct audit *audit, struct store_batch *batch, const char
 
 static void forget_expected(struct audit *audit)
 {
-    json_decref(audit->expected.entry);
-    audit->expected.entry = NULL;
+    buffer_clear(&audit->expected.entry.text);
     audit->expected.arg = NULL;
 }
 
@@ -94,7 +160,7 @@ void core_expect_audit(struct core *core, void *arg, const struct audit_request 
     if (!core_has_audit(core))
         return;
     forget_expected(audit);
-    audit->expected.entry = make_entry("done", request);
+    audit->expected.entry = make_entry("done", request, 0, NULL);
     audit->expected.arg = arg;
     audit->expected.taken = taken;
     (void)text_copy(audit->expected.device, sizeof audit->expected.device, request->device ? request->device : "");
@@ -113,15 +179,9 @@ void audit_take(struct core *core, struct store_batch *batch, const void *arg)
     if (!audit || !arg || audit->expected.arg != arg)
         return;
     *audit->expected.taken = true;
-    add_entry(audit, batch, audit->expected.device[0] ? audit->expected.device : NULL,
-              steal_pointer(audit->expected.entry));
+    add_entry(audit, batch, audit->expected.device[0] ? audit->expected.device : NULL, audit->expected.entry);
+    audit->expected.entry = (struct entry){.split = 0};
     forget_expected(audit);
-}
-
-/* A device's name that no device can have is not in a column of ids. */
-static const char *device_of(const struct audit_request *request)
-{
-    return request->device && text_is_name(request->device, CORE_ID_MAX) ? request->device : NULL;
 }
 
 int core_add_audit(struct core *core, const struct audit_request *request, int status, core_done_fn done, void *arg)
@@ -135,13 +195,13 @@ int core_add_audit(struct core *core, const struct audit_request *request, int s
     return 0;
 }
 
-static void submit(struct audit *audit, const char *device, json_t *entry)
+static void submit(struct audit *audit, const char *device, struct entry entry)
 {
     struct store_batch *batch = store_batch_new();
 
     if (!batch) {
         audit->stats.failed++;
-        json_decref(entry);
+        buffer_clear(&entry.text);
         return;
     }
     add_entry(audit, batch, device, entry);
@@ -153,7 +213,7 @@ void core_note_audit(struct core *core, const char *action)
     const struct audit_request request = {.who = "gateway", .from = "gateway", .action = action, .path = ""};
 
     if (core_has_audit(core))
-        submit(core->audit, NULL, make_entry("done", &request));
+        submit(core->audit, NULL, make_entry("done", &request, 0, NULL));
 }
 
 /* Refusals --------------------------------------------------------------------------------------------------------- */
@@ -165,10 +225,10 @@ static void end_window(struct timer *timer)
     for (size_t i = 0; i < audit->source_count; i++) {
         const struct source *source = &audit->sources[i];
 
+        const struct audit_request more = {.who = source->who, .from = source->from, .action = "more", .path = ""};
+
         if (source->suppressed)
-            submit(audit, NULL,
-                   json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "event", "refused", "who", source->who, "from",
-                             source->from, "action", "more", "path", "", "count", (int)source->suppressed));
+            submit(audit, NULL, make_entry("refused", &more, source->suppressed, NULL));
     }
     audit->source_count = 0;
 }

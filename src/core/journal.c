@@ -7,6 +7,7 @@
 #include <string.h>
 
 static_assert(JOURNAL_TELEMETRY == STORE_JOURNAL_TELEMETRY, "the store makes history of these");
+static_assert(JOURNAL_AUDIT == STORE_JOURNAL_AUDIT, "the store reads these from the trail");
 
 /* Writing: an entry gets its number when it is put into a batch, and is seen when all before it are durable or have
  * failed. The newest entries that are seen stay in a ring, which all readers share. */
@@ -211,25 +212,48 @@ static void log_lost(enum journal_kind kind, const char *device)
               device ? device : "none", NULL);
 }
 
-static uint64_t add(struct core *core, struct store_batch *batch, struct store_journal *row)
+uint64_t journal_next_number(const struct core *core)
+{
+    return core->journal->last + 1;
+}
+
+/* Gives the entry its number, and has it seen when the batch is durable. False: out of memory. */
+static bool take_in(struct core *core, const struct store_batch *batch, struct store_journal *row)
 {
     struct journal *journal = core->journal;
     struct journal_node *node;
 
     row->seq = journal->last + 1;
-    row->time = core_wall(core);
     node = journal_node_new(row);
     if (!node) {
         log_lost((enum journal_kind)row->kind, row->device);
-        return 0;
+        return false;
     }
     journal->last = row->seq;
     node->journal = journal;
     node->batch = batch;
     list_append(&journal->pending, &node->order);
     list_append(&journal->open, &node->peers);
+    return true;
+}
+
+static uint64_t add(struct core *core, struct store_batch *batch, struct store_journal *row)
+{
+    row->time = core_wall(core);
+    if (!take_in(core, batch, row))
+        return 0;
     store_batch_add_journal(batch, row);
     return row->seq;
+}
+
+bool journal_add_audit(struct core *core, struct store_batch *batch, const char *device, int64_t time, const char *text)
+{
+    struct store_journal row = {.kind = JOURNAL_AUDIT, .time = time, .device = device, .body = {text, strlen(text)}};
+
+    if (!take_in(core, batch, &row))
+        return false;
+    store_batch_add_audit(batch, row.seq, time, text);
+    return true;
 }
 
 uint64_t journal_add(struct core *core, struct store_batch *batch, enum journal_kind kind, const char *device,

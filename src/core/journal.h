@@ -52,6 +52,12 @@ struct journal_entry {
  * 0: it was left out. */
 uint64_t journal_add(struct core *core, struct store_batch *batch, enum journal_kind kind, const char *device,
                      json_t *data);
+/* The number of the entry that is added next. */
+uint64_t journal_next_number(const struct core *core);
+/* An entry of the audit trail, whose row the trail has: the journal keeps no second one. The text (copied) is the
+ * trail's, with "seq", "time" (wall ms) and "device". False: out of memory, and the batch does not hold it. */
+bool journal_add_audit(struct core *core, struct store_batch *batch, const char *device, int64_t time,
+                       const char *text) must_check;
 /* The same with bytes (copied) and the origin of the message (0: none), for telemetry. Returns its number; 0: out of
  * memory, and the batch does not hold it. */
 uint64_t journal_add_pack(struct core *core, struct store_batch *batch, const char *device, const void *pack,

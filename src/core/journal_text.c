@@ -74,6 +74,11 @@ static void append_entry(struct buffer *out, const struct journal_entry *entry)
 {
     char time[RFC3339_SIZE];
 
+    if (entry->kind == JOURNAL_AUDIT) { /* number, time and device are in the body */
+        buffer_append_text(out, "{\"kind\":\"audit\"");
+        append_members(out, entry);
+        return;
+    }
     buffer_printf(out, "{\"seq\":%llu,\"time\":\"%s\",\"kind\":\"%s\"", (unsigned long long)entry->seq,
                   clock_format_rfc3339(entry->time, time), journal_kind_name(entry->kind));
     if (*entry->device) /* an id needs no escapes */

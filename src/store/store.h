@@ -93,6 +93,8 @@ struct store_device {
 
 /* The kind of entry whose body is a pack (codec/pack.h): history is made from these. The other kinds are the core's. */
 #define STORE_JOURNAL_TELEMETRY 0
+/* The kind whose entries have no row in the journal: readers get them from the audit trail, under their numbers. */
+#define STORE_JOURNAL_AUDIT 10
 
 /* One entry of the journal; kind is the core's. */
 struct store_journal {

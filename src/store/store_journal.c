@@ -112,6 +112,7 @@ static int read_entries(struct read_job *read, const struct reader *reader)
     /* One snapshot for both: what is trimmed between them would be neither read nor gone. */
     if (sqlite3_bind_int64(reader->journal, 1, (sqlite3_int64)job->after) == SQLITE_OK &&
         sqlite3_bind_int64(reader->journal, 2, (sqlite3_int64)job->max) == SQLITE_OK &&
+        sqlite3_bind_int(reader->journal, 3, STORE_JOURNAL_AUDIT) == SQLITE_OK &&
         sqlite3_exec(reader->db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK) {
         result = read_bounds(job, reader->bounds);
         if (result == 0)

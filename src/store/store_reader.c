@@ -206,10 +206,16 @@ static int prepare(struct reader *reader)
     static const char parts[] = "SELECT c.n, h.kind = 'code' FROM artifact a LEFT JOIN holding h ON h.artifact = a.id"
                                 " LEFT JOIN content c ON c.digest = h.digest WHERE a.id = ?";
     static const char shadow[] = "SELECT format, revision, updated, body FROM shadow WHERE device = ? AND kind = ?";
-    static const char journal[] = "SELECT seq, time, kind, device, origin, body FROM journal WHERE seq > ? ORDER BY seq"
-                                  " LIMIT ?";
-    static const char bounds[] = "SELECT (SELECT min(seq) FROM journal), (SELECT value FROM history WHERE key ="
-                                 " 'trimmed')";
+    /* Those of the audit trail are merged in, as far back as the journal goes. */
+    static const char journal[] =
+        "SELECT seq, time, kind, device, origin, body FROM journal WHERE seq > ?1"
+        " UNION ALL SELECT seq, time, ?3, CASE WHEN json_valid(body) THEN json_extract(body, '$.device') END, 0,"
+        " CASE WHEN json_valid(body) THEN body ELSE '{}' END FROM audit"
+        " WHERE seq > max(?1, ifnull((SELECT value FROM history WHERE key = 'trimmed'), 0)) ORDER BY seq LIMIT ?2";
+    static const char bounds[] =
+        "WITH gone(seq) AS (SELECT ifnull((SELECT value FROM history WHERE key = 'trimmed'), 0))"
+        " SELECT (SELECT min(seq) FROM (SELECT min(seq) AS seq FROM journal UNION ALL"
+        " SELECT min(seq) FROM audit WHERE seq > (SELECT seq FROM gone))), (SELECT seq FROM gone)";
     static const char audit[] = "SELECT seq, hash, body FROM audit WHERE seq > ? ORDER BY seq";
     static const char anchors[] = "SELECT seq, base, time, hash, signature FROM audit_anchor WHERE seq > ? AND seq <= ?"
                                   " ORDER BY seq, base DESC";

@@ -119,7 +119,7 @@ static const char version_4[] =
     " PRIMARY KEY(device, component)) WITHOUT ROWID;";
 
 /*
- * Who did what (codec/audit.h). An entry has the number of its copy in the journal, which is let go by other rules.
+ * Who did what (codec/audit.h). An entry has a number of the journal, which reads it from here.
  */
 static const char version_5[] =
     "CREATE TABLE audit(seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, hash BLOB NOT NULL, body TEXT NOT NULL);"

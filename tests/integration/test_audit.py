@@ -73,6 +73,9 @@ class Trail(AuditTest):
         items, _ = self.trail(gateway)
         self.check_chain(items)
         self.assertEqual([entry["action"] for entry in items[:21]], ["putGroup"] * 20 + ["openJoin"])
+        events = gateway.get("/v1/events?kind=audit&after=0").json["items"]  # which the journal has from the trail
+        self.assertEqual([event["seq"] for event in events], [entry["seq"] for entry in items][:len(events)])
+        self.assertGreaterEqual(len(events), 21)
 
     def test_lack_of_right(self):
         gateway = self.gateway()

@@ -77,6 +77,21 @@ class Trail(AuditTest):
         self.assertEqual([event["seq"] for event in events], [entry["seq"] for entry in items][:len(events)])
         self.assertGreaterEqual(len(events), 21)
 
+    def test_no_number_comes_twice(self):
+        gateway = self.gateway()
+        for start in range(3):
+            for name in ("a", "b", "c"):  # without events of their own
+                answer = gateway.put("/v1/groups/" + name, {"observe": []})
+                self.assertEqual(answer.status // 100, 2, (start, answer))
+            gateway.kill()
+            gateway.start()
+        items, _ = self.trail(gateway)
+        self.check_chain(items)
+        self.assertEqual(len([entry for entry in items if entry["action"] == "putGroup"]), 9)
+        numbers = [event["seq"] for event in gateway.get("/v1/events?after=0&kind=audit,gateway,device").json["items"]]
+        self.assertEqual(numbers, sorted(set(numbers)))
+        self.assertLess(set(entry["seq"] for entry in items), set(numbers))
+
     def test_lack_of_right(self):
         gateway = self.gateway()
         secret = gateway.post("/v1/tokens", {"name": "guest", "role": "viewer"}).json["token"]

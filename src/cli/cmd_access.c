@@ -12,20 +12,6 @@ int access_whoami(struct cli *cli, const struct arguments *args)
     return gateway_show(cli, client_path("/v1/whoami"), &view_caller);
 }
 
-/* The values of an option that may be repeated, as an array; NULL: it was not given. */
-static json_t *values_of(const struct arguments *args, const char *option)
-{
-    json_t *values = NULL;
-    size_t next = 0;
-
-    for (const char *value; (value = arguments_next(args, option, &next));) {
-        if (!values)
-            values = json_array();
-        (void)json_array_append_new(values, json_string(value));
-    }
-    return values;
-}
-
 static void set_text(json_t *body, const char *name, const char *value)
 {
     if (value)
@@ -124,8 +110,8 @@ int tenant_show(struct cli *cli, const struct arguments *args)
 
 int tenant_set(struct cli *cli, const struct arguments *args)
 {
-    cleanup_json json_t *body =
-        json_pack("{s:o*, s:o*}", "groups", values_of(args, "group"), "artifacts", values_of(args, "artifact"));
+    cleanup_json json_t *body = json_pack("{s:o*, s:o*}", "groups", arguments_values(args, "group"), "artifacts",
+                                          arguments_values(args, "artifact"));
 
     return gateway_change(cli, "PUT", client_path("/v1/tenants/%s", args->words[0]), body, &view_tenant,
                           wait_sentence("Tenant %s was set.", args->words[0]));

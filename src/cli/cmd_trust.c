@@ -17,20 +17,6 @@
 #define SIGNATURE_MAX 2048
 #define POLICY_MAX 65536
 
-/* The values of an option that may be repeated; NULL: it was not given. */
-static json_t *values_of(const struct arguments *args, const char *option)
-{
-    json_t *values = NULL;
-    size_t next = 0;
-
-    for (const char *value; (value = arguments_next(args, option, &next));) {
-        if (!values)
-            values = json_array();
-        (void)json_array_append_new(values, json_string(value));
-    }
-    return values;
-}
-
 /* Publishers ------------------------------------------------------------------------------------------------------- */
 
 int publisher_list(struct cli *cli, const struct arguments *args)
@@ -86,7 +72,7 @@ static int read_keys(struct cli *cli, const struct arguments *args, json_t *keys
 static json_t *selector_of(const struct arguments *args)
 {
     const char *where = arguments_value(args, "where");
-    json_t *devices = values_of(args, "device"), *groups = values_of(args, "group");
+    json_t *devices = arguments_values(args, "device"), *groups = arguments_values(args, "group");
 
     if (!devices && !groups && !where)
         return NULL;
@@ -101,7 +87,7 @@ int publisher_set(struct cli *cli, const struct arguments *args)
 
     if (rc)
         return rc;
-    patterns = values_of(args, "artifact");
+    patterns = arguments_values(args, "artifact");
     if (!patterns)
         return cli_error(cli, CLI_USAGE, "For everything: --artifact '*'", "--artifact PATTERN is needed");
     body = json_pack("{s:O, s:o, s:o*, s:b}", "keys", keys, "artifacts", patterns, "devices", selector_of(args),

@@ -19,6 +19,19 @@ const char *arguments_next(const struct arguments *args, const char *name, size_
     return NULL;
 }
 
+json_t *arguments_values(const struct arguments *args, const char *name)
+{
+    json_t *values = NULL;
+    size_t next = 0;
+
+    for (const char *value; (value = arguments_next(args, name, &next));) {
+        if (!values)
+            values = json_array();
+        (void)json_array_append_new(values, json_string(value));
+    }
+    return values;
+}
+
 const char *arguments_value(const struct arguments *args, const char *name)
 {
     const char *value = NULL;

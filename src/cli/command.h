@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "cli/cli.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -74,6 +75,8 @@ const char *arguments_value(const struct arguments *args, const char *name);
 bool arguments_given(const struct arguments *args, const char *name);
 /* The value of the option given first at or after *next, which moves behind it; NULL when there is no other. */
 const char *arguments_next(const struct arguments *args, const char *name, size_t *next);
+/* All values of an option that may be repeated, as an array; NULL: it was not given. */
+json_t *arguments_values(const struct arguments *args, const char *name);
 /* A whole number in [min, max]; leaves *out when the option was not given. 0, or CLI_USAGE with an error written. */
 int arguments_integer(struct cli *cli, const struct arguments *args, const char *name, int64_t min, int64_t max,
                       int64_t *out) must_check;
